@@ -1,0 +1,1 @@
+"""The release procedure: a pure decision policy and the adapters that carry it out."""

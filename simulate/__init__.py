@@ -1,0 +1,1 @@
+"""Rehearsal of a release: on real parts on one machine (`simulate.lab`)."""

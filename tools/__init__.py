@@ -1,0 +1,1 @@
+"""Set-up of a checkout: what `make setup` runs. Standard library only."""
