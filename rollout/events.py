@@ -1,0 +1,349 @@
+"""What the policy hears and what it answers, and their one-line JSON forms.
+
+Events come in, decisions go out; both are values. ``t`` is in seconds from the start of the rollout, weights are
+percent of the requests, latencies are seconds, shares (error rate, rate-limited share) are percent.
+
+    >>> parse_event({"t": 1.2, "event": "traffic", "weight": 5})
+    Traffic(t=1.2, weight=5)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+PROBES = ("health", "ready", "deep", "targets")
+COMMANDS = ("pause", "resume", "abort")
+TIERS = ("immediate", "warning", "notice")
+ALARM_STATES = ("OK", "ALARM", "INSUFFICIENT_DATA")
+ROLES = ("candidate", "stable")
+
+
+class BadEvent(ValueError):
+    """The text of an event is not one of the forms of this module; the message names the key and what it takes."""
+
+
+class Criterion(StrEnum):
+    """Why a decision was made."""
+
+    STARTED = "started"
+    STAGE_PASSED = "stage_passed"
+    ERROR_RATE = "error_rate"
+    LATENCY_P95 = "latency_p95"
+    DB_CONNECTION_ERRORS = "db_connection_errors"
+    HEALTH = "health"
+    BLIND = "blind"
+    INCONCLUSIVE = "inconclusive"
+    HOLD_TIMEOUT = "hold_timeout"
+    TRAFFIC = "traffic"
+    RATE_LIMITED = "rate_limited"
+    OPERATOR = "operator"
+    ALARM = "alarm"
+
+
+class DecisionKind(StrEnum):
+    SET_WEIGHT = "set_weight"
+    PREPARE_ROLLBACK = "prepare_rollback"
+    RAISE_RATE_LIMIT = "raise_rate_limit"
+    ALERT = "alert"
+    HOLD = "hold"
+    PROMOTE = "promote"
+    FINISH = "finish"
+
+
+class Severity(StrEnum):
+    """How loudly an ``alert`` is told: a page wakes somebody, a warning escalates in working order."""
+
+    PAGE = "page"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    t: float
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """The candidate's weight as read back at the load balancer, in percent."""
+
+    t: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One probe round of one side: the names of the probes that failed, none for a clean round."""
+
+    t: float
+    colour: str
+    failed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """One closed metric period of one side. A ``None`` is unmeasured, which is not zero.
+
+    ``start`` and ``end`` are seconds from the start of the rollout (negative for a period before it).
+    """
+
+    t: float
+    colour: str
+    start: float
+    end: float
+    requests: int | None = None
+    errors: int | None = None
+    p95: float | None = None
+    db_connection_errors: int | None = None
+
+    @property
+    def error_rate(self) -> float | None:
+        """Percent of the requests that failed; ``None`` without requests or when unmeasured."""
+        if not self.requests or self.errors is None:
+            return None
+        return 100.0 * self.errors / self.requests
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeMetrics:
+    """One closed metric period of the rate limiter: requests let through and requests answered 429."""
+
+    t: float
+    start: float
+    end: float
+    requests: int
+    rate_limited: int
+
+    @property
+    def share(self) -> float:
+        """Percent of what arrived that was rate limited."""
+        arrived = self.requests + self.rate_limited
+        return 100.0 * self.rate_limited / arrived if arrived else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsError:
+    """The candidate's metrics could not be queried."""
+
+    t: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    t: float
+    name: str
+    tier: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    t: float
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    t: float
+    command: str
+
+
+Event = Started | Traffic | Health | Metrics | EdgeMetrics | MetricsError | Alarm | Tick | Operator
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """One criterion found beyond its limit, and the weight it asks for (``None``: abort)."""
+
+    criterion: Criterion
+    value: float
+    limit: float
+    target: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One thing to do, with the criterion, measured value, limit and event that caused it.
+
+    ``weight`` is the candidate's weight (percent) that the decision commands or leaves; ``rate_limit`` is in requests
+    per minute and client; ``outcome`` and ``verified`` belong to ``finish``; ``break_glass`` asks for the load
+    balancer's own API because a stack update did not arrive.
+    """
+
+    t: float
+    decision: DecisionKind
+    criterion: Criterion
+    event: str
+    reason: str
+    weight: float | None = None
+    value: float | None = None
+    limit: float | None = None
+    severity: Severity | None = None
+    rate_limit: int | None = None
+    break_glass: bool = False
+    outcome: str | None = None
+    verified: bool | None = None
+    breaches: tuple[Breach, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The decision as one JSON object; fields that say nothing are left out."""
+        out: dict[str, Any] = {"t": number(self.t), "decision": self.decision.value}
+        if self.weight is not None:
+            out["weight"] = number(self.weight)
+        out |= {"criterion": self.criterion.value, "value": number(self.value), "limit": number(self.limit)}
+        if self.severity:
+            out["severity"] = self.severity.value
+        if self.rate_limit is not None:
+            out["rate_limit"] = self.rate_limit
+        if self.break_glass:
+            out["break_glass"] = True
+        if self.outcome:
+            out |= {"outcome": self.outcome, "verified": self.verified}
+        if self.breaches:
+            out["breaches"] = [
+                {"criterion": b.criterion.value, "value": number(b.value), "limit": number(b.limit)}
+                | {"weight": number(b.target or 0)}
+                for b in self.breaches
+            ]
+        return out | {"event": self.event, "reason": self.reason}
+
+
+def number(value: float | None) -> float | int | None:
+    """A number for people: whole ones without a fraction, others with at most six digits after the point."""
+    if value is None:
+        return None
+    rounded = round(value, 6)
+    return int(rounded) if rounded == int(rounded) else rounded
+
+
+# --- text to events -----------------------------------------------------------------------------------------------
+
+
+def _finite(key: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise BadEvent(f"'{key}' is {value!r}: it takes a finite number")
+    return value
+
+
+def _time(key: str, value: Any) -> float:
+    if _finite(key, value) < 0:
+        raise BadEvent(f"'{key}' is {value!r}: seconds from the start are not negative")
+    return float(value) if not isinstance(value, int) else value
+
+
+def _percent(key: str, value: Any) -> float:
+    if not 0 <= _finite(key, value) <= 100:
+        raise BadEvent(f"'{key}' is {value!r}: a weight is a percentage from 0 to 100")
+    return float(value) if not isinstance(value, int) else value
+
+
+def _count(key: str, value: Any) -> int:
+    if _finite(key, value) < 0 or value != int(value):
+        raise BadEvent(f"'{key}' is {value!r}: it takes a whole number, not negative")
+    return int(value)
+
+
+def _maybe_count(key: str, value: Any) -> int | None:
+    return None if value is None else _count(key, value)
+
+
+def _maybe_seconds(key: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    if _finite(key, value) < 0:
+        raise BadEvent(f"'{key}' is {value!r}: a latency in seconds is not negative")
+    return float(value)
+
+
+def _text(key: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise BadEvent(f"'{key}' is {value!r}: it takes a text")
+    return value
+
+
+def _one_of(*names: str) -> Callable[[str, Any], str]:
+    def check(key: str, value: Any) -> str:
+        if value not in names:
+            raise BadEvent(f"'{key}' is {value!r}: it takes one of {', '.join(names)}")
+        return str(value)
+
+    return check
+
+
+def _probes(key: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise BadEvent(f"'{key}' is {value!r}: it takes a list of failed probes, [] for a clean round")
+    return tuple(_one_of(*PROBES)(key, name) for name in value)
+
+
+_Reader = Callable[[str, Any], Any]
+_PERIOD: dict[str, _Reader] = {"t": _time, "start": _finite, "end": _finite}
+# kind -> (class, required keys, keys that may be missing or null)
+_FORMS: dict[str, tuple[Callable[..., Event], dict[str, _Reader], dict[str, _Reader]]] = {
+    "started": (Started, {"t": _time}, {}),
+    "traffic": (Traffic, {"t": _time, "weight": _percent}, {}),
+    "health": (Health, {"t": _time, "colour": _one_of(*ROLES), "failed": _probes}, {}),
+    "metrics": (
+        Metrics,
+        _PERIOD | {"colour": _one_of(*ROLES, "edge")},
+        {
+            "requests": _maybe_count,
+            "errors": _maybe_count,
+            "p95": _maybe_seconds,
+            "db_connection_errors": _maybe_count,
+        },
+    ),
+    "edge": (EdgeMetrics, _PERIOD | {"requests": _count, "rate_limited": _count}, {}),
+    "metrics_error": (MetricsError, {"t": _time, "reason": _text}, {}),
+    "alarm": (
+        Alarm,
+        {"t": _time, "name": _text, "tier": _one_of(*TIERS), "state": _one_of(*ALARM_STATES)},
+        {},
+    ),
+    "tick": (Tick, {"t": _time}, {}),
+    "operator": (Operator, {"t": _time, "command": _one_of(*COMMANDS)}, {}),
+}
+_KINDS: dict[type, str] = {form[0]: kind for kind, form in _FORMS.items() if isinstance(form[0], type)}
+
+
+def kind_of(event: Event) -> str:
+    """The ``event`` word of an event's JSON form."""
+    return "metrics" if isinstance(event, EdgeMetrics) else _KINDS[type(event)]
+
+
+def parse_event(line: Mapping[str, Any]) -> Event:
+    """Reads one event from its JSON object. Raises :class:`BadEvent` naming the key."""
+    kind = line.get("event")
+    if not isinstance(kind, str) or kind not in _FORMS or kind == "edge":
+        raise BadEvent(f"'event' is {kind!r}: it takes one of {', '.join(k for k in _FORMS if k != 'edge')}")
+    if kind == "metrics" and line.get("colour") == "edge":
+        kind, line = ("edge", {key: value for key, value in line.items() if key != "colour"})
+    build, required, optional = _FORMS[kind]
+    values = {}
+    for key, value in line.items():
+        if key == "event":
+            continue
+        reader = required.get(key) or optional.get(key)
+        if reader is None:
+            raise BadEvent(
+                f"'{key}' is not a key of a '{line['event']}' event: it takes {', '.join(required | optional)}"
+            )
+        values[key] = reader(key, value)
+    if missing := [key for key in required if key not in values]:
+        raise BadEvent(f"'{missing[0]}' is missing: a '{line['event']}' event needs {', '.join(required)}")
+    return build(**values)
+
+
+def event_to_json(event: Event) -> dict[str, Any]:
+    """The JSON object that :func:`parse_event` reads back into an equal event."""
+    out: dict[str, Any] = {"t": event.t, "event": kind_of(event)}
+    if isinstance(event, EdgeMetrics):
+        out["colour"] = "edge"
+    for field in fields(event):
+        if field.name != "t":
+            value = getattr(event, field.name)
+            out[field.name] = list(value) if isinstance(value, tuple) else value
+    return out

@@ -1,0 +1,526 @@
+"""The release policy: (plan, state, event) -> (state, decisions). No clock, no I/O, nothing random.
+
+The same function decides under a simulated clock, in the lab and in production, so what was rehearsed is what decides
+at 2 a.m. Rules it keeps, whatever the plan:
+
+- Time never runs backwards, and time-outs fall due in order: a time-out that fell due before an event is acted on
+  before the event is heard, so the result does not depend on how often somebody ticks.
+- The weight only rises when a stage has passed on data: no data is never good data.
+- Where a breach was *measured* decides where it sends the traffic, so a late period counts, and never counts twice.
+- After an abort the weight never rises again.
+- An illegal event raises :class:`IllegalEvent` and changes nothing.
+
+``TRANSITIONS`` in :mod:`rollout.state` is the whole protocol; docs/theory.md holds the diagram made from it.
+
+    >>> from rollout.plan import load_plan
+    >>> state, (first,) = decide(load_plan("phase-c"), State(), Started(t=0))
+    >>> first.decision, first.weight, state.phase
+    (<DecisionKind.SET_WEIGHT: 'set_weight'>, 5, <Phase.MOVING: 'moving'>)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from rollout import judge
+from rollout.events import (
+    Alarm,
+    Breach,
+    Criterion,
+    Decision,
+    DecisionKind,
+    EdgeMetrics,
+    Event,
+    Health,
+    Metrics,
+    MetricsError,
+    Operator,
+    Severity,
+    Started,
+    Tick,
+    Traffic,
+    kind_of,
+)
+from rollout.plan import Limit, Plan
+from rollout.state import (
+    AT_WORK,
+    ON_STABLE,
+    REMEMBERED,
+    STOPPED,
+    TRANSITIONS,
+    Cause,
+    IllegalEvent,
+    Phase,
+    State,
+)
+
+__all__ = ["IllegalEvent", "Phase", "State", "decide", "initial_state"]
+
+_Deadline = tuple[float, int, Callable[[], None]]  # due (s), order among equals, what to do
+
+
+def initial_state() -> State:
+    return State()
+
+
+def decide(plan: Plan, state: State, event: Event) -> tuple[State, tuple[Decision, ...]]:
+    """Hears one event. Returns the next state and what to do, in order. Raises :class:`IllegalEvent`."""
+    _refuse_illegal(state, event)
+    step = _Step(plan, state, event)
+    if state.phase is Phase.FINISHED:
+        if isinstance(event, Operator):
+            raise IllegalEvent("the rollout is finished: start a new one")
+        return step.state, ()
+    step.act_on_deadlines(before_event=True)
+    step.hear()
+    step.act_on_deadlines(before_event=False)
+    return step.state, tuple(step.decisions)
+
+
+def _refuse_illegal(state: State, event: Event) -> None:
+    if event.t < state.t:
+        raise IllegalEvent(f"time runs backwards: {event.t:g} s after {state.t:g} s")
+    if (state.phase is Phase.READY) != isinstance(event, Started):
+        raise IllegalEvent("the first event must be 'started', and only the first")
+    if isinstance(event, Metrics | EdgeMetrics):
+        if not event.start < event.end:
+            raise IllegalEvent(
+                f"the period ends at {event.end:g} s, not after its start at {event.start:g} s"
+            )
+        if event.end > event.t:
+            raise IllegalEvent(
+                f"the period ends at {event.end:g} s, later than now, {event.t:g} s: it is not closed"
+            )
+        counts = [event.requests, *_other_counts(event)]
+        if any(count is not None and count < 0 for count in counts):
+            raise IllegalEvent(f"negative count in the period from {event.start:g} s to {event.end:g} s")
+        if isinstance(event, Metrics) and event.requests is not None and (event.errors or 0) > event.requests:
+            raise IllegalEvent(f"{event.errors} errors in {event.requests} requests")
+
+
+def _other_counts(event: Metrics | EdgeMetrics) -> tuple[int | None, ...]:
+    if isinstance(event, EdgeMetrics):
+        return (event.rate_limited,)
+    return (event.errors, event.db_connection_errors)
+
+
+class _Step:
+    """One call of :func:`decide`: the state as it changes and the decisions as they are made."""
+
+    def __init__(self, plan: Plan, state: State, event: Event) -> None:
+        self.plan, self.event, self.t = plan, event, event.t
+        self.kind = kind_of(event)
+        self.state = replace(state, t=event.t)
+        self.decisions: list[Decision] = []
+
+    # --- what to write down
+
+    def _set(self, **changes: Any) -> None:
+        self.state = replace(self.state, **changes)
+
+    def _move(self, cause: Cause, **changes: Any) -> None:
+        target = TRANSITIONS[self.state.phase].get(cause)
+        if target is None:
+            raise IllegalEvent(f"'{cause}' cannot happen while {self.state.phase}")
+        self._set(phase=target, **changes)
+
+    def _say(self, kind: DecisionKind, criterion: Criterion, reason: str, **more: Any) -> None:
+        self.decisions.append(
+            Decision(t=self.t, decision=kind, criterion=criterion, event=self.kind, reason=reason, **more)
+        )
+
+    def _command(self, weight: float, criterion: Criterion, reason: str, **more: Any) -> None:
+        state = self.state
+        self._set(
+            commanded=weight, commanded_at=self.t, settled=False, before=state.seen, fallback=state.commanded
+        )
+        self._say(DecisionKind.SET_WEIGHT, criterion, reason, weight=weight, **more)
+
+    def _hold(self, criterion: Criterion, reason: str, **more: Any) -> None:
+        fresh = self.state.phase is not Phase.HELD
+        self._move(Cause.HOLD, held_since=self.t if fresh else self.state.held_since)
+        self._say(DecisionKind.HOLD, criterion, reason, weight=self.state.commanded, **more)
+
+    def _abort(self, criterion: Criterion, reason: str, **more: Any) -> None:
+        if self.state.phase in ON_STABLE:
+            return
+        self._move(Cause.ABORT, abort_criterion=criterion)
+        self._command(0, criterion, f"abort: {reason}", **more)
+
+    # --- time-outs
+
+    def act_on_deadlines(self, before_event: bool) -> None:
+        """Acts on what falls due, earliest first: strictly before the event, or up to and with it."""
+        while due := self._due():
+            at, _, act = min(due, key=lambda item: item[:2])
+            if at > self.t or (before_event and at == self.t):
+                return
+            act()
+
+    def _due(self) -> list[_Deadline]:
+        plan, state = self.plan, self.state
+        due: list[_Deadline] = []
+        if not state.settled:
+            due.append((state.commanded_at + plan.apply_limit, 2, self._not_applied))
+        if state.phase is Phase.WATCHING and state.window_start is not None:
+            over = state.window_start + plan.window_at(state.commanded)
+            blind_since = max(state.answered_at, state.window_start)
+            due.append((blind_since + plan.blind_limit, 1, self._blind))
+            due.append((over + plan.max_extension, 3, self._inconclusive))
+            if self._may_advance():
+                due.append((over, 0, self._advance))
+        elif state.phase is Phase.HELD:
+            due.append((state.held_since + plan.hold_timeout, 1, self._hold_timed_out))
+        elif state.phase is Phase.PAUSED:
+            due.append((state.reminded_at + plan.hold_timeout, 4, self._remind))
+        elif state.phase is Phase.VERIFYING and state.window_start is not None:
+            watched = state.window_start + plan.verification.watch
+            if not self._stable_periods():
+                watched += plan.metric_delay  # the last chance for data; without any it is not verified
+            due.append((watched, 4, self._verified))
+        return due
+
+    def _not_applied(self) -> None:
+        state, limit = self.state, self.plan.apply_limit
+        waited = f"{state.commanded:g} % not seen at the load balancer within {limit:g} s"
+        measured = {"value": state.seen, "limit": state.commanded}
+        if state.commanded > state.before and state.phase not in ON_STABLE:
+            back = state.fallback
+            self._command(back, Criterion.TRAFFIC, f"{waited}: back to {back:g} %", **measured)
+            self._hold(Criterion.TRAFFIC, waited, **measured)
+            return
+        self._command(
+            state.commanded, Criterion.TRAFFIC, f"{waited}: break-glass", break_glass=True, **measured
+        )
+        self._page(
+            Criterion.TRAFFIC, f"{waited}; the rule is changed through the load balancer's API", **measured
+        )
+
+    def _blind(self) -> None:
+        state, limit = self.state, self.plan.blind_limit
+        since = max(state.answered_at, state.window_start or 0.0)
+        self._abort(
+            Criterion.BLIND,
+            f"no successful query of the candidate for {limit:g} s",
+            value=self.t - since,
+            limit=limit,
+        )
+
+    def _inconclusive(self) -> None:
+        reason = "the extension is over without enough good periods"
+        if self.state.candidate_streak:
+            reason = "the extension is over and the last health round was not clean"
+        self._hold(
+            Criterion.INCONCLUSIVE,
+            reason,
+            value=judge.good_periods(self.plan, self.state),
+            limit=self.plan.min_periods,
+        )
+
+    def _hold_timed_out(self) -> None:
+        held, limit = self.t - self.state.held_since, self.plan.hold_timeout
+        self._abort(
+            Criterion.HOLD_TIMEOUT, f"held for {held:g} s and nobody resumed", value=held, limit=limit
+        )
+
+    def _remind(self) -> None:
+        held = self.t - self.state.held_since
+        self._set(reminded_at=self.t)
+        self._page(
+            Criterion.OPERATOR,
+            f"still paused by the operator at {self.state.commanded:g} %, for {held:g} s",
+            value=held,
+        )
+
+    def _page(self, criterion: Criterion, reason: str, **more: Any) -> None:
+        self._say(DecisionKind.ALERT, criterion, reason, severity=Severity.PAGE, **more)
+
+    # --- advancing
+
+    def _may_advance(self) -> bool:
+        # The guide continues only while health checks pass, so one failed round already waits for the next.
+        return (
+            not self.state.candidate_streak
+            and judge.good_periods(self.plan, self.state) >= self.plan.min_periods
+        )
+
+    def _advance(self) -> None:
+        state, needed = self.state, self.plan.min_periods
+        good = judge.good_periods(self.plan, self.state)
+        reason = f"{state.commanded:g} % held its window with {good} good period(s)"
+        following = self.plan.above(state.commanded)
+        if following:
+            self._move(Cause.PASSED)
+            self._command(following.weight, Criterion.STAGE_PASSED, reason, value=good, limit=needed)
+            return
+        self._move(Cause.COMPLETED)
+        said = {"weight": state.commanded, "value": good, "limit": needed}
+        self._say(DecisionKind.PROMOTE, Criterion.STAGE_PASSED, f"{reason}: candidate becomes stable", **said)
+        self._say(DecisionKind.FINISH, Criterion.STAGE_PASSED, "promoted", outcome="promoted", **said)
+
+    # --- events
+
+    def hear(self) -> None:
+        match self.event:
+            case Started():
+                first = self.plan.stages[0]
+                self._move(Cause.STARTED)
+                self._command(first.weight, Criterion.STARTED, "the first stage begins")
+            case Traffic(weight=weight):
+                self._hear_traffic(weight)
+            case Health():
+                self._hear_health(self.event)
+            case Metrics():
+                self._hear_metrics(self.event)
+            case EdgeMetrics():
+                self._hear_edge(self.event)
+            case Alarm():
+                self._hear_alarm(self.event)
+            case Operator(command=command):
+                self._hear_operator(command)
+            case MetricsError() | Tick():
+                pass  # a failed query is only the absence of a successful one; time is seen by the deadlines
+
+    def _hear_traffic(self, weight: float) -> None:
+        state = self.state
+        if not state.seen_history or state.seen != weight:
+            self._set(seen=weight, seen_history=(*state.seen_history, (self.t, weight))[-REMEMBERED:])
+        measured = {"value": weight, "limit": state.commanded}
+        if weight == state.commanded:
+            if not state.settled:
+                self._set(settled=True)
+                if state.phase in (Phase.MOVING, Phase.ABORTED):
+                    self._move(Cause.SEEN, window_start=self.t)
+        elif not state.settled and weight == state.before:
+            pass  # still on its way
+        elif weight > state.commanded:
+            if state.phase is Phase.VERIFYING:
+                self._move(Cause.LOST)
+            self._command(
+                state.commanded,
+                Criterion.TRAFFIC,
+                f"{weight:g} % seen above the commanded {state.commanded:g} %: reissued",
+                **measured,
+            )
+        else:
+            reason = f"{weight:g} % seen below the commanded {state.commanded:g} %: adopted"
+            self._set(commanded=weight, settled=True)
+            if state.phase is Phase.PAUSED:
+                self._say(DecisionKind.HOLD, Criterion.TRAFFIC, reason, weight=weight, **measured)
+            else:
+                self._hold(Criterion.TRAFFIC, reason, **measured)
+
+    def _hear_health(self, event: Health) -> None:
+        state, rule = self.state, self.plan.health
+        if event.colour == "stable":
+            streak = state.stable_streak + 1 if event.failed else 0
+            self._set(stable_streak=streak)
+            if streak == rule.alert_after:
+                self._page(
+                    Criterion.HEALTH,
+                    f"stable fails {', '.join(event.failed)}",
+                    value=streak,
+                    limit=rule.alert_after,
+                )
+        else:
+            if state.phase in ON_STABLE:
+                return
+            streak = state.candidate_streak + 1 if event.failed else 0
+            self._set(candidate_streak=streak)
+            self._judge_streak(streak, ", ".join(event.failed))
+        both = min(self.state.candidate_streak, self.state.stable_streak)
+        if event.failed and both and not min(state.candidate_streak, state.stable_streak):
+            self._page(
+                Criterion.HEALTH,
+                "candidate and stable both fail their probes: rollback will not cure this",
+                value=both,
+                limit=rule.alert_after,
+            )
+
+    def _judge_streak(self, streak: int, failed: str) -> None:
+        rule = self.plan.health
+        rounds = f"candidate failed {failed} in {streak} round(s) in a row"
+        if streak >= rule.abort_after:
+            self._abort(Criterion.HEALTH, rounds, value=streak, limit=rule.abort_after)
+        elif streak == rule.prepare_after:
+            self._say(
+                DecisionKind.PREPARE_ROLLBACK,
+                Criterion.HEALTH,
+                rounds,
+                value=streak,
+                limit=rule.prepare_after,
+            )
+        elif streak == rule.alert_after:
+            self._page(Criterion.HEALTH, rounds, value=streak, limit=rule.alert_after)
+
+    def _hear_metrics(self, event: Metrics) -> None:
+        if event.colour == "candidate":
+            self._set(answered_at=self.t)
+        if not self._remember(event):
+            return
+        if event.end <= 0:
+            return  # what the colour did before this rollout says nothing about it
+        if event.colour == "candidate":
+            self._retreat(judge.breaches(self.plan, self.state, event))
+        elif self.state.phase is Phase.VERIFYING:
+            self._verify(event)
+
+    def _remember(self, event: Metrics | EdgeMetrics) -> bool:
+        """Keeps a period, in place of an earlier version of it. False when nothing about it is new."""
+        key = _key(event)
+        for index, known in enumerate(self.state.periods):
+            if _key(known) == key:
+                if replace(known, t=event.t) == event:
+                    return False
+                kept = self.state.periods[:index] + self.state.periods[index + 1 :]
+                self._set(periods=(*kept, event))
+                return True
+        self._set(periods=(*self.state.periods, event)[-REMEMBERED:])
+        return True
+
+    def _retreat(self, breaches: list[Breach]) -> None:
+        """The lowest resulting weight wins; every breach is recorded."""
+        if not breaches or self.state.phase in ON_STABLE:
+            return
+        worst = min(breaches, key=lambda b: -1.0 if b.target is None else b.target)
+        said: dict[str, Any] = {"value": worst.value, "limit": worst.limit, "breaches": tuple(breaches)}
+        beyond = f"{worst.criterion} {worst.value:.4g} is above {worst.limit:g}"
+        commanded = self.state.commanded
+        if worst.target is None:
+            self._abort(worst.criterion, beyond, **said)
+        elif worst.target < commanded:
+            self._command(worst.target, worst.criterion, f"{beyond}: {worst.target:g} %", **said)
+            self._hold(worst.criterion, beyond, value=worst.value, limit=worst.limit)
+        elif self.state.phase is Phase.HELD:
+            self._page(worst.criterion, f"{beyond}; already held at {commanded:g} %", **said)
+        else:
+            self._hold(worst.criterion, f"{beyond}; measured before {commanded:g} % was commanded", **said)
+        for other in breaches:
+            if other is not worst:
+                self._page(
+                    other.criterion,
+                    f"{other.criterion} {other.value:.4g} is above {other.limit:g} in the same period",
+                    value=other.value,
+                    limit=other.limit,
+                )
+
+    def _hear_edge(self, event: EdgeMetrics) -> None:
+        state, rule = self.state, self.plan.rate_limit
+        already = state.raised_at is not None and event.end <= state.raised_at
+        if not self._remember(event) or already or event.share <= rule.share or state.phase in STOPPED:
+            return
+        now = state.rate_limit or rule.initial
+        said = {"value": event.share, "limit": rule.share}
+        self._set(raised_at=event.end)
+        limited = f"{event.share:.3g} % of the requests were rate limited"
+        if now >= rule.cap:
+            self._page(
+                Criterion.RATE_LIMITED, f"{limited}; the limit is at its cap of {rule.cap}/min", **said
+            )
+            return
+        raised = min(now + rule.step, rule.cap)
+        self._set(rate_limit=raised)
+        self._say(
+            DecisionKind.RAISE_RATE_LIMIT,
+            Criterion.RATE_LIMITED,
+            f"{limited}: from {now} to {raised} requests per minute",
+            rate_limit=raised,
+            **said,
+        )
+
+    def _hear_alarm(self, event: Alarm) -> None:
+        if event.state != "ALARM":
+            return
+        if action := self.plan.alarms.get(event.name):
+            target = judge.target(self.plan, Limit(0, action), self.state.commanded)
+            self._retreat([Breach(Criterion.ALARM, 1, 0, target)])
+        elif event.tier != "notice":
+            severity = Severity.PAGE if event.tier == "immediate" else Severity.WARNING
+            self._say(
+                DecisionKind.ALERT, Criterion.ALARM, f"{event.tier} alarm {event.name}", severity=severity
+            )
+
+    def _hear_operator(self, command: str) -> None:
+        state = self.state
+        if command == "abort":
+            self._abort(Criterion.OPERATOR, "ordered by the operator")
+        elif command == "pause":
+            if state.phase not in (*AT_WORK, *STOPPED):
+                raise IllegalEvent(
+                    f"nothing to pause: the rollout is {state.phase}, all traffic goes to stable"
+                )
+            fresh = state.phase not in STOPPED
+            self._move(Cause.PAUSE, reminded_at=self.t, held_since=self.t if fresh else state.held_since)
+            self._say(DecisionKind.HOLD, Criterion.OPERATOR, "paused by the operator", weight=state.commanded)
+        else:
+            self._resume()
+
+    def _resume(self) -> None:
+        state = self.state
+        if state.phase in ON_STABLE:
+            raise IllegalEvent("after an abort the weight never rises again: start a new rollout")
+        if state.phase not in STOPPED:
+            raise IllegalEvent(f"nothing to resume: the rollout is {state.phase}")
+        if state.commanded == 0:
+            self._move(Cause.RESUME_MOVING)
+            first = self.plan.stages[0].weight
+            self._command(first, Criterion.OPERATOR, "resumed by the operator: the first stage again")
+        elif state.settled:
+            self._move(Cause.RESUME, window_start=self.t)
+        else:
+            self._move(Cause.RESUME_MOVING)
+
+    # --- after an abort
+
+    def _stable_periods(self) -> list[Metrics]:
+        start = self.state.window_start or 0.0
+        return [
+            p
+            for p in self.state.periods
+            if isinstance(p, Metrics) and p.colour == "stable" and p.start >= start and p.requests
+        ]
+
+    def _verify(self, event: Metrics) -> None:
+        rule, rate = self.plan.verification, event.error_rate
+        if event.start < (self.state.window_start or 0.0) or rate is None or self.state.verification_failed:
+            return
+        for criterion, value, limit in (
+            (Criterion.ERROR_RATE, rate, rule.error_rate),
+            (Criterion.LATENCY_P95, event.p95, rule.p95),
+        ):
+            if value is not None and value >= limit:
+                self._set(verification_failed=True)
+                self._page(
+                    criterion,
+                    f"stable is not back to normal: {criterion} {value:.4g}, below {limit:g} was expected",
+                    value=value,
+                    limit=limit,
+                )
+
+    def _verified(self) -> None:
+        state = self.state
+        periods = self._stable_periods()
+        verified = bool(periods) and not state.verification_failed
+        reason = f"all traffic on stable, which was normal for {self.plan.verification.watch:g} s"
+        if state.verification_failed:
+            reason = "all traffic on stable, which did not return to normal"
+        elif not periods:
+            reason = "all traffic on stable, whose metrics never came: not verified"
+            self._page(Criterion.BLIND, reason, value=0, limit=1)
+        self._move(Cause.VERIFIED)
+        self._say(
+            DecisionKind.FINISH,
+            state.abort_criterion or Criterion.OPERATOR,
+            reason,
+            weight=0,
+            value=len(periods),
+            outcome="aborted",
+            verified=verified,
+        )
+
+
+def _key(period: Metrics | EdgeMetrics) -> tuple[str, float, float]:
+    colour = period.colour if isinstance(period, Metrics) else "edge"
+    return colour, period.start, period.end
