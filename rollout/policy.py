@@ -118,7 +118,9 @@ class _Step:
     # --- what to write down
 
     def _set(self, **changes: Any) -> None:
-        self.state = replace(self.state, **changes)
+        state = self.state
+        if any(getattr(state, key) != value for key, value in changes.items()):  # most rounds change nothing
+            self.state = replace(state, **changes)
 
     def _move(self, cause: Cause, **changes: Any) -> None:
         target = TRANSITIONS[self.state.phase].get(cause)
@@ -169,7 +171,7 @@ class _Step:
             blind_since = max(state.answered_at, state.window_start)
             due.append((blind_since + plan.blind_limit, 1, self._blind))
             due.append((over + plan.max_extension, 3, self._inconclusive))
-            if self._may_advance():
+            if over <= self.t and self._may_advance():
                 due.append((over, 0, self._advance))
         elif state.phase is Phase.HELD:
             due.append((state.held_since + plan.hold_timeout, 1, self._hold_timed_out))
