@@ -262,6 +262,12 @@ def test_blindness_counts_from_the_windows_start_at_the_earliest() -> None:
     assert brief(run(t + 360, "tick")) == [("set_weight", 0, "blind")]
 
 
+def test_data_that_arrive_just_when_a_time_out_falls_due_are_heard_first() -> None:
+    run, t = at_weight(5)
+    assert run.metrics(t + 360, t + 300) != []  # blind would be due now; the stage passes instead
+    assert run.all[-1]["criterion"] == "stage_passed"
+
+
 def test_an_event_long_after_a_time_out_does_not_rescue_it() -> None:
     run, t = at_weight(5)
     assert brief(run.metrics(t + 500, t + 400)) == [("set_weight", 0, "blind")]
@@ -426,6 +432,16 @@ def test_a_hold_times_out_into_an_abort() -> None:
     assert brief(run(t + 661, "tick")) == [("set_weight", 0, "hold_timeout")]
 
 
+def test_a_second_breach_does_not_prolong_the_hold() -> None:
+    run, t = at_weight(25)
+    run.metrics(t + 61, t, errors=3)
+    run(t + 63, "traffic", weight=5)
+    run.metrics(t + 191, t + 130, errors=3)
+    run(t + 193, "traffic", weight=0)
+    assert run.ticks(int(t + 194), int(t + 660)) == []
+    assert brief(run(t + 661, "tick")) == [("set_weight", 0, "hold_timeout")]
+
+
 def test_a_pause_never_times_out_but_reminds() -> None:
     run, t = at_weight(25)
     assert brief(run(t + 10, "operator", command="pause")) == [("hold", 25, "operator")]
@@ -513,6 +529,7 @@ def test_an_identical_period_is_ignored_and_a_revised_one_judged_anew() -> None:
     assert run.metrics(t + 61, t, errors=1) == []
     assert run.metrics(t + 62, t, errors=1) == []
     assert brief(run.metrics(t + 63, t, errors=2))[0] == ("set_weight", 5, "error_rate")
+    assert run.metrics(t + 64, t, errors=2) == []  # not even recorded again
 
 
 def test_stable_metrics_never_move_the_candidate() -> None:
