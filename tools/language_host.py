@@ -117,7 +117,9 @@ class PythonLanguageHost(LanguageServer):
     def GetProgramDependencies(self, request: Any, context: Any) -> Any:
         installed = sorted((d.metadata["Name"], d.version) for d in metadata.distributions())
         return language_pb2.GetProgramDependenciesResponse(
-            dependencies=[language_pb2.DependencyInfo(name=name, version=version) for name, version in installed]
+            dependencies=[
+                language_pb2.DependencyInfo(name=name, version=version) for name, version in installed
+            ]
         )
 
     def InstallDependencies(self, request: Any, context: Any) -> Iterator[Any]:
@@ -139,7 +141,7 @@ class PythonLanguageHost(LanguageServer):
         request.args.append(self._engine_address)
         with self._running, _as_program(path, request.pwd):
             self.program = lambda: _run(path)
-            result = super().Run(request, context)
+            result = super().Run(request, context)  # type: ignore[no-untyped-call]
         # Every error is on the engine's log by now; `bail` is a failure that is not reported a second time.
         return language_pb2.RunResponse(bail=True) if result.error else result
 
@@ -157,7 +159,7 @@ def serve(engine_address: str, announce: Callable[[int], None], stop: threading.
             ("grpc.max_send_message_length", _MESSAGE_LIMIT),
         ],
     )
-    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(PythonLanguageHost(engine_address), server)  # type: ignore[no-untyped-call]
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(PythonLanguageHost(engine_address), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     announce(port)
@@ -177,7 +179,9 @@ def main() -> None:
     """Entry point of `pulumi-language-python`."""
     arguments = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     if not arguments:
-        sys.exit("pulumi-language-python is started by the Pulumi engine, with the engine's address as last argument")
+        sys.exit(
+            "pulumi-language-python is started by the Pulumi engine, with the engine's address as last argument"
+        )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -2,10 +2,10 @@ module simple378/tools/kubernetes
 
 go 1.26.0
 
-// The API server, controller manager and scheduler of the local cloud. k8s.io/kubernetes requires its staging
-// modules as v0.0.0 and replaces them by folders of its own repository; here they are the published ones.
 godebug default=go1.26
 
+// The API server, controller manager and scheduler of the local cloud. k8s.io/kubernetes requires its staging
+// modules as v0.0.0 and replaces them by folders of its own repository; here they are the published ones.
 replace (
 	k8s.io/api => k8s.io/api v0.37.2
 	k8s.io/apiextensions-apiserver => k8s.io/apiextensions-apiserver v0.37.2

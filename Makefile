@@ -1,0 +1,39 @@
+# Two commands for a newcomer: `make rehearse` and `make test`. Each sets up first what is missing.
+# A line `target: ...  ## text` is what `make help` shows.
+
+PYTHON3 ?= python3
+TIME_SCALE ?= 10
+FAULT ?=
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test rehearse bench clean distclean
+
+help:  ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo '  e.g.  make rehearse FAULT=pool-exhaustion TIME_SCALE=5'
+
+setup:  ## .venv with `rollout` and `simulate`, Debian packages, engine and plugins; once
+	@command -v $(PYTHON3) >/dev/null || { echo 'set-up: $(PYTHON3) is missing: apt-get install python3' >&2; exit 2; }
+	@$(PYTHON3) -m tools.setup
+
+check: setup  ## lint, types, import rules and the quick tests
+	@$(BIN)/ruff check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --config pyproject.toml
+	@$(BIN)/pytest -q -m 'not lab and not engine'
+
+test: setup  ## everything, with the real engine and the lab
+	@$(BIN)/pytest
+
+rehearse: setup  ## two releases on real parts, the bad one rolled back by itself (FAULT=..., TIME_SCALE=...)
+	@$(BIN)/simulate lab rehearse --time-scale $(TIME_SCALE) $(if $(FAULT),--fault $(FAULT))
+
+bench: setup  ## how long a traffic update takes, beside a bare ModifyRule call
+	@$(BIN)/simulate lab bench
+
+clean:  ## end this checkout's labs and remove build/ and the tools' caches; keeps .venv
+	@$(PYTHON3) -m tools.clean
+
+distclean: clean  ## clean, and remove .venv
+	@rm -rf .venv
