@@ -38,10 +38,14 @@ from simulate.lab.world import (
     scratch_directory,
 )
 
-#: Seconds for the services to end after SIGTERM, before SIGKILL.
-STOP_GRACE_S = 5.0
+#: Seconds to end after SIGTERM, before SIGKILL: of the agents, who end what they started, and of the rest, who have
+#: nothing to save (an API server would wait a minute for its watchers).
+AGENT_GRACE_S = 5.0
+STOP_GRACE_S = 1.0
 _POLL_S = 0.05
-_TAIL_BYTES = 2000
+_FILES = 65536
+_TAIL_LINES = 8
+_TAIL_COLUMNS = 300
 _PR_SET_PDEATHSIG = 1
 
 
@@ -130,7 +134,8 @@ class Running:
     def tail(self) -> str:
         """The end of the log."""
         try:
-            return self.log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").strip()
+            lines = self.log.read_text(errors="replace").strip().splitlines()[-_TAIL_LINES:]
+            return "\n".join(line[:_TAIL_COLUMNS] for line in lines)
         except OSError:
             return ""
 
@@ -284,12 +289,12 @@ class Supervisor:
         if self._running:
             self._phase = Phase.STOPPING
             self._write_state()
-        for first in (True, False):
+        for first, grace_s in ((True, AGENT_GRACE_S), (False, STOP_GRACE_S)):
             group = [e for e in self._running if e.pid is not None and e.service.stop_first is first]
             for entry in group:
                 if entry.pid is not None:
                     os.kill(entry.pid, signal.SIGTERM)
-            deadline = time.monotonic() + STOP_GRACE_S
+            deadline = time.monotonic() + grace_s
             while any(entry.pid is not None for entry in group) and time.monotonic() < deadline:
                 self._wait(_POLL_S)
         with contextlib.suppress(ProcessLookupError):
@@ -326,6 +331,13 @@ def _run(*argv: str, text: str | None = None) -> None:
     subprocess.run(argv, input=text, check=True, capture_output=True, text=True)
 
 
+def _raise_file_limit() -> None:
+    """A lab opens many connections; the soft limit of a login session is 1,024 files."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--root", type=Path, required=True)
@@ -335,9 +347,7 @@ def main() -> int:
     arguments = parser.parse_args()
     # unshare asks for this too, but the kernel forgets it when a program with other capabilities is executed.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    # A lab opens many connections; the soft limit of a login session is 1,024 files.
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536) if hard > 0 else 65536, hard))
+    _raise_file_limit()
     starter = Starter(socket.socket(fileno=arguments.control))
     paths = LabPaths(arguments.root)
     try:
