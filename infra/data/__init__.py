@@ -1,0 +1,1 @@
+"""What outlives a release: the database and the stored secrets."""

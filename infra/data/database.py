@@ -1,0 +1,168 @@
+"""The PostgreSQL database, its backups and its alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.operations.alarms import Alarm, Metric, create_alarms
+from infra.operations.topics import Tier
+
+PORT = 5432
+# The guide's Strategy 5, warnings.
+CPU_PERCENT = 75.0
+DISK_IO_PERCENT = 70.0
+# Milliseconds; a statement that takes longer is logged (Risk 8).
+_SLOW_STATEMENT = 1000
+# UTC; both far from the release window (Saturdays and other nights, 02:00 to 08:00).
+_BACKUP_WINDOW = "20:00-21:00"
+_MAINTENANCE_WINDOW = "tue:21:30-tue:22:30"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseArgs:
+    """Sizes in GiB, `iops` the I/O operations a second that the storage provides, `backup_days` 1 to 35."""
+
+    name: str
+    vpc_id: pulumi.Input[str]
+    subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
+    client_security_group_id: pulumi.Input[str]
+    engine_version: str
+    instance_class: str
+    storage: int
+    storage_limit: int
+    iops: int
+    multi_az: bool
+    backup_days: int
+    max_connections: int
+    database_name: str
+    user: str
+    password: pulumi.Output[str]
+    topics: Mapping[Tier, pulumi.Input[str]]
+    protect: bool
+
+
+class Database(pulumi.ComponentResource):
+    """An RDS instance: encrypted, not public, TLS only, restorable to any point of the last `backup_days`."""
+
+    host: pulumi.Output[str]
+    port: pulumi.Output[int]
+
+    def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("simple378:data:Database", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        subnets = aws.rds.SubnetGroup(
+            f"{name}-subnets",
+            name=args.name,
+            description="Private subnets of Simple378",
+            subnet_ids=args.subnet_ids,
+            opts=child,
+        )
+        group = aws.ec2.SecurityGroup(
+            f"{name}-group",
+            name=f"{args.name}-database",
+            description="Database of Simple378: reached by its pods",
+            vpc_id=args.vpc_id,
+            tags={"Name": f"{args.name}-database"},
+            opts=child,
+        )
+        aws.vpc.SecurityGroupIngressRule(
+            f"{name}-from-workload",
+            security_group_id=group.id,
+            description="Pods",
+            ip_protocol="tcp",
+            from_port=PORT,
+            to_port=PORT,
+            referenced_security_group_id=args.client_security_group_id,
+            opts=child,
+        )
+        family = f"postgres{args.engine_version.split('.')[0]}"
+        parameters = aws.rds.ParameterGroup(
+            f"{name}-parameters",
+            # The family is in the name: a new major version needs a group beside the old one.
+            name=f"{args.name}-{family}",
+            family=family,
+            description="Parameters of Simple378's database",
+            parameters=[
+                _parameter("max_connections", args.max_connections, "pending-reboot"),
+                _parameter("rds.force_ssl", 1),
+                _parameter("log_min_duration_statement", _SLOW_STATEMENT),
+            ],
+            opts=child,
+        )
+        instance = aws.rds.Instance(
+            f"{name}-instance",
+            identifier=args.name,
+            engine="postgres",
+            engine_version=args.engine_version,
+            instance_class=args.instance_class,
+            allocated_storage=args.storage,
+            max_allocated_storage=args.storage_limit,
+            storage_type="gp3",
+            storage_encrypted=True,
+            db_name=args.database_name,
+            username=args.user,
+            password=args.password,
+            port=PORT,
+            multi_az=args.multi_az,
+            db_subnet_group_name=subnets.name,
+            vpc_security_group_ids=[group.id],
+            parameter_group_name=parameters.name,
+            publicly_accessible=False,
+            backup_retention_period=args.backup_days,
+            backup_window=_BACKUP_WINDOW,
+            maintenance_window=_MAINTENANCE_WINDOW,
+            copy_tags_to_snapshot=True,
+            delete_automated_backups=False,
+            deletion_protection=args.protect,
+            skip_final_snapshot=not args.protect,
+            final_snapshot_identifier=f"{args.name}-final" if args.protect else None,
+            performance_insights_enabled=True,
+            enabled_cloudwatch_logs_exports=["postgresql", "upgrade"],
+            # A database changes its version when someone decides it, not by itself before a release.
+            auto_minor_version_upgrade=False,
+            apply_immediately=False,
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
+        )
+        create_alarms(
+            name,
+            database_alarms(instance.identifier, args.iops),
+            prefix=f"{args.name}-database",
+            topics=args.topics,
+            parent=self,
+        )
+        self.host = instance.address
+        self.port = instance.port
+        self.register_outputs({"host": self.host, "port": self.port})
+
+
+def database_alarms(identifier: pulumi.Input[str], iops: int) -> tuple[Alarm, ...]:
+    """The alarms of an instance. Disk I/O is measured as the part of its I/O operations a second that are in use."""
+
+    def metric(name: str) -> Metric:
+        return Metric("AWS/RDS", name, {"DBInstanceIdentifier": identifier}, "Average")
+
+    return (
+        Alarm(
+            suffix="cpu",
+            description=f"The database's CPU is above {CPU_PERCENT:g} %",
+            tier=Tier.WARNING,
+            threshold=CPU_PERCENT,
+            metrics={"cpu": metric("CPUUtilization")},
+        ),
+        Alarm(
+            suffix="disk-io",
+            description=f"The database uses more than {DISK_IO_PERCENT:g} % of its storage's I/O operations",
+            tier=Tier.WARNING,
+            threshold=DISK_IO_PERCENT,
+            metrics={"reads": metric("ReadIOPS"), "writes": metric("WriteIOPS")},
+            expressions={"used": f"100 * (reads + writes) / {iops}"},
+        ),
+    )
+
+
+def _parameter(name: str, value: int, apply_method: str = "immediate") -> aws.rds.ParameterGroupParameterArgs:
+    return aws.rds.ParameterGroupParameterArgs(name=name, value=str(value), apply_method=apply_method)

@@ -1,0 +1,107 @@
+"""One colour as the load balancer sees it: its target group, the test rule that reaches it, and its alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.edge.colour_alarms import colour_alarms
+from infra.edge.rules import COLOUR_HEADER, FIRST_TEST_PRIORITY, TEST_HEADER
+from infra.operations.alarms import create_alarms
+from infra.operations.topics import Tier
+from infra.stacks import Colour
+
+# Seconds: the shortest interval that AWS offers, which is also the guide's while traffic is moved.
+HEALTH_INTERVAL = 5
+_HEALTH_TIMEOUT = 2
+_THRESHOLD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ColourTargetArgs:
+    """`prefix` begins the names; `deregistration_delay` is how long (seconds) a leaving target may finish requests."""
+
+    prefix: str
+    colour: Colour
+    vpc_id: pulumi.Input[str]
+    listener_arn: pulumi.Input[str]
+    load_balancer_suffix: pulumi.Input[str]
+    target_port: int
+    deregistration_delay: int
+    test_secret: pulumi.Input[str]
+    topics: Mapping[Tier, pulumi.Input[str]]
+    protect: bool
+
+
+class ColourTarget(pulumi.ComponentResource):
+    """A target group that the colour's TargetGroupBinding fills with pods.
+
+    The health check is `/ready`, which knows of nothing that the colours share: a hiccup of the database would empty
+    both. What the group does without healthy targets (it sends to all of them, AWS's default) is left as it is: with
+    one unusable side a refused request tells no more than a failed one, and alarms and probes see the targets anyway.
+    """
+
+    arn: pulumi.Output[str]
+    arn_suffix: pulumi.Output[str]
+    group_name: pulumi.Output[str]
+
+    def __init__(self, name: str, args: ColourTargetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("simple378:edge:ColourTarget", name, None, opts)
+        colour = args.colour
+        group = aws.lb.TargetGroup(
+            f"{name}-group",
+            name=f"{args.prefix}-{colour.value}",
+            vpc_id=args.vpc_id,
+            target_type="ip",
+            port=args.target_port,
+            protocol="HTTP",
+            protocol_version="HTTP1",
+            deregistration_delay=args.deregistration_delay,
+            load_balancing_algorithm_type="round_robin",
+            # Stuck clients would ignore the weights.
+            stickiness=aws.lb.TargetGroupStickinessArgs(type="lb_cookie", enabled=False),
+            health_check=aws.lb.TargetGroupHealthCheckArgs(
+                enabled=True,
+                protocol="HTTP",
+                path="/ready",
+                port="traffic-port",
+                matcher="200",
+                interval=HEALTH_INTERVAL,
+                timeout=_HEALTH_TIMEOUT,
+                healthy_threshold=_THRESHOLD,
+                unhealthy_threshold=_THRESHOLD,
+            ),
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
+        )
+        aws.lb.ListenerRule(
+            f"{name}-test",
+            listener_arn=args.listener_arn,
+            priority=FIRST_TEST_PRIORITY + list(Colour).index(colour),
+            conditions=[
+                _header(TEST_HEADER, args.test_secret),
+                _header(COLOUR_HEADER, colour.value),
+            ],
+            actions=[aws.lb.ListenerRuleActionArgs(type="forward", target_group_arn=group.arn)],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        create_alarms(
+            name,
+            colour_alarms(colour, group.arn_suffix, args.load_balancer_suffix),
+            prefix=f"{args.prefix}-{colour.value}",
+            topics=args.topics,
+            parent=self,
+            tags={"colour": colour.value},
+        )
+        self.arn = group.arn
+        self.arn_suffix = group.arn_suffix
+        self.group_name = group.name
+        self.register_outputs({"arn": self.arn, "arnSuffix": self.arn_suffix, "name": self.group_name})
+
+
+def _header(name: str, value: pulumi.Input[str]) -> aws.lb.ListenerRuleConditionArgs:
+    return aws.lb.ListenerRuleConditionArgs(
+        http_header=aws.lb.ListenerRuleConditionHttpHeaderArgs(http_header_name=name, values=[value])
+    )

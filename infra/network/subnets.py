@@ -1,0 +1,35 @@
+"""Which part of the network's address range is which subnet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+# The range is cut in sixteen: public subnets come from the lower half, private ones from the upper.
+_EXTRA_BITS = 4
+MOST_ZONES = 8
+# AWS's smallest subnet is a /28, so the range must be a /24 or larger; its largest VPC is a /16.
+SMALLEST_RANGE = 24
+LARGEST_RANGE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneSubnets:
+    """The two subnets of an availability zone."""
+
+    zone: str
+    public: IPv4Network
+    private: IPv4Network
+
+
+def plan_subnets(cidr: IPv4Network, zones: Sequence[str]) -> tuple[ZoneSubnets, ...]:
+    """A public and a private subnet for each zone. Adding a zone at the end leaves the others' ranges as they are.
+
+    Raises:
+        ValueError: more zones than half of the parts.
+    """
+    if len(zones) > MOST_ZONES:
+        raise ValueError(f"{len(zones)} availability zones, at most {MOST_ZONES} fit")
+    parts = list(cidr.subnets(prefixlen_diff=_EXTRA_BITS))
+    return tuple(ZoneSubnets(zone, parts[i], parts[MOST_ZONES + i]) for i, zone in enumerate(zones))

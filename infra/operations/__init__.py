@@ -1,0 +1,1 @@
+"""How people learn of trouble: topics and alarms."""

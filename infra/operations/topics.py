@@ -1,0 +1,53 @@
+"""Where alarms go: a topic for each tier of the guide's Strategy 5."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import pulumi
+import pulumi_aws as aws
+
+
+class Tier(Enum):
+    """How urgent an alarm is: immediate ones notify at once, warnings escalate, notices are logged."""
+
+    IMMEDIATE = "immediate"
+    WARNING = "warning"
+    NOTICE = "notice"
+
+
+# Nobody is mailed a notice.
+_MAILED = (Tier.IMMEDIATE, Tier.WARNING)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicsArgs:
+    """`prefix` begins the topics' names; `email` is told of immediate alarms and warnings."""
+
+    prefix: str
+    email: str | None
+
+
+class Topics(pulumi.ComponentResource):
+    """One topic a tier. Not encrypted with AWS's own key: CloudWatch may not publish to such a topic, and an alarm
+    carries no secret."""
+
+    arns: dict[Tier, pulumi.Output[str]]
+
+    def __init__(self, name: str, args: TopicsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("simple378:operations:Topics", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        self.arns = {}
+        for tier in Tier:
+            topic = aws.sns.Topic(f"{name}-{tier.value}", name=f"{args.prefix}-{tier.value}", opts=child)
+            if args.email and tier in _MAILED:
+                aws.sns.TopicSubscription(
+                    f"{name}-{tier.value}-email",
+                    topic=topic.arn,
+                    protocol="email",
+                    endpoint=args.email,
+                    opts=child,
+                )
+            self.arns[tier] = topic.arn
+        self.register_outputs({"arns": {tier.value: arn for tier, arn in self.arns.items()}})

@@ -1,0 +1,136 @@
+"""Typed settings of a stack: what every layer's settings have in common.
+
+The keys are those of the stack file in the project's namespace (`simple378:poolSize`), the fields their names in
+snake case. Everything that is wrong with a stack's configuration is reported in one error before any resource is
+registered: each line names the key, what is wrong with it, and the command that sets it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+import pulumi
+from pulumi.runtime.config import CONFIG, get_config_env
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+
+# The AWS provider's own setting, which the program reads as well.
+REGION_KEY = "aws:region"
+
+
+class SettingsError(pulumi.RunError):
+    """The configuration of a stack is incomplete or wrong; the message lists what to set."""
+
+
+def _parse_json(value: Any) -> Any:
+    # The engine hands lists and maps of a stack file over as JSON text.
+    if isinstance(value, str):
+        try:
+            return json.loads(value)
+        except json.JSONDecodeError as error:
+            raise ValueError("is text where a list or a map is wanted") from error
+    return value
+
+
+# A list or a map in the stack file: `Annotated[tuple[str, ...], Structured]`.
+Structured = BeforeValidator(_parse_json)
+StringList = Annotated[tuple[str, ...], Structured]
+
+
+class Settings(BaseModel):
+    """Base of a layer's settings."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+
+    @classmethod
+    def load(cls) -> Self:
+        """The settings of the stack that is being deployed.
+
+        Raises:
+            SettingsError: a key is missing, unknown, or has a value that cannot be.
+        """
+        return cls.parse(_stack_config(pulumi.get_project()), pulumi.get_project(), pulumi.get_stack())
+
+    @classmethod
+    def parse(cls, values: Mapping[str, str], project: str, stack: str) -> Self:
+        """Settings from the text of their keys (without namespace).
+
+        Raises:
+            SettingsError: as `load`.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            lines = [
+                _explain(cls, problem, values, project, stack) for problem in error.errors(include_url=False)
+            ]
+        # Outside the handler: pydantic's own text shows values, and some of them are secret.
+        listed = "\n".join(f"  - {line}" for line in lines)
+        raise SettingsError(f"configuration of stack {stack}:\n{listed}")
+
+
+def region() -> str:
+    """The AWS region of the stack.
+
+    Raises:
+        SettingsError: `aws:region` is not set.
+    """
+    value = {**get_config_env(), **CONFIG.get()}.get(REGION_KEY)
+    if not value:
+        stack = pulumi.get_stack()
+        raise SettingsError(
+            f"configuration of stack {stack}:\n  - {REGION_KEY} is missing; set it with "
+            f"`pulumi config set {REGION_KEY} us-east-1 --stack {stack}`"
+        )
+    return str(value)
+
+
+def secret(value: SecretStr) -> pulumi.Output[str]:
+    """A setting as a secret output: encrypted in the state whether or not it was so in the stack file."""
+    return pulumi.Output.secret(value.get_secret_value())
+
+
+def _stack_config(project: str) -> dict[str, str]:
+    namespace = f"{project}:"
+    both = {**get_config_env(), **CONFIG.get()}
+    return {key.removeprefix(namespace): value for key, value in both.items() if key.startswith(namespace)}
+
+
+def _explain(cls: type[Settings], problem: Any, values: Mapping[str, str], project: str, stack: str) -> str:
+    location = [str(part) for part in problem["loc"]]
+    # pydantic puts "Value error, " in front of what our own validators say.
+    reason = re.sub(r"^(Value|Assertion) error, ", "", problem["msg"])
+    if not location:
+        return reason
+    key = location[0]
+    fields = {field.alias or name: field for name, field in cls.model_fields.items()}
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, fields, n=1)
+        hint = f"did you mean {project}:{near[0]}?" if near else f"known: {', '.join(sorted(fields))}"
+        return f"{project}:{key} is not a setting of this layer; {hint}"
+    command = _set_command(key, fields[key], project, stack)
+    if problem["type"] == "missing":
+        return f"{project}:{key} is missing; set it with `{command}`"
+    inside = "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in location[1:])
+    shown = "" if _is_secret(fields[key]) else f" is {values[key]!r}"
+    return f"{project}:{key}{inside}{shown}: {reason[0].lower()}{reason[1:]}; set it with `{command}`"
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return "SecretStr" in str(field.annotation)
+
+
+def _set_command(key: str, field: FieldInfo, project: str, stack: str) -> str:
+    secret_flag = "--secret " if _is_secret(field) else ""
+    structured = Structured in field.metadata
+    target = f"--path '{project}:{key}{_element(field)}'" if structured else f"{project}:{key}"
+    return f"pulumi config set {secret_flag}{target} VALUE --stack {stack}"
+
+
+def _element(field: FieldInfo) -> str:
+    return "[0]" if "tuple" in str(field.annotation) else ".NAME"

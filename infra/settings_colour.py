@@ -1,0 +1,64 @@
+"""Settings of a colour's layer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from infra.settings import Settings, Structured
+from infra.workload.pgbouncer_ini import LARGEST_POOL, SMALLEST_POOL
+
+# A tag of an image, short enough to be a label's value as well.
+_VERSION = r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
+_REPOSITORY = r"^[a-z0-9][a-z0-9._/:-]*[a-z0-9]$"
+_IMAGE = r"^[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*|@sha256:[0-9a-f]{64})$"
+_CPU = r"^(\d+m|\d+(\.\d+)?)$"
+_MEMORY = r"^\d+(Mi|Gi)$"
+_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+
+# What the program itself gives the backend.
+OWN_VARIABLES = ("COLOUR", "VERSION", "DATABASE_URL")
+
+
+class Resources(BaseModel):
+    """Of one pod, in Kubernetes' quantities. `memory` is requested and the limit at once; CPU is only requested."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cpu: str = Field(default="500m", pattern=_CPU)
+    memory: str = Field(default="512Mi", pattern=_MEMORY)
+
+
+class ColourSettings(Settings):
+    """One side: which version of the backend, how many of it, and its way to the database."""
+
+    version: str = Field(pattern=_VERSION)
+    # Repository of the image, without tag: the version is the tag.
+    image: str = Field(pattern=_REPOSITORY)
+    replicas: int = Field(ge=1, le=100)
+    resources: Annotated[Resources, Structured] = Resources()
+    backend_env: Annotated[Mapping[str, str], Structured] = Field(default_factory=dict)
+    # Seconds that a pod keeps serving after it was told to stop, until the load balancer sends it nothing more.
+    drain_seconds: int = Field(default=40, ge=1, le=300)
+
+    pgbouncer_image: str = Field(pattern=_IMAGE)
+    pgbouncer_replicas: int = Field(default=2, ge=1, le=10)
+    # Connections to the database of one pgbouncer.
+    pool_size: int = Field(ge=SMALLEST_POOL, le=LARGEST_POOL)
+    # Connections to one pgbouncer.
+    max_client_connections: int = Field(default=1000, ge=100, le=10_000)
+    # What pgbouncer asks of the database: `require` fails without TLS, `prefer` goes on in clear.
+    database_tls: Literal["require", "prefer"] = "require"
+
+    @field_validator("backend_env", mode="after")
+    @classmethod
+    def _variables(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for name in value:
+            if name in OWN_VARIABLES:
+                raise ValueError(f"sets {name}, which the program sets itself")
+            if not re.fullmatch(_VARIABLE, name):
+                raise ValueError(f"has {name!r}, which is no name of a variable")
+        return value

@@ -1,0 +1,163 @@
+"""Settings of the foundation layer."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Network
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from infra.network.subnets import LARGEST_RANGE, MOST_ZONES, SMALLEST_RANGE
+from infra.settings import Settings, StringList, Structured
+
+# Header values of listener rules: no `*` and `?`, which match anything there.
+_HEADER_SECRET = re.compile(r"[A-Za-z0-9_-]{16,128}")
+# What RDS takes as a password: printable, no `/`, `"`, `@` or space.
+_PASSWORD = re.compile(r"""[!#-.0-?A-~]{8,128}""")
+# A load balancer takes no fewer.
+_FEWEST_ZONES = 2
+_IDENTIFIER = r"^[a-z][a-z0-9_]{0,62}$"
+_CERTIFICATE = r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/.+$"
+_HOST = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
+
+
+class FoundationSettings(Settings):
+    """Network, load balancer, database, distribution, secrets. Either a network is made or its ids are given; either a
+    database is made or its endpoint is given."""
+
+    # A network of our own...
+    vpc_cidr: IPv4Network | None = None
+    azs: StringList = ()
+    # ...or one that exists.
+    vpc_id: str | None = Field(default=None, pattern=r"^vpc-[0-9a-f]+$")
+    public_subnet_ids: StringList = ()
+    private_subnet_ids: StringList = ()
+    # The security group of the cluster's nodes or pods; one is made without it.
+    workload_security_group_id: str | None = Field(default=None, pattern=r"^sg-[0-9a-f]+$")
+
+    # Addresses besides CloudFront's that may call the load balancer: those that the rollout's probes come from.
+    probe_cidrs: Annotated[tuple[IPv4Network, ...], Structured] = ()
+    # Of the load balancer, in its region. Without it the listener speaks HTTP.
+    certificate_arn: str | None = Field(default=None, pattern=_CERTIFICATE)
+    # The name that the certificate is for; it points at the load balancer.
+    origin_domain: str | None = Field(default=None, pattern=_HOST)
+    # Seconds that a target which leaves may finish its requests; AWS's default of 300 would hold up every rollback.
+    deregistration_delay: int = Field(default=30, ge=0, le=3600)
+
+    domain_aliases: StringList = ()
+    # Of the aliases, in us-east-1.
+    cdn_certificate_arn: str | None = Field(default=None, pattern=_CERTIFICATE)
+    viewer_protocol_policy: Literal["redirect-to-https", "https-only", "allow-all"] = "redirect-to-https"
+
+    # host:port of a database that exists.
+    database_endpoint: str | None = None
+    database_name: str = Field(default="simple378", pattern=_IDENTIFIER)
+    database_user: str = Field(default="simple378", pattern=_IDENTIFIER)
+    database_password: SecretStr
+    # Of the server, whoever made it; the colours' pools must fit in.
+    database_max_connections: int = Field(default=500, ge=100, le=10_000)
+    database_engine_version: str = Field(default="16", pattern=r"^\d+(\.\d+)?$")
+    database_instance_class: str = Field(default="db.m6g.large", pattern=r"^db\.[a-z0-9]+\.[a-z0-9]+$")
+    # GiB.
+    database_storage: int = Field(default=100, ge=20, le=65_536)
+    database_storage_limit: int = Field(default=1000, ge=22, le=65_536)
+    # I/O operations a second of the storage: gp3's baseline below 400 GiB.
+    database_iops: int = Field(default=3000, ge=1)
+    database_multi_az: bool = True
+    # Days; 0 would switch point-in-time recovery off.
+    database_backup_days: int = Field(default=14, ge=1, le=35)
+
+    origin_secret: SecretStr
+    test_secret: SecretStr
+    alert_email: str | None = Field(default=None, pattern=r"^[^@\s]+@[^@\s]+$")
+    protect: bool = True
+
+    @field_validator("database_password")
+    @classmethod
+    def _password(cls, value: SecretStr) -> SecretStr:
+        if not _PASSWORD.fullmatch(value.get_secret_value()):
+            raise ValueError(
+                "must have 8 to 128 printable characters, none of them a space, slash, double quote or @"
+            )
+        return value
+
+    @field_validator("origin_secret", "test_secret")
+    @classmethod
+    def _header_secret(cls, value: SecretStr) -> SecretStr:
+        if not _HEADER_SECRET.fullmatch(value.get_secret_value()):
+            raise ValueError("must have 16 to 128 letters, digits, `_` or `-`")
+        return value
+
+    @field_validator("vpc_cidr")
+    @classmethod
+    def _cidr(cls, value: IPv4Network | None) -> IPv4Network | None:
+        if value and not LARGEST_RANGE <= value.prefixlen <= SMALLEST_RANGE:
+            raise ValueError(f"must be from a /{LARGEST_RANGE} to a /{SMALLEST_RANGE}")
+        return value
+
+    @model_validator(mode="after")
+    def _network(self) -> Self:
+        made, given = (
+            (self.vpc_cidr, self.azs),
+            (self.vpc_id, self.public_subnet_ids, self.private_subnet_ids),
+        )
+        if any(made) and any(given):
+            raise ValueError(
+                "simple378:vpcCidr and simple378:azs make a network, simple378:vpcId, simple378:publicSubnetIds and "
+                "simple378:privateSubnetIds name one that exists: remove the keys of one of both (`pulumi config rm`)"
+            )
+        if not (all(made) or all(given)):
+            raise ValueError(
+                "no network: set simple378:vpcCidr and simple378:azs to make one (`pulumi config set simple378:vpcCidr "
+                "10.78.0.0/16`, `pulumi config set --path 'simple378:azs[0]' us-east-1a`), or simple378:vpcId, "
+                "simple378:publicSubnetIds and simple378:privateSubnetIds to name one that exists"
+            )
+        zones = len(self.azs) if self.azs else min(len(self.public_subnet_ids), len(self.private_subnet_ids))
+        if not _FEWEST_ZONES <= zones <= MOST_ZONES or len(set(self.azs)) != len(self.azs):
+            raise ValueError(
+                f"simple378:azs (or the subnet ids): a load balancer and a database need {_FEWEST_ZONES} to {MOST_ZONES} different "
+                "availability zones; set another with `pulumi config set --path 'simple378:azs[1]' us-east-1b`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _certificates(self) -> Self:
+        if (self.certificate_arn is None) != (self.origin_domain is None):
+            raise ValueError(
+                "simple378:certificateArn and simple378:originDomain belong together: CloudFront calls the load "
+                "balancer by the name that its certificate is for; set the missing one with `pulumi config set`"
+            )
+        if bool(self.domain_aliases) != (self.cdn_certificate_arn is not None):
+            raise ValueError(
+                "simple378:domainAliases and simple378:cdnCertificateArn belong together; set the missing one with "
+                "`pulumi config set`"
+            )
+        if self.cdn_certificate_arn and ":acm:us-east-1:" not in self.cdn_certificate_arn:
+            raise ValueError("simple378:cdnCertificateArn: CloudFront takes certificates from us-east-1 only")
+        return self
+
+    @model_validator(mode="after")
+    def _secrets_differ(self) -> Self:
+        if self.origin_secret == self.test_secret:
+            raise ValueError(
+                "simple378:testSecret is the same as simple378:originSecret: whoever may test must not pass for "
+                "CloudFront; set another with `pulumi config set --secret simple378:testSecret VALUE`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _database(self) -> Self:
+        if self.database_endpoint is not None and not re.fullmatch(
+            r"[a-z0-9.-]+:\d{1,5}", self.database_endpoint
+        ):
+            raise ValueError(
+                f"simple378:databaseEndpoint is {self.database_endpoint!r}: must be host:port; set it with "
+                "`pulumi config set simple378:databaseEndpoint HOST:5432`"
+            )
+        if self.database_storage_limit < self.database_storage * 1.1:
+            raise ValueError(
+                "simple378:databaseStorageLimit must be at least 10 % above simple378:databaseStorage (GiB); set it "
+                "with `pulumi config set simple378:databaseStorageLimit GIB`"
+            )
+        return self

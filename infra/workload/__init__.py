@@ -1,0 +1,1 @@
+"""One colour in Kubernetes: the backend and its connection pool."""

@@ -1,0 +1,184 @@
+"""The backend of one colour: its pods and how the load balancer reaches them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from infra.workload.pods import container_security, drain, labels, pod_security, selector, spread
+
+NAME = "backend"
+PORT = 8000
+# Seconds after the drain in which the last requests are answered and the websockets are closed.
+_SHUTDOWN = 30
+# Seconds that a pod has to answer `/health` for the first time.
+_STARTUP = 60
+_ENVIRONMENT_SECRET = "backend-environment"
+_DATABASE_URL = "DATABASE_URL"
+
+
+@dataclass(frozen=True, slots=True)
+class BackendArgs:
+    """`image` with its tag; `memory` is the request and the limit; `drain_seconds` as in the settings."""
+
+    namespace: pulumi.Input[str]
+    colour: str
+    version: str
+    image: str
+    replicas: int
+    cpu: str
+    memory: str
+    environment: Mapping[str, str]
+    drain_seconds: int
+    database_host: pulumi.Input[str]
+    database_port: pulumi.Input[int]
+    database_name: pulumi.Input[str]
+    database_user: pulumi.Input[str]
+    database_password: pulumi.Input[str]
+    target_group_arn: pulumi.Input[str]
+    vpc_id: pulumi.Input[str]
+
+
+class Backend(pulumi.ComponentResource):
+    """Deployment, Service, TargetGroupBinding and disruption budget.
+
+    The order matters. The load balancer's controller gives a pod its readiness gate only if the pod's Service is bound
+    when the pod is made; so Service, binding, pods. And backwards when they go: the pods drain while they are bound.
+    """
+
+    def __init__(self, name: str, args: BackendArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("simple378:workload:Backend", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        service = k8s.core.v1.Service(
+            f"{name}-service",
+            metadata=_metadata(
+                NAME,
+                args,
+                # Its pods come after it, so nothing may wait for them here.
+                {"pulumi.com/skipAwait": "true"},
+            ),
+            spec=k8s.core.v1.ServiceSpecArgs(
+                selector=selector(NAME),
+                ports=[k8s.core.v1.ServicePortArgs(name="http", port=PORT, target_port="http")],
+            ),
+            opts=child,
+        )
+        binding = k8s.apiextensions.CustomResource(
+            f"{name}-binding",
+            api_version="elbv2.k8s.aws/v1beta1",
+            kind="TargetGroupBinding",
+            metadata=_metadata(NAME, args),
+            spec={
+                "targetGroupARN": args.target_group_arn,
+                "targetType": "ip",
+                "vpcID": args.vpc_id,
+                "serviceRef": {"name": service.metadata.name, "port": PORT},
+            },
+            opts=child,
+        )
+        environment = k8s.core.v1.Secret(
+            f"{name}-environment",
+            metadata=_metadata(_ENVIRONMENT_SECRET, args),
+            string_data={_DATABASE_URL: _database_url(args)},
+            opts=child,
+        )
+        k8s.apps.v1.Deployment(
+            f"{name}-deployment",
+            metadata=_metadata(NAME, args),
+            spec=k8s.apps.v1.DeploymentSpecArgs(
+                replicas=args.replicas,
+                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selector(NAME)),
+                strategy=k8s.apps.v1.DeploymentStrategyArgs(
+                    rolling_update=k8s.apps.v1.RollingUpdateDeploymentArgs(max_unavailable=0, max_surge=1)
+                ),
+                template=k8s.core.v1.PodTemplateSpecArgs(
+                    metadata=k8s.meta.v1.ObjectMetaArgs(labels=labels(NAME, args.version)),
+                    spec=k8s.core.v1.PodSpecArgs(
+                        containers=[_container(args, environment.metadata.name)],
+                        automount_service_account_token=False,
+                        security_context=pod_security(),
+                        termination_grace_period_seconds=args.drain_seconds + _SHUTDOWN,
+                        topology_spread_constraints=spread(NAME),
+                        volumes=[
+                            k8s.core.v1.VolumeArgs(
+                                name="tmp", empty_dir=k8s.core.v1.EmptyDirVolumeSourceArgs()
+                            )
+                        ],
+                    ),
+                ),
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[binding]),
+        )
+        k8s.policy.v1.PodDisruptionBudget(
+            f"{name}-budget",
+            metadata=_metadata(NAME, args),
+            spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(
+                max_unavailable=1, selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selector(NAME))
+            ),
+            opts=child,
+        )
+        self.register_outputs({})
+
+
+def _metadata(
+    object_name: str, args: BackendArgs, annotations: Mapping[str, str] | None = None
+) -> k8s.meta.v1.ObjectMetaArgs:
+    return k8s.meta.v1.ObjectMetaArgs(
+        name=object_name, namespace=args.namespace, labels=labels(NAME, args.version), annotations=annotations
+    )
+
+
+def _database_url(args: BackendArgs) -> pulumi.Output[str]:
+    return pulumi.Output.all(
+        args.database_user, args.database_password, args.database_host, args.database_port, args.database_name
+    ).apply(lambda parts: database_url(*(str(part) for part in parts)))
+
+
+def database_url(user: str, password: str, host: str, port: str, database: str) -> str:
+    """A libpq URL; user and password may have any character."""
+    return f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@{host}:{port}/{database}"
+
+
+def _container(args: BackendArgs, environment_secret: pulumi.Input[str]) -> k8s.core.v1.ContainerArgs:
+    plain = {"COLOUR": args.colour, "VERSION": args.version, **args.environment}
+    secret = k8s.core.v1.EnvVarArgs(
+        name=_DATABASE_URL,
+        value_from=k8s.core.v1.EnvVarSourceArgs(
+            secret_key_ref=k8s.core.v1.SecretKeySelectorArgs(name=environment_secret, key=_DATABASE_URL)
+        ),
+    )
+    return k8s.core.v1.ContainerArgs(
+        name=NAME,
+        image=args.image,
+        ports=[k8s.core.v1.ContainerPortArgs(name="http", container_port=PORT)],
+        env=[
+            *(k8s.core.v1.EnvVarArgs(name=key, value=value) for key, value in sorted(plain.items())),
+            secret,
+        ],
+        startup_probe=_probe("/health", period=1, failures=_STARTUP),
+        liveness_probe=_probe("/health", period=5, failures=3),
+        # Two in a row take the pod out of its Service and its target group.
+        readiness_probe=_probe("/ready", period=2, failures=2),
+        lifecycle=drain(args.drain_seconds),
+        resources=k8s.core.v1.ResourceRequirementsArgs(
+            # No limit of CPU: throttling would show as latency of the candidate. Memory above its limit restarts the
+            # pod (Risk 7).
+            requests={"cpu": args.cpu, "memory": args.memory},
+            limits={"memory": args.memory},
+        ),
+        security_context=container_security(),
+        volume_mounts=[k8s.core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp")],  # noqa: S108 - the pod's own
+    )
+
+
+def _probe(path: str, *, period: int, failures: int) -> k8s.core.v1.ProbeArgs:
+    return k8s.core.v1.ProbeArgs(
+        http_get=k8s.core.v1.HTTPGetActionArgs(path=path, port="http"),
+        period_seconds=period,
+        timeout_seconds=2,
+        failure_threshold=failures,
+    )

@@ -1,0 +1,169 @@
+"""pgbouncer: the one way from a colour's backend to the database."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from infra.workload import pgbouncer_ini
+from infra.workload.pods import container_security, drain, labels, pod_security, selector, spread
+
+NAME = "pgbouncer"
+# pgbouncer is one thread; what it uses hardly depends on its load.
+_CPU = "250m"
+_MEMORY = "128Mi"
+# Seconds after the drain in which it closes its connections.
+_SHUTDOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionPoolArgs:
+    """`pool_size` and `max_client_connections` are for each of the `replicas`."""
+
+    namespace: pulumi.Input[str]
+    image: str
+    replicas: int
+    pool_size: int
+    max_client_connections: int
+    drain_seconds: int
+    database_host: pulumi.Input[str]
+    database_port: pulumi.Input[int]
+    database_name: pulumi.Input[str]
+    database_user: pulumi.Input[str]
+    database_password: pulumi.Input[str]
+    database_tls: str
+
+
+class ConnectionPool(pulumi.ComponentResource):
+    """pgbouncer's Deployment and Service. A change of its configuration replaces the pods one by one."""
+
+    port: int
+    host: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: ConnectionPoolArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("simple378:workload:ConnectionPool", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+
+        def metadata() -> k8s.meta.v1.ObjectMetaArgs:
+            return k8s.meta.v1.ObjectMetaArgs(
+                name=NAME, namespace=args.namespace, labels=labels(NAME, _version(args.image))
+            )
+
+        ini = pulumi.Output.all(args.database_host, args.database_port, args.database_name).apply(
+            lambda parts: pgbouncer_ini.render_ini(
+                pgbouncer_ini.Pool(
+                    database_host=str(parts[0]),
+                    database_port=int(parts[1]),
+                    database_name=str(parts[2]),
+                    size=args.pool_size,
+                    clients=args.max_client_connections,
+                    tls=args.database_tls,
+                )
+            )
+        )
+        users = pulumi.Output.all(args.database_user, args.database_password).apply(
+            lambda parts: pgbouncer_ini.render_users(str(parts[0]), str(parts[1]))
+        )
+        config = k8s.core.v1.ConfigMap(
+            f"{name}-config", metadata=metadata(), data={pgbouncer_ini.CONFIG_FILE: ini}, opts=child
+        )
+        secret = k8s.core.v1.Secret(
+            f"{name}-users", metadata=metadata(), string_data={pgbouncer_ini.USERS_FILE: users}, opts=child
+        )
+        checksum = pulumi.Output.all(ini, users).apply(
+            lambda texts: hashlib.sha256("\0".join(texts).encode()).hexdigest()
+        )
+        probe = k8s.core.v1.TCPSocketActionArgs(port=pgbouncer_ini.PORT)
+        container = k8s.core.v1.ContainerArgs(
+            name=NAME,
+            image=args.image,
+            command=["pgbouncer"],
+            args=[f"{pgbouncer_ini.CONFIG_FOLDER}/{pgbouncer_ini.CONFIG_FILE}"],
+            ports=[k8s.core.v1.ContainerPortArgs(name="postgres", container_port=pgbouncer_ini.PORT)],
+            readiness_probe=k8s.core.v1.ProbeArgs(tcp_socket=probe, period_seconds=2, timeout_seconds=2),
+            liveness_probe=k8s.core.v1.ProbeArgs(tcp_socket=probe, period_seconds=10, timeout_seconds=2),
+            lifecycle=drain(args.drain_seconds),
+            resources=k8s.core.v1.ResourceRequirementsArgs(
+                requests={"cpu": _CPU, "memory": _MEMORY}, limits={"memory": _MEMORY}
+            ),
+            security_context=container_security(),
+            volume_mounts=[
+                k8s.core.v1.VolumeMountArgs(
+                    name="config", mount_path=pgbouncer_ini.CONFIG_FOLDER, read_only=True
+                ),
+                k8s.core.v1.VolumeMountArgs(
+                    name="users", mount_path=pgbouncer_ini.USERS_FOLDER, read_only=True
+                ),
+            ],
+        )
+        deployment = k8s.apps.v1.Deployment(
+            f"{name}-deployment",
+            metadata=metadata(),
+            spec=k8s.apps.v1.DeploymentSpecArgs(
+                replicas=args.replicas,
+                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selector(NAME)),
+                strategy=k8s.apps.v1.DeploymentStrategyArgs(
+                    rolling_update=k8s.apps.v1.RollingUpdateDeploymentArgs(max_unavailable=0, max_surge=1)
+                ),
+                template=k8s.core.v1.PodTemplateSpecArgs(
+                    metadata=k8s.meta.v1.ObjectMetaArgs(
+                        labels=labels(NAME, _version(args.image)),
+                        # pgbouncer reads its files at its start, and a changed ConfigMap alone starts nothing.
+                        annotations={"simple378/config-sha256": checksum},
+                    ),
+                    spec=k8s.core.v1.PodSpecArgs(
+                        containers=[container],
+                        automount_service_account_token=False,
+                        security_context=pod_security(),
+                        termination_grace_period_seconds=args.drain_seconds + _SHUTDOWN,
+                        topology_spread_constraints=spread(NAME),
+                        volumes=[
+                            k8s.core.v1.VolumeArgs(
+                                name="config",
+                                config_map=k8s.core.v1.ConfigMapVolumeSourceArgs(name=config.metadata.name),
+                            ),
+                            k8s.core.v1.VolumeArgs(
+                                name="users",
+                                secret=k8s.core.v1.SecretVolumeSourceArgs(secret_name=secret.metadata.name),
+                            ),
+                        ],
+                    ),
+                ),
+            ),
+            opts=child,
+        )
+        service = k8s.core.v1.Service(
+            f"{name}-service",
+            metadata=metadata(),
+            spec=k8s.core.v1.ServiceSpecArgs(
+                selector=selector(NAME),
+                ports=[
+                    k8s.core.v1.ServicePortArgs(
+                        name="postgres", port=pgbouncer_ini.PORT, target_port="postgres"
+                    )
+                ],
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[deployment]),
+        )
+        k8s.policy.v1.PodDisruptionBudget(
+            f"{name}-budget",
+            metadata=metadata(),
+            spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(
+                max_unavailable=1, selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selector(NAME))
+            ),
+            opts=child,
+        )
+        self.port = pgbouncer_ini.PORT
+        # By way of the Service's own name, so that whoever uses it waits for it.
+        self.host = pulumi.Output.concat(service.metadata.name, ".", args.namespace, ".svc.cluster.local")
+        self.register_outputs({"host": self.host, "port": self.port})
+
+
+def _version(image: str) -> str:
+    """The tag of an image; of a digest its first 12 digits. As a label's value."""
+    return image.rpartition(":")[2][:12] if "@" in image else image.rpartition(":")[2]

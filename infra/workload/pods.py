@@ -1,0 +1,66 @@
+"""What the pods of a colour have in common: labels, least privileges, spreading."""
+
+from __future__ import annotations
+
+import pulumi_kubernetes as k8s
+
+# No user of any image; files of volumes belong to the group.
+_USER = 10_001
+_SPREAD_OVER = ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+NAME_LABEL = "app.kubernetes.io/name"
+
+
+def selector(name: str) -> dict[str, str]:
+    """The label that a Service, a Deployment and a disruption budget know their pods by."""
+    return {NAME_LABEL: name}
+
+
+def labels(name: str, version: str) -> dict[str, str]:
+    """The labels of an object that belongs to `name`."""
+    return {
+        **selector(name),
+        "app.kubernetes.io/part-of": "simple378",
+        "app.kubernetes.io/version": version,
+        "app.kubernetes.io/managed-by": "pulumi",
+    }
+
+
+def pod_security() -> k8s.core.v1.PodSecurityContextArgs:
+    """As Kubernetes' `restricted` standard asks, which the namespace enforces."""
+    return k8s.core.v1.PodSecurityContextArgs(
+        run_as_non_root=True,
+        run_as_user=_USER,
+        run_as_group=_USER,
+        fs_group=_USER,
+        seccomp_profile=k8s.core.v1.SeccompProfileArgs(type="RuntimeDefault"),
+    )
+
+
+def container_security() -> k8s.core.v1.SecurityContextArgs:
+    """The container's part of `restricted`, and a file system that cannot be written."""
+    return k8s.core.v1.SecurityContextArgs(
+        allow_privilege_escalation=False,
+        read_only_root_filesystem=True,
+        capabilities=k8s.core.v1.CapabilitiesArgs(drop=["ALL"]),
+    )
+
+
+def spread(name: str) -> list[k8s.core.v1.TopologySpreadConstraintArgs]:
+    """Evenly over zones and nodes where there are several; never a reason not to start."""
+    return [
+        k8s.core.v1.TopologySpreadConstraintArgs(
+            max_skew=1,
+            topology_key=key,
+            when_unsatisfiable="ScheduleAnyway",
+            label_selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selector(name)),
+        )
+        for key in _SPREAD_OVER
+    ]
+
+
+def drain(seconds: int) -> k8s.core.v1.LifecycleArgs:
+    """Keep serving for `seconds` after the pod was told to stop: it leaves the load balancer and its Service at that
+    moment, and both need a while until they send it nothing more."""
+    return k8s.core.v1.LifecycleArgs(
+        pre_stop=k8s.core.v1.LifecycleHandlerArgs(sleep=k8s.core.v1.SleepActionArgs(seconds=seconds))
+    )
