@@ -1,0 +1,98 @@
+"""Runs the load balancer's agent until SIGTERM or SIGINT. Inside a lab it needs no options."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from simulate.lab.errors import LabError
+from simulate.lab.kube_api import KubeApi
+from simulate.lab.load_balancer.agent import PERIOD_S, PUBLICATION_DELAY_S, Agent, Settings
+from simulate.lab.load_balancer.targets import Controller, ElbRegistry
+from simulate.lab.world import ALB, AWS_ENDPOINT, AWS_REGION, EDGE, LabPaths
+
+
+def _settings(argv: list[str] | None) -> Settings:
+    parser = argparse.ArgumentParser(
+        prog="simulate.lab.load_balancer", description="The lab's load balancer and edge"
+    )
+    parser.add_argument("--alb", default=ALB, help="address of the load balancer")
+    parser.add_argument("--edge", default=EDGE, help="address of the edge")
+    parser.add_argument("--edge-port", type=int, default=80)
+    parser.add_argument("--endpoint", default=os.environ.get("AWS_ENDPOINT_URL", AWS_ENDPOINT))
+    parser.add_argument(
+        "--directory", type=Path, help="where HAProxy's files go; in a lab below its own directory"
+    )
+    parser.add_argument(
+        "--publication-delay", type=float, help="seconds from a period's end until it is published"
+    )
+    args = parser.parse_args(argv)
+    lab = LabPaths(Path(os.environ["SIMPLE378_LAB"])) if "SIMPLE378_LAB" in os.environ else None
+    directory = args.directory or (lab.root / "load-balancer" if lab else None)
+    if directory is None:
+        parser.error("--directory is needed outside of a lab")
+    scale = float(os.environ.get("SIMPLE378_TIME_SCALE", "1"))
+    delay = PUBLICATION_DELAY_S / scale if args.publication_delay is None else args.publication_delay
+    return Settings(
+        endpoint=args.endpoint,
+        region=AWS_REGION,
+        directory=directory,
+        alb=args.alb,
+        edge=args.edge,
+        edge_port=args.edge_port,
+        time_scale=scale,
+        period_s=PERIOD_S / scale,
+        publication_delay_s=delay,
+        hosts_file=lab.hosts if lab else None,
+        ready_file=lab.load_balancer_ready if lab else None,
+    )
+
+
+async def _run(settings: Settings) -> None:
+    agent = Agent(settings)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(agent.run())]
+        if "KUBECONFIG" in os.environ:
+            tasks.append(group.create_task(_bind(agent)))
+
+        def stop() -> None:
+            for task in tasks:
+                task.cancel()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop)
+
+
+async def _bind(agent: Agent) -> None:
+    async with KubeApi.from_environment() as api:
+        await Controller(api, ElbRegistry(agent.elbv2)).run()
+
+
+def main(argv: list[str] | None = None) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    settings = _settings(argv)
+    try:
+        asyncio.run(_run(settings))
+    except ExceptionGroup as group:
+        own, others = group.split(LabError)
+        if others is not None or own is None:
+            raise
+        print(*_leaves(own), sep="\n", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _leaves(group: ExceptionGroup[LabError]) -> list[str]:
+    """The messages of all errors in a group of groups."""
+    return [
+        text for e in group.exceptions for text in (_leaves(e) if isinstance(e, ExceptionGroup) else [str(e)])
+    ]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,149 @@
+"""The CloudFront distribution and its WebACL as they were declared, read through AWS's API into plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """``bucket`` is the S3 bucket of an S3 origin, empty for any other, whose ``domain`` is then forwarded to."""
+
+    id: str
+    domain: str
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    bucket: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """Requests whose path matches ``pattern`` go to an origin. The default behaviour has the pattern ``*``."""
+
+    pattern: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class RateRule:
+    """At most ``limit`` requests of one client in ``window_s`` seconds; more are answered ``status``."""
+
+    name: str
+    metric: str
+    limit: int
+    window_s: int
+    block: bool
+    status: int
+    content_type: str
+    body: str
+    headers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WebAcl:
+    """``ignored`` names the rules that the lab does not emulate; they match nothing."""
+
+    metric: str
+    rate_rules: tuple[RateRule, ...]
+    ignored: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """``behaviours`` in the order they are tried, the default one last."""
+
+    id: str
+    domain: str
+    aliases: tuple[str, ...]
+    root_object: str
+    origins: tuple[Origin, ...]
+    behaviours: tuple[Behaviour, ...]
+    web_acl: WebAcl | None
+
+
+class EdgeReader:
+    """Reads through boto3 clients of CloudFront and WAFv2. Blocking; botocore's errors pass through."""
+
+    def __init__(self, cloudfront: Any, wafv2: Any) -> None:
+        self.cloudfront = cloudfront
+        self.wafv2 = wafv2
+
+    def distributions(self) -> list[Distribution]:
+        """All enabled distributions, the one made last first."""
+        items = self.cloudfront.list_distributions()["DistributionList"].get("Items") or []
+        return [self._distribution(item) for item in reversed(items) if item["Enabled"]]
+
+    def _distribution(self, item: Mapping[str, Any]) -> Distribution:
+        config = self.cloudfront.get_distribution_config(Id=item["Id"])["DistributionConfig"]
+        behaviours = [
+            Behaviour(b["PathPattern"], b["TargetOriginId"])
+            for b in config.get("CacheBehaviors", {}).get("Items") or ()
+        ]
+        behaviours.append(Behaviour("*", config["DefaultCacheBehavior"]["TargetOriginId"]))
+        acl = config.get("WebACLId") or ""
+        return Distribution(
+            id=item["Id"],
+            domain=item["DomainName"],
+            aliases=tuple(config.get("Aliases", {}).get("Items") or ()),
+            root_object=config.get("DefaultRootObject") or "",
+            origins=tuple(_origin(o) for o in config["Origins"]["Items"]),
+            behaviours=tuple(behaviours),
+            web_acl=self._web_acl(acl) if acl else None,
+        )
+
+    def _web_acl(self, arn: str) -> WebAcl:
+        # arn:aws:wafv2:us-east-1:<account>:global/webacl/<name>/<id>
+        name, identifier = arn.split("/")[-2:]
+        acl = self.wafv2.get_web_acl(Name=name, Scope="CLOUDFRONT", Id=identifier)["WebACL"]
+        bodies = acl.get("CustomResponseBodies") or {}
+        rules = sorted(acl.get("Rules") or (), key=lambda rule: int(rule["Priority"]))
+        understood = {rule["Name"]: _rate_rule(rule, bodies) for rule in rules}
+        return WebAcl(
+            metric=acl["VisibilityConfig"]["MetricName"],
+            rate_rules=tuple(rule for rule in understood.values() if rule is not None),
+            ignored=tuple(name for name, rule in understood.items() if rule is None),
+        )
+
+
+def _origin(origin: Mapping[str, Any]) -> Origin:
+    domain: str = origin["DomainName"]
+    bucket, found, _ = domain.partition(".s3.")
+    headers = origin.get("CustomHeaders", {}).get("Items") or ()
+    return Origin(
+        id=origin["Id"],
+        domain=domain,
+        path=origin.get("OriginPath") or "",
+        headers=tuple((h["HeaderName"], h["HeaderValue"]) for h in headers),
+        bucket=bucket if found and domain.endswith(".amazonaws.com") else "",
+        port=int(origin.get("CustomOriginConfig", {}).get("HTTPPort", 80)),
+    )
+
+
+def _rate_rule(rule: Mapping[str, Any], bodies: Mapping[str, Any]) -> RateRule | None:
+    """A rate rule by client address; ``None`` for anything else."""
+    statement = rule["Statement"].get("RateBasedStatement")
+    if statement is None or statement.get("AggregateKeyType") != "IP" or "ScopeDownStatement" in statement:
+        return None
+    response = rule.get("Action", {}).get("Block", {}).get("CustomResponse") or {}
+    body = bodies.get(response.get("CustomResponseBodyKey") or "", {})
+    return RateRule(
+        name=rule["Name"],
+        metric=rule["VisibilityConfig"]["MetricName"],
+        limit=int(statement["Limit"]),
+        window_s=int(statement.get("EvaluationWindowSec") or 300),
+        block="Block" in rule.get("Action", {}),
+        status=int(response.get("ResponseCode") or 403),
+        content_type=_CONTENT_TYPES.get(body.get("ContentType", ""), "text/plain"),
+        body=body.get("Content") or "",
+        headers=tuple((h["Name"], h["Value"]) for h in response.get("ResponseHeaders") or ()),
+    )
+
+
+_CONTENT_TYPES = {
+    "APPLICATION_JSON": "application/json",
+    "TEXT_HTML": "text/html",
+    "TEXT_PLAIN": "text/plain",
+}
