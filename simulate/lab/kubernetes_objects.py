@@ -87,7 +87,7 @@ async def install() -> None:
                 raise
         name = TARGET_GROUP_BINDING["metadata"]["name"]
         async for change in api.watch(_DEFINITIONS, fieldSelector=f"metadata.name={name}"):
-            conditions = change.object.get("status", {}).get("conditions", [])
+            conditions = change.object.get("status", {}).get("conditions") or []
             if any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
                 return
 

@@ -28,10 +28,12 @@ from simulate.lab.node_spec import (
     service_links,
     volume_files,
 )
-from simulate.lab.world import API_SERVER
+from simulate.lab.world import API_SERVER, PROGRAM_DIRECTORIES
 
 #: The user that runs what refuses to run as root: nobody.
 UNPRIVILEGED = 65534
+#: Where programs leave files under fixed names, so that two containers must not share them.
+PRIVATE_DIRECTORIES = ["/tmp", "/var/tmp", "/run"]
 _RETRY_S = 0.5
 _log = logging.getLogger("node-agent")
 
@@ -181,7 +183,11 @@ class Pod:
             base |= service_links(self._node.services(metadata["namespace"]))
         variables = environment(container, self._pod, self._address, objects, base)
         hosts = self._node.pod_hosts(metadata["namespace"])
-        bindings: list[Json] = [{"source": str(hosts), "target": "/etc/hosts", "read_only": True}]
+        resolver = os.path.realpath("/etc/resolv.conf")  # the lab's, which /run may hold
+        bindings: list[Json] = [
+            {"source": str(hosts), "target": "/etc/hosts", "read_only": True},
+            {"source": resolver, "target": "/etc/resolv.conf", "read_only": True},
+        ]
         for mount in mounts(container):
             volume = self._directory / "volumes" / mount.volume
             if user is not None:
@@ -196,6 +202,8 @@ class Pod:
             "netns": str(self._directory / "netns"),
             "root": str(self._directory / "root"),
             "hide": str(self._node.scratch),
+            "private": PRIVATE_DIRECTORIES,
+            "keep": [str(path) for path in PROGRAM_DIRECTORIES],
             "mounts": bindings,
             "argv": image.command(container.get("command", []), container.get("args", [])),
             "environment": variables,
@@ -302,7 +310,7 @@ class Pod:
 
     def _gates_open(self) -> bool:
         """Conditions that the pod waits for and others set, such as the load balancer's target health."""
-        conditions = {c["type"]: c["status"] for c in self._pod.get("status", {}).get("conditions", [])}
+        conditions = {c["type"]: c["status"] for c in self._pod.get("status", {}).get("conditions") or []}
         gates = self._spec.get("readinessGates", [])
         return all(conditions.get(gate["conditionType"]) == "True" for gate in gates)
 

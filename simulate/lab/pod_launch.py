@@ -6,6 +6,8 @@ library that it needs. Its only argument is a JSON object:
     netns    file of the pod's network namespace
     root     an empty directory in which to assemble the container's root
     hide     a directory that the container must find empty (the lab's data)
+    private  directories of which each container has its own, empty ones (an image's own /tmp, say)
+    keep     directories that stay visible even there (programs installed below /tmp)
     mounts   list of {"source", "target", "read_only"}; a missing target is made
     argv, environment, directory
     user     null, or {"uid", "gid"} to become
@@ -68,6 +70,16 @@ def enter_new_root(root: str, hide: str) -> None:
     os.chdir("/")
 
 
+def cover(directory: str, keep: list[str]) -> None:
+    """An empty directory of the container's own in place of the machine's, but for what `keep` names below it."""
+    directory = os.path.realpath(directory)
+    mount("pod", directory, "tmpfs", 0, "mode=1777")
+    for path in keep:
+        if path.startswith(directory + "/"):
+            os.makedirs(path, exist_ok=True)
+            mount(OLD + path, path, None, MS_BIND | MS_REC)
+
+
 def make_room(directory: str) -> None:
     """Make `directory` where it is missing, without a trace on the machine's own file system.
 
@@ -121,6 +133,8 @@ def main() -> None:
     check(libc.unshare(CLONE_NEWNS), "unshare")
     mount(None, "/", None, MS_REC | MS_PRIVATE)
     enter_new_root(spec["root"], spec["hide"])
+    for directory in spec["private"]:
+        cover(directory, spec["keep"])
     for entry in spec["mounts"]:
         put(OLD + entry["source"], entry["target"], entry["read_only"])
     unmount(OLD)

@@ -318,11 +318,18 @@ def make_world(paths: LabPaths, scratch: Path) -> None:
         f"link add {POD_BRIDGE} type bridge",
         f"addr add {POD_GATEWAY}/{PODS.prefixlen} dev {POD_BRIDGE}",
         f"link set {POD_BRIDGE} up",
+        # What lies beyond the lab is refused at once, to pods as well, instead of being waited for.
+        "route add unreachable default",
     ]
     _run("ip", "-batch", "-", text="\n".join(lines) + "\n")
     _run("mount", "-t", "tmpfs", "-o", "mode=755", "lab", str(scratch))
     hosts.create(paths.hosts)
     _run("mount", "--bind", str(paths.hosts), "/etc/hosts")
+    # Nobody listens there, so a name that the hosts file does not know fails at once.
+    paths.resolver.write_text("nameserver 127.0.0.1\n")
+    paths.resolver.chmod(0o644)
+    _run("mount", "--bind", str(paths.resolver), os.path.realpath("/etc/resolv.conf"))
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
     (scratch / "pods").mkdir()
     postgres.prepare(scratch / "postgres")
 

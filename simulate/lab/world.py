@@ -50,15 +50,18 @@ POSTGRES_BIN = Path("/usr/lib/postgresql/15/bin")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
 
 
+#: What the lab's own programs are read from.
+PROGRAM_DIRECTORIES = (CHECKOUT, Path(sys.prefix), Path(sys.base_prefix))
+
+
 def scratch_directory() -> Path:
     """Where a lab mounts its tmpfs for data: an existing directory that any user may traverse.
 
     Only the lab's own processes see the mount, but it hides what lies below, so it must not hold the
     checkout or the interpreter.
     """
-    in_use = [CHECKOUT, Path(sys.prefix), Path(sys.base_prefix)]
     for candidate in (Path("/mnt"), Path("/media"), Path("/srv"), Path("/opt")):
-        if candidate.is_dir() and not any(path.is_relative_to(candidate) for path in in_use):
+        if candidate.is_dir() and not any(path.is_relative_to(candidate) for path in PROGRAM_DIRECTORIES):
             return candidate
     raise bad_input(
         "no directory to mount the lab's data over: /mnt, /media, /srv and /opt are missing or in use",
@@ -101,6 +104,10 @@ class LabPaths:
     @property
     def hosts(self) -> Path:
         return self.root / "hosts"
+
+    @property
+    def resolver(self) -> Path:
+        return self.root / "resolv.conf"
 
     @property
     def kubeconfig(self) -> Path:
