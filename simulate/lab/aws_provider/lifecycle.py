@@ -1,0 +1,201 @@
+"""Create, read, update and delete of any resource, as its table entry says."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+
+from . import tags
+from .aws import ApiError, Aws, ProviderError
+from .calls import described, filled, merged
+from .convert import as_inputs, decode, encode, find, from_attributes, to_attributes
+from .diff import compare
+from .spec import Api, Attributes, Call, Create, Describe, Mode, Props, ResourceType, Target, Update, Value
+from .wire import UNKNOWN
+
+DEFAULT_TIMEOUT = 1200.0  # seconds
+
+
+class Incomplete(ProviderError):
+    """The resource exists, but not as declared. The engine must keep it in its state."""
+
+    def __init__(self, resource_id: str, inputs: Props, outputs: Props, reason: ProviderError) -> None:
+        super().__init__(str(reason))
+        self.id, self.inputs, self.outputs = resource_id, inputs, outputs
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A type and where to find its resources. `timeout` is how long AWS may take to get one ready, in seconds."""
+
+    entry: ResourceType
+    aws: Aws
+    timeout: float = DEFAULT_TIMEOUT
+
+    def _target(
+        self, resource_id: str, inputs: Props, olds: Props | None = None, state: Props | None = None
+    ) -> Target:
+        region = None if self.entry.global_service else inputs.get("region")
+        return Target(
+            self.aws.scope(self.entry.service, region),
+            resource_id,
+            inputs,
+            olds or {},
+            state or {},
+            secrets.token_hex(16),
+            self.timeout,
+        )
+
+    # Create -----------------------------------------------------------------------------------------------------
+
+    def create(self, inputs: Props) -> tuple[str, dict[str, Value]]:
+        target = self._target("", inputs)
+        if isinstance(self.entry.create, Create):
+            resource_id = self._create_by_call(self.entry.create, target)
+        else:
+            resource_id = self.entry.create(target)
+        target = replace(target, id=resource_id)
+        try:
+            self._finish_create(target)
+            return resource_id, self._outputs(target)
+        except ProviderError as error:
+            raise Incomplete(resource_id, inputs, dict(inputs), error) from error
+
+    def _create_by_call(self, create: Create, target: Target) -> str:
+        params = encode(self.entry.block, target.inputs)
+        if create.inside:
+            outer: Api = {}
+            inner = outer
+            *path, last = create.inside.split(".")
+            for part in path:
+                inner = inner.setdefault(part, {})
+            inner[last] = params
+            params = outer
+        params = merged(params, filled(create.fixed, target))
+        if self.entry.tags is not None:
+            tags.put_in_create(self.entry.tags, params, tags.wanted(target))
+        result = target.aws.call(create.op, **params)
+        resource_id = filled(create.id, target) if create.id.startswith("{") else find(result, create.id)
+        if not resource_id:
+            raise ProviderError(f"{create.op}: no {create.id} in the answer {result}")
+        return str(resource_id)
+
+    def _finish_create(self, target: Target) -> None:
+        create = self.entry.create
+        if self.entry.attributes is not None:
+            self._set_attributes(self.entry.attributes, target, None)
+        if self.entry.tags is not None and not (isinstance(create, Create) and self.entry.tags.on_create):
+            tags.add(self.entry.tags, target, tags.wanted(target))
+        if isinstance(create, Create):
+            if create.then is not None:
+                create.then(target)
+            if create.ready is not None:
+                ready = create.ready
+                target.wait(f"{self.entry.token} {target.id}", lambda: ready(target))
+
+    def preview_create(self, inputs: Props) -> dict[str, Value]:
+        """The outputs as far as they are known before AWS was asked."""
+        unknown = {field.name: UNKNOWN for field in self.entry.block.fields if field.mode is not Mode.INPUT}
+        return unknown | dict(inputs) | self._settled(self._target("", inputs))
+
+    # Read -------------------------------------------------------------------------------------------------------
+
+    def read(
+        self, resource_id: str, inputs: Props, state: Props
+    ) -> tuple[dict[str, Value], dict[str, Value]] | None:
+        """(inputs, outputs) as they are now; None when the resource is gone. Without inputs it is an import."""
+        known = inputs
+        if not inputs and self.entry.import_inputs is not None:
+            known = self.entry.import_inputs(resource_id)
+        target = self._target(resource_id, known, state=state)
+        live = self._live(target)
+        if live is None:
+            return None
+        shown = as_inputs(self.entry.block, live, known)
+        if "region" in known:
+            shown["region"] = known["region"]
+        return shown, self._settled(replace(target, inputs=shown)) | shown | live
+
+    def _live(self, target: Target) -> dict[str, Value] | None:
+        api = (
+            described(self.entry.read, target)
+            if isinstance(self.entry.read, Describe)
+            else self.entry.read(target)
+        )
+        if api is None:
+            return None
+        live = decode(self.entry.block, api)
+        if self.entry.attributes is not None:
+            call = self.entry.attributes.describe
+            found = target.aws.call(call.op, **filled(call.fixed, target))["Attributes"]
+            live = merged(live, from_attributes(self.entry.block, found))
+        if self.entry.tags is not None:
+            live["tags"] = live["tagsAll"] = tags.read(self.entry.tags, replace(target, state=live), api)
+        return live
+
+    def _outputs(self, target: Target) -> dict[str, Value]:
+        live = self._live(target)
+        if live is None:
+            raise ProviderError(f"{self.entry.token} {target.id} is not there after it was written")
+        return self._settled(target) | dict(target.inputs) | live
+
+    def _settled(self, target: Target) -> dict[str, Value]:
+        """Outputs that need no answer of AWS."""
+        settled: dict[str, Value] = {} if self.entry.global_service else {"region": target.aws.region}
+        if self.entry.tags is not None:
+            settled["tagsAll"] = tags.wanted(target)
+        return settled
+
+    # Update -----------------------------------------------------------------------------------------------------
+
+    def update(self, resource_id: str, olds: Props, news: Props, state: Props) -> dict[str, Value]:
+        """Changes what differs. One that fails leaves the engine's state as it was, so that it is tried again whole."""
+        changed = compare(self.entry, olds, news).names
+        if not changed:
+            # The engine repeats a creation that was left incomplete: what is there now is what differs.
+            found = self.read(resource_id, news, state)
+            olds = found[0] if found is not None else olds
+            changed = compare(self.entry, olds, news).names
+        target = self._target(resource_id, news, olds, state)
+        for step in self.entry.update:
+            if not isinstance(step, Update):
+                step(target)
+            elif changed.intersection(step.names):
+                params = encode(
+                    self.entry.block, news, step.names if step.whole else changed.intersection(step.names)
+                )
+                target.aws.call(step.call.op, **merged(filled(step.call.fixed, target), params))
+        if self.entry.attributes is not None:
+            self._set_attributes(self.entry.attributes, target, changed)
+        if self.entry.tags is not None:
+            tags.update(self.entry.tags, target)
+        return self._outputs(target)
+
+    def preview_update(self, olds: Props, news: Props, state: Props) -> dict[str, Value]:
+        kept = {name: value for name, value in state.items() if name in news or name not in olds}
+        return kept | dict(news) | self._settled(self._target("", news))
+
+    def _set_attributes(self, calls: Attributes, target: Target, changed: frozenset[str] | None) -> None:
+        wanted = to_attributes(self.entry.block, target.inputs, changed)
+        if wanted:
+            target.aws.call(calls.modify.op, **filled(calls.modify.fixed, target), Attributes=wanted)
+
+    # Delete -----------------------------------------------------------------------------------------------------
+
+    def delete(self, resource_id: str, inputs: Props, state: Props) -> None:
+        """Ends the resource; one that is gone already is no error, one that AWS keeps is."""
+        target = self._target(resource_id, inputs, state=state)
+        gone = self.entry.delete_gone or (
+            self.entry.read.gone if isinstance(self.entry.read, Describe) else ()
+        )
+        try:
+            if isinstance(self.entry.delete, Call):
+                target.aws.call(self.entry.delete.op, **filled(self.entry.delete.fixed, target))
+            else:
+                self.entry.delete(target)
+        except ApiError as error:
+            if error.code not in gone:
+                raise
+        if self.entry.deleted is not None:
+            deleted = self.entry.deleted
+            target.wait(f"deletion of {self.entry.token} {resource_id}", lambda: deleted(target))
