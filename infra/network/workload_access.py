@@ -38,7 +38,7 @@ class WorkloadAccess(pulumi.ComponentResource):
         aws.vpc.SecurityGroupEgressRule(
             f"{name}-out",
             security_group_id=group.id,
-            description="Images, AWS's APIs, third parties",
+            description="Images, the APIs of AWS, third parties",
             ip_protocol="-1",
             cidr_ipv4="0.0.0.0/0",
             opts=child,
