@@ -1,0 +1,155 @@
+"""The backend's HTTP application."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import psycopg
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from simulate.lab.backend.database import Database, NoConnection
+from simulate.lab.backend.metrics import Publisher
+from simulate.lab.faults import Settings
+
+_LOG = logging.getLogger(__name__)
+
+#: Seconds between pings of a websocket; a load balancer closes one that is silent for 60 s.
+_PING_S = 20.0
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class Backend:
+    """One process of the application. ``colour`` and ``version`` are sent with every answer."""
+
+    colour: str
+    version: str
+    database: Database
+    publisher: Publisher
+    faults: Settings
+    sockets: dict[web.WebSocketResponse, web.Request] = field(default_factory=dict)
+    served: int = 0
+    kept: list[bytearray] = field(default_factory=list)
+
+    def app(self) -> web.Application:
+        app = web.Application(middlewares=[self._guard])
+        app.router.add_get("/health", self.health)
+        app.router.add_get("/ready", self.ready)
+        app.router.add_get("/deep", self.deep)
+        app.router.add_get("/ws", self.websocket)
+        app.router.add_route("*", "/api/{path:.*}", self.business)
+        app.on_response_prepare.append(self._name)
+        app.on_shutdown.append(self._close_sockets)
+        return app
+
+    @property
+    def faulty(self) -> bool:
+        """Whether the faults have begun."""
+        return self.served >= self.faults.after_requests
+
+    async def _name(self, request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["X-Simple378-Colour"] = self.colour
+        response.headers["X-Simple378-Version"] = self.version
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Turns what went wrong with the database into an answer."""
+        try:
+            return await handler(request)
+        except NoConnection as error:
+            self.publisher.counters.connection_errors += 1
+            _LOG.warning("%s: %s", request.path, error)
+            return _json({"error": "no database connection"}, status=503)
+        except psycopg.Error as error:
+            _LOG.warning("%s: %s", request.path, error)
+            return _json({"error": "query failed"}, status=500)
+
+    # Probes
+
+    async def health(self, request: web.Request) -> web.Response:
+        return self._probe("health")
+
+    async def ready(self, request: web.Request) -> web.Response:
+        return self._probe("ready")
+
+    async def deep(self, request: web.Request) -> web.Response:
+        """Everything that a business request needs, the database included."""
+        await self.database.query("SELECT 1")
+        return self._probe("deep")
+
+    def _probe(self, name: str) -> web.Response:
+        if self.faults.probe == name and self.faulty:
+            return _json({"status": "failing"}, status=503)
+        return _json({"status": "ok"})
+
+    # Business
+
+    async def business(self, request: web.Request) -> web.Response:
+        """Any request of the API: one query, shaped like the dashboard's or a case's."""
+        self.publisher.seen(request.headers.get("X-Forwarded-For", request.remote or ""))
+        self.served += 1
+        faulty = self.faulty
+        if faulty and self.faults.leak_connections:
+            await self.database.leak(self.faults.leak_connections)
+        if faulty and self.faults.pg_sleep_s:
+            await self.database.query("SELECT pg_sleep(%s)", self.faults.pg_sleep_s)
+        rows = await self.database.query("SELECT count(*), now()::text FROM generate_series(1, 200)")
+        if faulty and random.random() < self.faults.error_rate:
+            return _json({"error": "injected by the rehearsal"}, status=500)
+        return _json({"path": request.path, "items": rows[0][0], "at": rows[0][1]})
+
+    # Websockets
+
+    async def websocket(self, request: web.Request) -> web.WebSocketResponse:
+        """Echoes text and tells the colour; closed with 1001 when the process ends."""
+        socket = web.WebSocketResponse(heartbeat=_PING_S)
+        await socket.prepare(request)
+        self.sockets[socket] = request
+        self.publisher.open_websockets = len(self.sockets)
+        try:
+            await socket.send_json({"colour": self.colour, "version": self.version})
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    await socket.send_str(message.data)
+        except ConnectionError:
+            pass  # gone while something was sent to it: a drop, as the close code says
+        finally:
+            if socket.close_code in (None, WSCloseCode.ABNORMAL_CLOSURE):
+                self.publisher.counters.websocket_drops += 1
+            self.sockets.pop(socket, None)
+            self.publisher.open_websockets = len(self.sockets)
+        return socket
+
+    async def _close_sockets(self, app: web.Application) -> None:
+        await asyncio.gather(
+            *(
+                socket.close(code=WSCloseCode.GOING_AWAY, message=b"restarting")
+                for socket in list(self.sockets)
+            ),
+            return_exceptions=True,
+        )
+
+    # Faults that act by themselves
+
+    async def misbehave(self) -> None:
+        """Leaks memory and drops websockets, once a tenth of a second, as the faults say."""
+        while self.faults.memory_leak_mb_per_s or self.faults.ws_drop_rate:
+            await asyncio.sleep(0.1)
+            if not self.faulty:
+                continue
+            if self.faults.memory_leak_mb_per_s:
+                # Written to, so that the pages are really there.
+                self.kept.append(bytearray(b"x" * round(self.faults.memory_leak_mb_per_s * 100_000)))
+            for request in list(self.sockets.values()):
+                if request.transport is not None and random.random() < self.faults.ws_drop_rate / 10:
+                    request.transport.abort()
+
+
+def _json(body: object, *, status: int = 200) -> web.Response:
+    return web.Response(text=json.dumps(body), status=status, content_type="application/json")
