@@ -41,6 +41,7 @@ POLL_SECONDS = 0.25
 class Settings:
     region: str
     endpoint: str
+    default_tags: tuple[tuple[str, str], ...] = ()
 
 
 def endpoint_from_environment() -> str:

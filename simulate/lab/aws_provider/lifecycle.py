@@ -130,7 +130,8 @@ class Resource:
             found = target.aws.call(call.op, **filled(call.fixed, target))["Attributes"]
             live = merged(live, from_attributes(self.entry.block, found))
         if self.entry.tags is not None:
-            live["tags"] = live["tagsAll"] = tags.read(self.entry.tags, replace(target, state=live), api)
+            live["tagsAll"] = tags.read(self.entry.tags, replace(target, state=live), api)
+            live["tags"] = tags.own(live["tagsAll"], target)
         return live
 
     def _outputs(self, target: Target) -> dict[str, Value]:

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent import futures
+from dataclasses import replace
 from importlib.metadata import version
 from types import FrameType
 from typing import Any, TypeVar
@@ -21,15 +22,15 @@ import grpc
 from google.protobuf import any_pb2, empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from . import invokes
+from . import invokes, tags
 from .aws import Aws, ProviderError
 from .check import check
-from .diff import Change, Difference, compare
+from .diff import Change, Difference, PropertyChange, compare
 from .lifecycle import DEFAULT_TIMEOUT, Incomplete, Resource
 from .settings import check_config, configured
-from .spec import Failure
+from .spec import Failure, Props, ResourceType
 from .table import resource_type
-from .wire import from_struct, to_struct
+from .wire import UNKNOWN, from_struct, to_struct
 
 WORKERS = 32  # the engine creates at most that many resources at once, unless told otherwise
 
@@ -144,7 +145,20 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     ) -> provider_pb2.DiffResponse:
         entry = resource_type(_token(request.urn))
         olds, news = from_struct(request.old_inputs), from_struct(request.news)
-        return _difference(compare(entry, olds, news))
+        difference = compare(entry, olds, news)
+        if (
+            self._default_tags_changed(entry, news, from_struct(request.olds))
+            and "tags" not in difference.names
+        ):
+            retagged = PropertyChange("tagsAll", Change.UPDATE, replace=False)
+            difference = replace(difference, changes=(*difference.changes, retagged))
+        return _difference(difference)
+
+    def _default_tags_changed(self, entry: ResourceType, news: Props, state: Props) -> bool:
+        if entry.tags is None:
+            return False
+        now = tags.declared(self.aws.settings.default_tags, news)
+        return now is not UNKNOWN and now != (state.get("tagsAll") or {})
 
     @answered
     def Create(

@@ -197,7 +197,8 @@ class TagCalls:
     names: str = "TagKeys"
     on_create: str = "Tags"
     ec2_type: str = ""  # the resource type in EC2's TagSpecifications
-    items: bool = False  # CloudFront's {"Items": [...]}
+    envelope: str = ""  # the one member that holds the list, such as CloudFront's "Items"
+    whole: bool = False  # `add` replaces all tags, and `remove` removes all
 
 
 def no_rules(_: Props) -> Iterable[Failure]:

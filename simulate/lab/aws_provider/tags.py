@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from .calls import filled
 from .convert import find
-from .spec import TagCalls, Target
+from .spec import Props, TagCalls, Target
+from .wire import UNKNOWN
 
 
-def wanted(target: Target) -> dict[str, str]:
-    return target.inputs.get("tags") or {}
+def declared(default_tags: Iterable[tuple[str, str]], inputs: Props) -> Any:
+    """All tags that the resource is to have; UNKNOWN in a preview that does not know its own tags yet."""
+    said = inputs.get("tags") or {}
+    return UNKNOWN if said is UNKNOWN else dict(default_tags) | said
+
+
+def wanted(target: Target) -> Any:
+    return declared(target.aws.aws.settings.default_tags, target.inputs)
+
+
+def own(all_tags: dict[str, str], target: Target) -> dict[str, str]:
+    """Without the provider's default tags, unless the program says them, too."""
+    said = target.inputs.get("tags") or {}
+    defaults = dict(target.aws.aws.settings.default_tags)
+    return {key: value for key, value in all_tags.items() if key in said or defaults.get(key) != value}
 
 
 def put_in_create(calls: TagCalls, params: dict[str, Any], tags: dict[str, str]) -> None:
@@ -24,19 +39,27 @@ def put_in_create(calls: TagCalls, params: dict[str, Any], tags: dict[str, str])
 
 def add(calls: TagCalls, target: Target, tags: dict[str, str]) -> None:
     if tags:
-        listed: Any = {"Items": _pairs(tags)} if calls.items else _pairs(tags)
+        listed: Any = {calls.envelope: _pairs(tags)} if calls.envelope else _pairs(tags)
         target.aws.call(calls.add.op, **filled(calls.add.fixed, target), **{calls.member: listed})
 
 
 def update(calls: TagCalls, target: Target) -> None:
-    before: dict[str, str] = target.olds.get("tags") or {}
-    after = wanted(target)
+    # What AWS had last, with the default tags of that time.
+    before: dict[str, str] = target.state.get("tagsAll") or target.olds.get("tags") or {}
+    after: dict[str, str] = wanted(target)
     gone = sorted(before.keys() - after.keys())
+    fixed = filled(calls.remove.fixed, target)
+    if calls.whole:
+        if gone and not after:
+            target.aws.call(calls.remove.op, **fixed)
+        elif before != after:
+            add(calls, target, after)
+        return
     if gone:
-        names: Any = (
-            [{"Key": key} for key in gone] if calls.ec2_type else {"Items": gone} if calls.items else gone
+        names: Any = [{"Key": key} for key in gone] if calls.ec2_type else gone
+        target.aws.call(
+            calls.remove.op, **fixed, **{calls.names: {calls.envelope: names} if calls.envelope else names}
         )
-        target.aws.call(calls.remove.op, **filled(calls.remove.fixed, target), **{calls.names: names})
     add(calls, target, {key: value for key, value in after.items() if before.get(key) != value})
 
 

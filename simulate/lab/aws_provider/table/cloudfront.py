@@ -282,7 +282,7 @@ DISTRIBUTION = ResourceType(
         list=Call("list_tags_for_resource", {"Resource": "{arn}"}),
         path="Tags.Items",
         on_create="",
-        items=True,
+        envelope="Items",
     ),
     rules=_distribution_rules,
 )

@@ -130,7 +130,10 @@ LOAD_BALANCER = ResourceType(
         Call("describe_load_balancers", {"LoadBalancerArns": ["{id}"]}),
         "LoadBalancers.0",
         gone=("LoadBalancerNotFound",),
-        more=lambda target, api: {"Subnets": [zone["SubnetId"] for zone in api["AvailabilityZones"]]},
+        more=lambda target, api: {
+            "Name": api["LoadBalancerName"],
+            "Subnets": [zone["SubnetId"] for zone in api["AvailabilityZones"]],
+        },
     ),
     update=(
         Update(Call("set_security_groups", {"LoadBalancerArn": "{id}"}), ("securityGroups",)),
@@ -255,6 +258,7 @@ TARGET_GROUP = ResourceType(
         Call("describe_target_groups", {"TargetGroupArns": ["{id}"]}),
         "TargetGroups.0",
         gone=("TargetGroupNotFound",),
+        more=lambda target, api: {"Name": api["TargetGroupName"]},
     ),
     update=(Update(Call("modify_target_group", {"TargetGroupArn": "{id}"}), ("healthCheck",), whole=True),),
     delete=Call("delete_target_group", {"TargetGroupArn": "{id}"}),

@@ -16,10 +16,10 @@ from ..spec import (
     Describe,
     Failure,
     Field,
-    MapOf,
     Mode,
     Props,
     ResourceType,
+    TagCalls,
     Target,
     Update,
     output,
@@ -39,22 +39,7 @@ def _create_bucket(target: Target) -> str:
     target.aws.call(
         "create_bucket", Bucket=name, **({"CreateBucketConfiguration": elsewhere} if elsewhere else {})
     )
-    if target.inputs.get("tags"):
-        _put_tags(target, str(name))
     return str(name)
-
-
-def _put_tags(target: Target, bucket: str) -> None:
-    pairs = [{"Key": key, "Value": value} for key, value in sorted((target.inputs.get("tags") or {}).items())]
-    if pairs:
-        target.aws.call("put_bucket_tagging", Bucket=bucket, Tagging={"TagSet": pairs})
-    else:
-        target.aws.call("delete_bucket_tagging", Bucket=bucket)
-
-
-def _update_tags(target: Target) -> None:
-    if target.changed("tags"):
-        _put_tags(target, target.id)
 
 
 def _read_bucket(target: Target) -> Api | None:
@@ -77,7 +62,7 @@ def _read_bucket(target: Target) -> Api | None:
         "Arn": f"arn:aws:s3:::{target.id}",
         "DomainName": f"{target.id}.s3.amazonaws.com",
         "RegionalDomainName": f"{target.id}.s3.{region}.amazonaws.com",
-        "Tags": {pair["Key"]: pair["Value"] for pair in pairs},
+        "TagSet": pairs,
     }
 
 
@@ -122,8 +107,6 @@ BUCKET = ResourceType(
             ),
         ),
         Field("forceDestroy", type=BOOLEAN, default=False, shown=False),
-        Field("tags", "Tags", MapOf()),
-        output("tagsAll", "Tags", MapOf()),
         output("arn", "Arn"),
         output("bucketDomainName", "DomainName"),
         output("bucketRegion", "Region"),
@@ -131,9 +114,18 @@ BUCKET = ResourceType(
     ),
     create=_create_bucket,
     read=_read_bucket,
-    update=(_update_tags,),
     delete=_delete_bucket,
     delete_gone=_GONE,
+    tags=TagCalls(
+        add=Call("put_bucket_tagging", {"Bucket": "{id}"}),
+        remove=Call("delete_bucket_tagging", {"Bucket": "{id}"}),
+        list=None,
+        path="TagSet",
+        member="Tagging",
+        on_create="",
+        envelope="TagSet",
+        whole=True,
+    ),
     unique=("bucket",),
     rules=_bucket_rules,
 )
