@@ -128,7 +128,9 @@ class Controller:
         self._effects.notify(None, "immediate", subject[:100], body)
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(self.plan, self.state, self.t, tuple(self._decisions[-8:]), self._last, self._effects.traffic.busy)
+        return Snapshot(
+            self.plan, self.state, self.t, tuple(self._decisions[-8:]), self._last, self._effects.traffic.busy
+        )
 
     # --- from outside
 
@@ -153,7 +155,9 @@ class Controller:
             asyncio.create_task(self._supervise(source), name=source.__qualname__)
             for source in (self._watch_traffic, self._watch_metrics, self._tick)
         ]
-        sources += [asyncio.create_task(self._probe(role, health.interval)) for role in ("candidate", "stable")]
+        sources += [
+            asyncio.create_task(self._probe(role, health.interval)) for role in ("candidate", "stable")
+        ]
         try:
             while self.state.phase is not Phase.FINISHED:
                 event, answer = await self._inbox.get()
@@ -182,7 +186,9 @@ class Controller:
         self.state = state
         self._remember(event)
         self.record("event", event_to_json(event), event.t)
-        numbered = [(self.record("decision", decision.to_json(), event.t), decision) for decision in decisions]
+        numbered = [
+            (self.record("decision", decision.to_json(), event.t), decision) for decision in decisions
+        ]
         self._follow(event, decisions)
         commanded = before.commanded
         for effect, decision in numbered:
@@ -245,8 +251,10 @@ class Controller:
         while True:
             try:
                 await source()
-            except Exception as error:
-                self.page("a part of the controller failed and was restarted", f"{source.__name__}: {error!r}")
+            except Exception as error:  # noqa: BLE001 -- see above
+                self.page(
+                    "a part of the controller failed and was restarted", f"{source.__name__}: {error!r}"
+                )
                 await asyncio.sleep(self.plan.health.interval)
 
     async def _tick(self) -> None:
@@ -283,7 +291,7 @@ class Controller:
                     readings = await self._metrics.poll(self.t)
             except TimeoutError:
                 readings = [Reading(MetricsError(0, f"no answer within {limit:g} s"))]
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 -- whatever it is, it is no data
                 readings = [Reading(MetricsError(0, f"{type(error).__name__}: {error}"))]
             for reading in readings:
                 if reading.detail:
@@ -308,7 +316,7 @@ class Controller:
         try:
             async with asyncio.timeout(2 * self.plan.health.timeout):
                 return await self._probes.round(role)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is no clean round
             self.note("probe_failed", role=role, error=repr(error))
             return PROBES
 
@@ -330,7 +338,9 @@ class Controller:
             weight = None
         self.note("left", why=self._left, weight=weight)
         shown = "an unknown weight" if weight is None else f"{weight:g} %"
-        self.page("nobody watches the rollout", f"The controller left ({self._left}); the candidate has {shown}.")
+        self.page(
+            "nobody watches the rollout", f"The controller left ({self._left}); the candidate has {shown}."
+        )
         await self._effects.drain(DRAIN_LIMIT)
         return Exit.FAILED
 
@@ -347,6 +357,10 @@ class Controller:
         else:
             code = Exit.ROLLED_BACK if final.verified else Exit.ROLLED_BACK_RED
         if code is not Exit.FAILED:
-            retreats = [retreat.to_json() | {"late": retreat.late(self.plan)} for retreat in self._timeline.retreats]
-            self.note("ended", outcome=final.outcome, verified=final.verified, exit=int(code), retreats=retreats)
+            retreats = [
+                retreat.to_json() | {"late": retreat.late(self.plan)} for retreat in self._timeline.retreats
+            ]
+            self.note(
+                "ended", outcome=final.outcome, verified=final.verified, exit=int(code), retreats=retreats
+            )
         return code

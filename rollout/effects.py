@@ -21,7 +21,9 @@ from rollout.plan import Plan
 from rollout.ports import Notifier, RateLimits, TrafficControl, TrafficError
 
 DISK_WAIT = 1.0  # seconds that a decrease waits for its intent to be durable
-DECREASE_LIMIT = 20.0  # seconds that a stack update may take before a decrease goes through the load balancer's API
+DECREASE_LIMIT = (
+    20.0  # seconds that a stack update may take before a decrease goes through the load balancer's API
+)
 SETTLE_GAP = 0.5  # seconds between the two readings that must agree
 RETRY_WAIT = (1.0, 2.0, 5.0, 10.0)  # seconds between tries of a decrease; the last one repeats
 RECONCILE_LIMIT = 120.0
@@ -114,7 +116,12 @@ class TrafficActor:
         recorder = self._recorder
         recorder.record(
             "intent",
-            {"effect": command.effect, "act": "set_weight", "weight": command.weight, "increase": command.increase},
+            {
+                "effect": command.effect,
+                "act": "set_weight",
+                "weight": command.weight,
+                "increase": command.increase,
+            },
         )
         try:
             async with self._one_at_a_time:  # a stopped one holds it until its engine has ended
@@ -144,7 +151,9 @@ class TrafficActor:
             async with asyncio.timeout(DISK_WAIT):
                 await self._recorder.durable()
         except (OSError, TimeoutError) as error:
-            self._recorder.note("journal_behind", error=str(error) or f"not on the disk within {DISK_WAIT:g} s")
+            self._recorder.note(
+                "journal_behind", error=str(error) or f"not on the disk within {DISK_WAIT:g} s"
+            )
         result = None if command.break_glass else await self._try_stack(command)
         return {"ok": True, **(result or await self._until_moved(command))}
 
@@ -201,8 +210,8 @@ class TrafficActor:
             self._recorder.note("reconcile_failed", weight=weight, error=problem)
             self._recorder.page(
                 "the traffic stack is out of line with the load balancer",
-                f"Traffic is at {weight} %, the stack is not: {problem}. Before the next update by hand set its "
-                f"candidateWeight to {weight} and refresh it.",
+                f"Traffic is at {weight} %, the stack is not: {problem}. Before the next `pulumi up` by hand: "
+                f"`pulumi config set simple378:candidateWeight {weight}` and `pulumi refresh`.",
             )
 
     def finish_reconcile(self, weight: int) -> None:
@@ -290,11 +299,17 @@ class Effects:
         return bool(result["ok"])
 
     async def _notify(self, effect: int | None, topic: str, subject: str, body: str) -> None:
-        result: dict[str, Any] = {"effect": effect, "act": "notify", "topic": topic, "subject": subject, "ok": True}
+        result: dict[str, Any] = {
+            "effect": effect,
+            "act": "notify",
+            "topic": topic,
+            "subject": subject,
+            "ok": True,
+        }
         try:
             async with asyncio.timeout(NOTIFY_LIMIT):
                 await self._ports.notifier.send(topic, subject, body)
-        except Exception as error:  # whatever a notification does, the rollout goes on
+        except Exception as error:  # noqa: BLE001 -- whatever a notification does, the rollout goes on
             result |= {"ok": False, "error": str(error) or f"not sent within {NOTIFY_LIMIT:g} s"}
         self._recorder.record("result", result)
 
@@ -310,13 +325,15 @@ class Effects:
 
     async def _raise_limit(self, effect: int, per_minute: int) -> None:
         async with self._limit_lock:
-            while self.traffic.busy:  # a weight change is never delayed by this
-                await asyncio.sleep(SETTLE_GAP)
+            while self.traffic.busy and self.traffic.task:  # a weight change is never delayed by this
+                await asyncio.wait([self.traffic.task])
             done = await self._attempt(
                 effect, "raise_rate_limit", lambda: self._ports.limits.set_rate_limit(per_minute)
             )
         if not done:
-            self._recorder.page("the rate limit could not be raised", f"It should be {per_minute} requests per minute.")
+            self._recorder.page(
+                "the rate limit could not be raised", f"It should be {per_minute} requests per minute."
+            )
 
     async def _promote(self, effect: int) -> None:
         for wait in (*RETRY_WAIT[: PROMOTE_TRIES - 1], None):

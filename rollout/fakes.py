@@ -21,7 +21,6 @@ from rollout.events import EdgeMetrics, Event, Metrics, MetricsError
 from rollout.journal import Record, utc
 from rollout.ports import Reading, TrafficError, TrafficRefused
 
-
 T = TypeVar("T")
 
 
@@ -36,7 +35,9 @@ class _LeapingSelector(selectors.SelectSelector):
         ready = super().select(0)
         if not ready:
             if timeout is None:
-                raise RuntimeError("nothing is due any more: the coroutine waits for something that never comes")
+                raise RuntimeError(
+                    "nothing is due any more: the coroutine waits for something that never comes"
+                )
             self.leapt += max(timeout, 0)
         return ready
 
@@ -75,7 +76,9 @@ class Crash(BaseException):
 class MemoryJournal:
     """Keeps records in a list; raises :class:`Crash` in place of the record after ``crash_after``."""
 
-    def __init__(self, clock: FakeClock, records: Sequence[Record] = (), crash_after: int | None = None) -> None:
+    def __init__(
+        self, clock: FakeClock, records: Sequence[Record] = (), crash_after: int | None = None
+    ) -> None:
         self.records = list(records)
         self.failure: OSError | None = None  # set it and the disk is broken
         self._clock, self._crash_after = clock, crash_after
@@ -249,7 +252,10 @@ class FakeMetrics:
         share = sum(self.traffic.weight_at(start + s) for s in range(int(self.period))) / self.period / 100
         end = rollout_start + self.period
         events: list[Event] = []
-        for colour, part, release in (("candidate", share, self.candidate), ("stable", 1 - share, self.stable)):
+        for colour, part, release in (
+            ("candidate", share, self.candidate),
+            ("stable", 1 - share, self.stable),
+        ):
             requests, now = round(self.rate * self.period * part), release.at(start)
             if start >= self.missing_from or not requests:
                 events.append(Metrics(t, colour, rollout_start, end, requests=0))
@@ -257,7 +263,16 @@ class FakeMetrics:
             errors = round(requests * now.error_rate / 100)
             database = now.db_connection_errors
             events.append(
-                Metrics(t, colour, rollout_start, end, requests, errors, p95=now.p95, db_connection_errors=database)
+                Metrics(
+                    t,
+                    colour,
+                    rollout_start,
+                    end,
+                    requests,
+                    errors,
+                    p95=now.p95,
+                    db_connection_errors=database,
+                )
             )
         arrived = round(self.rate * self.period)
         limited = round(arrived * self.rate_limited / 100)

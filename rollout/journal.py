@@ -83,7 +83,9 @@ def _records(lines: list[bytes], path: Path) -> Iterator[Record]:
     for number, line in enumerate(lines, start=1):
         record = parse_record(line.decode("utf-8", "replace"), f"{path}: line {number}")
         if record.seq != number or (number == 1) != (record.kind == "rollout"):
-            raise JournalError(f"{path}: line {number}: record {record.seq} ({record.kind}) does not belong here")
+            raise JournalError(
+                f"{path}: line {number}: record {record.seq} ({record.kind}) does not belong here"
+            )
         yield record
 
 

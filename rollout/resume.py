@@ -56,7 +56,9 @@ def recall(plan: Plan, records: Sequence[Record]) -> Past:
     for record in records:
         if record.kind == "event":
             if expected:
-                raise ResumeError(f"record {record.seq}: the policy decides {_said(expected[0])}, the journal nothing")
+                raise ResumeError(
+                    f"record {record.seq}: the policy decides {_said(expected[0])}, the journal nothing"
+                )
             event = parse_event(record.body)
             state, decisions = decide(plan, state, event)
             heard.append((event, decisions))
@@ -64,7 +66,9 @@ def recall(plan: Plan, records: Sequence[Record]) -> Past:
         elif record.kind == "decision":
             if not expected or _essence(expected[0].to_json()) != _essence(record.body):
                 wanted = _said(expected[0]) if expected else "nothing"
-                raise ResumeError(f"record {record.seq}: the journal says {record.body}, the policy decides {wanted}")
+                raise ResumeError(
+                    f"record {record.seq}: the journal says {record.body}, the policy decides {wanted}"
+                )
             written.append((record.seq, expected.pop(0)))
     notes = [record.body for record in records if record.kind == "note"]
     return Past(

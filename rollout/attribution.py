@@ -1,0 +1,89 @@
+"""From what an ALB publishes to requests and errors of one colour.
+
+An Application Load Balancer counts requests and answers per target group, but its own 502, 503 and 504 only per load
+balancer. What of them belongs to a colour is inferred:
+
+- unanswered = RequestCount - sum of HTTPCode_Target_2XX..5XX
+- errors = HTTPCode_Target_5XX + min(ELB_502 + ELB_504, unanswered) + ELB_503 if the colour has no usable target
+- requests = RequestCount + that ELB_503
+
+A colour has a usable target when HealthyHostCount stayed at 1 or more; it is not published without registered
+targets. 429 is a 4XX and never an error. An answer count that is missing is 0 (they exist only when nonzero),
+RequestCount is never filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What was published of one colour in one period; ``None`` is no datapoint. ``elb_*`` are the load balancer's."""
+
+    request_count: float | None = None
+    target_2xx: float | None = None
+    target_3xx: float | None = None
+    target_4xx: float | None = None
+    target_5xx: float | None = None
+    p95: float | None = None
+    healthy_hosts: float | None = None
+    db_connection_errors: float | None = None
+    elb_502: float | None = None
+    elb_503: float | None = None
+    elb_504: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """Requests and errors of one colour in one period, and how the errors came about."""
+
+    requests: int
+    errors: int
+    target_5xx: int
+    gateway: int  # of the load balancer's 502 and 504
+    unavailable: int  # of the load balancer's 503
+    unanswered: int
+
+    def to_json(self) -> Mapping[str, Any]:
+        return {
+            "target_5xx": self.target_5xx,
+            "elb_502_504": self.gateway,
+            "elb_503": self.unavailable,
+            "unanswered": self.unanswered,
+        }
+
+
+def attribute(counts: Counts) -> Attribution:
+    """Attributes the errors of a period. Its RequestCount may be missing only when everything was a 503."""
+
+    def filled(value: float | None) -> int:
+        return round(value or 0)
+
+    routed = filled(counts.request_count)
+    failed = filled(counts.target_5xx)
+    answered = failed + sum(filled(n) for n in (counts.target_2xx, counts.target_3xx, counts.target_4xx))
+    unanswered = max(routed - answered, 0)  # below 0 when an answer falls into the period after its request
+    gateway = min(filled(counts.elb_502) + filled(counts.elb_504), unanswered)
+    usable = counts.healthy_hosts is not None and counts.healthy_hosts >= 1
+    unavailable = 0 if usable else filled(counts.elb_503)
+    return Attribution(
+        # A target's answer counted in the next period can leave more errors than requests in this one.
+        requests=max(routed, failed + gateway) + unavailable,
+        errors=failed + gateway + unavailable,
+        target_5xx=failed,
+        gateway=gateway,
+        unavailable=unavailable,
+        unanswered=unanswered,
+    )
+
+
+def accounted_for(counts: Counts) -> bool:
+    """Whether a period is published in full: latency is there, and every request has an answer or an excuse.
+
+    Websockets never have one (101 is not counted), nor has a period whose counts are still arriving.
+    """
+    found = attribute(counts)
+    return counts.request_count is not None and counts.p95 is not None and found.unanswered <= found.gateway

@@ -1,0 +1,165 @@
+"""Runs the Pulumi engine so that it can be ended: a rollback does not wait for an increase that hangs.
+
+:class:`EndableCommand` is the Automation API's command runner with one difference: each engine is the leader of a
+session of its own, so ending it ends its language host, program and providers too. The CLI is run through it directly
+and not through ``Stack.up``, which starts the CLI three more times to read outputs and history back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pulumi.automation import CommandError, CommandResult, InvalidVersionError, PulumiCommand
+from pulumi.automation.errors import create_command_error
+
+GRACE = 1.0  # seconds between asking an engine to end, which saves its state and lock, and killing it
+_ENV = {
+    "PULUMI_AUTOMATION_API": "true",
+    "PULUMI_SKIP_UPDATE_CHECK": "true",
+    "PULUMI_DEBUG_COMMANDS": "true",
+}
+
+
+class EngineMissing(Exception):
+    """There is no engine to run; the message says how to get one."""
+
+
+class EndableCommand(PulumiCommand):
+    """One engine, started and waited for in a thread, ended from another."""
+
+    def start(self, args: list[str], cwd: Path) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [self.command, "--non-interactive", "--color", "never", *args],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env={**os.environ, **_ENV},
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+
+
+def end(process: subprocess.Popen[str]) -> bool:
+    """Ends an engine and all it started. True when it had to be killed: its lock and state are as they were."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE)
+    killed = process.poll() is None
+    _kill_session(process.pid)
+    process.wait()
+    return killed
+
+
+def _kill_session(leader: int) -> None:
+    """Kills the engine and its plugins, each of which has a process group of its own, but the engine's session."""
+    members = {leader}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            if int(status.read_text().rpartition(")")[2].split()[3]) == leader:
+                members.add(int(status.parent.name))
+    for pid in members:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+class Engine:
+    """The engine of one project directory."""
+
+    def __init__(self, project_dir: Path, running: Path | None = None) -> None:
+        """``running`` is a file that names the engine under way, for whoever comes after a crash.
+
+        Raises :class:`EngineMissing`.
+        """
+        self.project_dir, self._running = project_dir, running
+        self._killed: set[str] = set()
+        try:
+            self._command = EndableCommand()
+        except FileNotFoundError:
+            raise EngineMissing(
+                "pulumi is not on PATH: run `make setup` and `. .venv/bin/activate`, or install it from pulumi.com"
+            ) from None
+        except (InvalidVersionError, subprocess.CalledProcessError) as error:
+            raise EngineMissing(f"the pulumi on PATH cannot be used: {error}") from None
+
+    async def run(self, stack: str, *args: str) -> CommandResult:
+        """Runs a command on a stack. Raises the Automation API's ``CommandError``; cancelled, it ends the engine."""
+        process = self._command.start([*args, "--stack", stack], self.project_dir)
+        self._remember(process, stack)
+        waiting = asyncio.ensure_future(asyncio.to_thread(process.communicate))
+        try:
+            stdout, stderr = await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            if await asyncio.shield(asyncio.to_thread(end, process)):
+                self._killed.add(stack)
+            await waiting
+            raise
+        finally:
+            self._forget(process)
+        result = CommandResult(stdout, stderr, process.returncode)
+        if result.code:
+            raise create_command_error(result)
+        return result
+
+    async def json(self, stack: str, *args: str) -> Any:
+        """Runs a command that prints JSON."""
+        return json.loads((await self.run(stack, *args)).stdout)
+
+    async def outputs(self, stack: str) -> Mapping[str, Any]:
+        """A stack's outputs with its secrets in the clear: not for logs."""
+        outputs: Mapping[str, Any] = await self.json(stack, "stack", "output", "--json", "--show-secrets")
+        return outputs
+
+    async def unlock(self, stack: str) -> bool:
+        """Removes the lock of an engine that this one killed. False when none was: a lock is somebody else's."""
+        if stack not in self._killed:
+            return False
+        self._killed.discard(stack)
+        await self.run(stack, "cancel", "--yes")
+        return True
+
+    def end_left_over(self) -> str | None:
+        """Ends the engine that a crashed controller left running; says which stack it was at work on."""
+        if self._running is None or not self._running.exists():
+            return None
+        left = json.loads(self._running.read_text())
+        self._running.unlink()
+        if _started(left["pid"]) == left["started"]:
+            _kill_session(left["pid"])
+        self._killed.add(left["stack"])
+        return str(left["stack"])
+
+    def _remember(self, process: subprocess.Popen[str], stack: str) -> None:
+        if self._running:
+            left = {"pid": process.pid, "started": _started(process.pid), "stack": stack}
+            self._running.write_text(json.dumps(left))
+
+    def _forget(self, process: subprocess.Popen[str]) -> None:
+        if self._running and process.poll() is not None:
+            self._running.unlink(missing_ok=True)
+
+
+def _started(pid: int) -> str | None:
+    """When a process started, in the kernel's ticks: with its number it names a process for good."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
+
+
+def problem_of(error: CommandError) -> str:
+    """The lines of an engine's complaint that say what is wrong, as one line."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    telling = [line.partition("error:")[2].strip() for line in lines if "error:" in line]
+    text = "; ".join(dict.fromkeys(filter(None, telling))) or " ".join(filter(None, lines))[-500:]
+    return text[:1000]

@@ -1,0 +1,26 @@
+"""Tells people: SNS topics by urgency."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class SnsNotifier:
+    """``topics``: tier (immediate, warning, notice) -> topic ARN; ``env`` begins every subject."""
+
+    sns: Any
+    topics: Mapping[str, str]
+    env: str
+
+    async def send(self, topic: str, subject: str, body: str) -> None:
+        # SNS takes at most 100 characters of printable ASCII as a subject.
+        text = f"[{self.env}] {subject}".encode("ascii", "replace").decode()[:100]
+
+        def publish() -> None:
+            self.sns.publish(TopicArn=self.topics[topic], Subject=text, Message=body)
+
+        await asyncio.to_thread(publish)
