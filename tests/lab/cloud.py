@@ -87,10 +87,12 @@ class TargetServer:
         elif path == "/ws":
             socket_ = web.WebSocketResponse()
             await socket_.prepare(request)
+            await socket_.send_json({"colour": self.name})
             async for message in socket_:
-                await socket_.send_str(f"{self.name}:{message.data}")
+                await socket_.send_str(message.data)
             return socket_
-        return web.Response(text=self.name, headers={"X-Seen": request.headers.get("X-Forwarded-For", "")})
+        headers = {"X-Simple378-Colour": self.name.partition("-")[0]}
+        return web.Response(text=self.name, headers={**headers, "X-Seen": request.headers.get("X-Forwarded-For", "")})
 
 
 @dataclass

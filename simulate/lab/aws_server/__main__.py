@@ -25,7 +25,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from simulate.lab.aws_server import alarms, cloudwatch, lab_api, target_health
+from simulate.lab.aws_server import alarms, bucket_policy, cloudwatch, lab_api, target_health
 from simulate.lab.aws_server.switches import CHANGES
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -84,6 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     lock = threading.RLock()
     cloudwatch.install()
     target_health.install()
+    bucket_policy.install()
     server = make_server(
         args.host, args.port, Application(lock), threaded=True, request_handler=MotoRequestHandler
     )

@@ -14,6 +14,10 @@ from simulate.lab.load_balancer.text import anonymous, quoted
 
 #: HAProxy tracks a request in at most three tables.
 MAX_RATE_RULES = 3
+#: CloudFront signs its requests to a private bucket (origin access control); the lab's S3 looks at who signed, not how.
+_ORIGIN_ACCESS = (
+    "AWS4-HMAC-SHA256 Credential=lab/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=none"
+)
 LOG_FORMAT = "edge|%[date(0,ms)]|%[var(txn.waf)]|%ST"
 
 
@@ -120,6 +124,6 @@ def _bucket(origin: Origin, root_object: str, s3: str) -> list[str]:
         *([f"  http-request set-path /{root_object} if {{ path / }}"] if root_object else []),
         f"  http-request set-path /{origin.bucket}{origin.path}%[path]",
         "  http-request set-header Host s3.amazonaws.com",
-        "  http-request del-header Authorization",
+        f"  http-request set-header Authorization {quoted(_ORIGIN_ACCESS)}",
         f"  server s3 {s3}",
     ]
