@@ -45,8 +45,9 @@ if [ ! -e $policy ]; then
     chmod 755 $policy
 fi
 export DEBIAN_FRONTEND=noninteractive
-apt-get update
-apt-get install -y --no-install-recommends {packages}
+# Without fresh lists the old ones may do.
+apt-get update || true
+apt-get -o DPkg::Lock::Timeout=120 install -y --no-install-recommends {packages}
 for service in {services}; do
     systemctl disable $service || echo "$service: not disabled"
 done
