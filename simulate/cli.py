@@ -8,13 +8,16 @@ import typer
 
 from simulate.lab.cli import app as lab_app
 from simulate.lab.errors import LabError
+from simulate.lab.rehearsal.cli import register
 
 app = typer.Typer(
     name="simulate",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="Rehearse a release before the night.",
 )
+register(lab_app)
 app.add_typer(lab_app)
 
 

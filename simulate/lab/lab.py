@@ -8,6 +8,7 @@ lab.stop()
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -19,7 +20,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,11 +52,12 @@ class Lab:
         self.name = name
         self.paths = LabPaths.of(name)
         self._time_scale = time_scale
+        self._hold: socket.socket | None = None  # of an attached lab: it ends when this end is closed
 
     # -- starting -----------------------------------------------------------------------------------------------
 
-    def start(self, progress: Progress = lambda _line: None) -> None:
-        """Start the lab and return when all of it is ready.
+    def start(self, progress: Progress = lambda _line: None, *, attached: bool = False) -> None:
+        """Start the lab and return when all of it is ready. An `attached` one ends with this process, however it ends.
 
         Raises LabError: exit code 2 if it runs already or cannot be made here, 1 if a service fails. In that case, and
         if the caller is interrupted or killed meanwhile, nothing of the lab remains but its logs.
@@ -72,9 +73,9 @@ class Lab:
                     f"use it, or end it with `simulate lab stop --name {self.name}`, or start another --name",
                 )
             self._prepare()
-            self._launch(progress)
+            self._launch(progress, attached)
 
-    @contextmanager
+    @contextlib.contextmanager
     def _only_starter(self) -> Iterator[None]:
         """Two starters of one name: the second is refused."""
         self.paths.root.parent.mkdir(parents=True, exist_ok=True)
@@ -101,13 +102,14 @@ class Lab:
         for settings in sorted((CHECKOUT / "simulate" / "lab" / "stacks").glob("Pulumi.*.yaml")):
             shutil.copy(settings, paths.project)
 
-    def _launch(self, progress: Progress) -> None:
+    def _launch(self, progress: Progress, attached: bool) -> None:
         ours, theirs = socket.socketpair()
         user_namespace = namespace.needs_user_namespace()
         supervisor = [sys.executable, "-m", "simulate.lab.supervisor", "--root", str(self.paths.root)]
         supervisor += ["--time-scale", f"{self._time_scale:g}", "--control", str(theirs.fileno())]
         supervisor += ["--user-namespace"] if user_namespace else []
-        with ours, (self.paths.logs / "supervisor.log").open("ab") as log:
+        with contextlib.ExitStack() as opened, (self.paths.logs / "supervisor.log").open("ab") as log:
+            opened.enter_context(ours)
             with theirs:
                 unshare = subprocess.Popen(
                     namespace.unshare_command(supervisor),
@@ -120,7 +122,10 @@ class Lab:
                 )
             try:
                 ours.sendall(_identify(unshare).encode() + b"\n")
-                self._follow(ours, progress)
+                self._follow(ours, progress, attached)
+                if attached:
+                    opened.pop_all()
+                    self._hold = ours
             except BaseException:
                 # Closing our end ends the lab; be sure of it before telling.
                 ours.close()
@@ -132,7 +137,7 @@ class Lab:
                     self.paths.state.unlink(missing_ok=True)
                 raise
 
-    def _follow(self, connection: socket.socket, progress: Progress) -> None:
+    def _follow(self, connection: socket.socket, progress: Progress, attached: bool) -> None:
         """Pass the lab's messages on until it is ready. Raises LabError if it fails."""
         for line in connection.makefile("rb"):
             message: dict[str, Any] = json.loads(line)
@@ -142,7 +147,8 @@ class Lab:
                     f"see the logs in {self.paths.logs}",
                 )
             if "ready" in message:
-                connection.sendall(b"detach")
+                if not attached:
+                    connection.sendall(b"detach")
                 return
             took = message.get("took_s")
             progress(
@@ -245,6 +251,9 @@ class Lab:
         if not _wait_for_end(first, STOP_LIMIT_S):
             _signal(first, signal.SIGKILL)
             _wait_for_end(first, STOP_LIMIT_S)
+        if self._hold is not None:
+            self._hold.close()
+            self._hold = None
         self.paths.state.unlink(missing_ok=True)
         return True
 

@@ -33,7 +33,7 @@ from simulate.lab.world import API_SERVER, PROGRAM_DIRECTORIES
 #: The user that runs what refuses to run as root: nobody.
 UNPRIVILEGED = 65534
 #: Where programs leave files under fixed names, so that two containers must not share them.
-PRIVATE_DIRECTORIES = ["/tmp", "/var/tmp", "/run"]
+PRIVATE_DIRECTORIES = ["/tmp", "/var/tmp", "/run"]  # noqa: S108
 _RETRY_S = 0.5
 _log = logging.getLogger("node-agent")
 
@@ -183,7 +183,7 @@ class Pod:
             base |= service_links(self._node.services(metadata["namespace"]))
         variables = environment(container, self._pod, self._address, objects, base)
         hosts = self._node.pod_hosts(metadata["namespace"])
-        resolver = os.path.realpath("/etc/resolv.conf")  # the lab's, which /run may hold
+        resolver = os.path.realpath("/etc/resolv.conf")  # noqa: ASYNC240 - the lab's; /run may hold it
         bindings: list[Json] = [
             {"source": str(hosts), "target": "/etc/hosts", "read_only": True},
             {"source": resolver, "target": "/etc/resolv.conf", "read_only": True},
