@@ -126,14 +126,14 @@ def section(
     extra: str = "",
 ) -> Section:
     """Works out what the page says. ``fault``: when (s) one was injected, and its sentence."""
-    marks = _marks(account, fault)
+    marks = rollout_marks(account, fault)
     tone, headline = _headline(account)
     return Section(
         account=account,
         title=heading or title(account),
         tone=tone,
         headline=headline,
-        sentence=_sentence(account),
+        sentence=_capital(_sentence(account)),
         facts=_facts(account),
         milestones=tuple((retreat, milestones(account, retreat)) for retreat in account.retreats),
         marks=marks,
@@ -161,7 +161,7 @@ def milestones(account: Account, retreat: Retreat) -> tuple[Milestone, ...]:
     return tuple(found)
 
 
-def _marks(account: Account, fault: tuple[float, str] | None) -> tuple[Mark, ...]:
+def rollout_marks(account: Account, fault: tuple[float, str] | None) -> tuple[Mark, ...]:
     """Numbered marks for the decisions that moved or held traffic, in the order of the decisions table."""
     marks = [
         Mark(decision["t"], _mark_kind(account, decision), str(number))
@@ -222,6 +222,10 @@ def _sentence(account: Account) -> str:
     text = f"{candidate} had {at:g} % of the traffic when its {said} was seen; {done}{moved}."
     if account.outcome == "aborted":
         text += f" All traffic is on {stable}."
+    return text
+
+
+def _capital(text: str) -> str:
     return text[0].upper() + text[1:]
 
 

@@ -1,0 +1,49 @@
+"""``simulate lab rehearse`` and ``simulate lab bench``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from simulate.lab.faults import FAULTS
+from simulate.lab.rehearsal.bench import LEAST, bench
+from simulate.lab.rehearsal.run import DEFAULT_FAULT, Settings, rehearse
+from simulate.lab.world import CHECKOUT
+
+BUILD = CHECKOUT / "build"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to ``simulate lab``."""
+    app.command(name="rehearse")(rehearse_command)
+    app.command(name="bench")(bench_command)
+
+
+def rehearse_command(
+    fault: Annotated[
+        str, typer.Option("--fault", help=f"What is wrong with the second release: {', '.join(FAULTS)}.")
+    ] = DEFAULT_FAULT,
+    time_scale: Annotated[
+        float, typer.Option("--time-scale", help="How much faster than in production.")
+    ] = 10.0,
+    out: Annotated[Path, typer.Option("--out", help="Where the report goes; emptied first.")] = BUILD
+    / "rehearsal",
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the lab running at the end.")] = False,
+) -> None:
+    """Perform two releases on real parts: a good one, then a bad one that is rolled back by itself.
+
+    Exits with 0 only if both ended as they must.
+    """
+    settings = Settings.checked(fault, time_scale, out, keep=keep)
+    raise typer.Exit(rehearse(settings, Console()))
+
+
+def bench_command(
+    updates: Annotated[int, typer.Option("--updates", min=LEAST, help="Traffic updates to measure.")] = 12,
+    out: Annotated[Path, typer.Option("--out", help="Where the figures go.")] = BUILD / "bench.json",
+) -> None:
+    """Measure stack updates of the traffic as a rollout does them, beside a bare ModifyRule call."""
+    raise typer.Exit(bench(updates, out, Console()))

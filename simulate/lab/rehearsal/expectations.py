@@ -1,0 +1,99 @@
+"""How each fault must end under the guide's criteria, beside the table of faults; and what differed if it did not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from rollout.account import Account
+from simulate.lab.faults import FAULTS
+
+PROMOTED, ABORTED = "promoted", "aborted"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The end of a rollout.
+
+    ``criteria``: any of these must have taken the traffic back first (or, for a promotion, must have been acted on).
+    ``verified``: stable was measured to be normal afterwards; ``None`` where the fault leaves nothing to measure.
+    """
+
+    outcome: str
+    criteria: frozenset[str] = frozenset()
+    verified: bool | None = True
+
+
+def _aborted(*criteria: str, verified: bool | None = True) -> Expected:
+    return Expected(ABORTED, frozenset(criteria), verified)
+
+
+GOOD = Expected(PROMOTED)
+
+EXPECTED: Mapping[str, Expected] = MappingProxyType(
+    {
+        "errors-5pct": _aborted("error_rate"),
+        "slow-queries": _aborted("latency_p95"),
+        "failing-probe": _aborted("health"),
+        # The deep probe needs a connection too, and probes are quicker than metrics.
+        "pool-exhaustion": _aborted("db_connection_errors", "health"),
+        # Health stays clean, so metrics alone must decide.
+        "targets-unreachable": _aborted("error_rate"),
+        # No data is no good data: the stage stays inconclusive, is held, and nobody resumes.
+        "metrics-missing": _aborted("hold_timeout", verified=None),
+        "metrics-failing": _aborted("blind", verified=None),
+        "memory-leak": _aborted("health", "error_rate"),
+        # The guide alerts on dropped websockets, but no criterion of it moves traffic.
+        "websocket-drops": GOOD,
+        # Raised while it goes on; a 429 is no error.
+        "rate-limit": Expected(PROMOTED, frozenset({"rate_limited"})),
+        # Nobody reaches any colour through the rule, so there is no data of either.
+        "bad-rule": _aborted("hold_timeout", verified=None),
+    }
+)
+
+
+def expected(fault: str | None) -> Expected:
+    return GOOD if fault is None else EXPECTED[fault]
+
+
+def differences(account: Account, wanted: Expected, failed_requests: int, *, good: bool) -> list[str]:
+    """What was not as it must be, as sentences; none when all was. ``good``: the release had no fault."""
+    found = []
+    if account.outcome != wanted.outcome:
+        found.append(f"ended {account.outcome}, expected {wanted.outcome}")
+    if wanted.criteria and not wanted.criteria & (acted := _acted(account)):
+        found.append(
+            f"acted on {', '.join(sorted(acted)) or 'nothing'}, expected {' or '.join(sorted(wanted.criteria))}"
+        )
+    if wanted.outcome == ABORTED:
+        found += _not_back(account, wanted)
+    if account.outcome == PROMOTED:
+        found += [
+            f"left {visit.weight:g} % before its window of {visit.window:g} s was over"
+            for visit in account.stages
+            if visit.seen_s is None or visit.left_s is None or visit.left_s - visit.seen_s < visit.window
+        ]
+    if good and failed_requests:
+        found.append(f"{failed_requests} requests of the good release failed, as the client counts them")
+    return found
+
+
+def _acted(account: Account) -> set[str]:
+    """The criteria that took traffic back first or changed a limit."""
+    acted = {str(account.retreats[0].criterion)} if account.retreats else set()
+    return acted | {str(d["criterion"]) for d in account.decisions if d["decision"] == "raise_rate_limit"}
+
+
+def _not_back(account: Account, wanted: Expected) -> list[str]:
+    found = []
+    if account.final_weight:
+        found.append(f"the candidate still had {account.final_weight:g} % of the traffic")
+    finish = account.finish
+    if wanted.verified is not None and finish and finish.get("verified") != wanted.verified:
+        found.append("stable was not verified after the rollback")
+    return found
+
+
+assert EXPECTED.keys() == FAULTS.keys(), "each fault needs its expected end"  # noqa: S101 - two tables that must agree

@@ -1,0 +1,176 @@
+"""One release in a lab: deploys the idle colour, runs the rollout, injects the fault, collects what came of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rollout.account import Account, tell
+from rollout.journal import read_journal
+from simulate.lab.errors import LabError
+from simulate.lab.faults import Fault
+from simulate.lab.lab import Lab
+from simulate.lab.rehearsal.client import Clients
+from simulate.lab.rehearsal.expectations import PROMOTED, differences, expected
+from simulate.lab.rehearsal.follow import Follower
+from simulate.lab.rehearsal.stacks import Stacks, last_words
+from simulate.lab.rehearsal.summary import ReleaseResult, fault_start
+from simulate.lab.rehearsal.watch import Watch
+
+ENVIRONMENT = "local"
+OTHER = {"blue": "green", "green": "blue"}
+HEALTHY_LIMIT_S = 60.0
+#: Exit codes of `rollout run` that are ends of a rollout: promoted, rolled back, rolled back but not verified.
+ENDS = (0, 3, 4)
+
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Stage:
+    """Where releases are performed: a lab with its stacks, its clients, and the directory for logs and journals."""
+
+    lab: Lab
+    stacks: Stacks
+    watch: Watch
+    clients: Clients
+    directory: Path
+    say: Say
+    undo: list[Callable[[], None]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, lab: Lab, directory: Path, say: Say) -> Stage:
+        watch = Watch(lab)
+        stacks = Stacks(lab, ENVIRONMENT, directory / "logs", watch.wait)
+        return cls(lab, stacks, watch, Clients(lab, watch, directory / "logs"), directory, say)
+
+    @property
+    def stable(self) -> str:
+        return str(self.stacks.setting("traffic", "stable"))
+
+    def deploy(self, layer: str) -> None:
+        """Deploys a stack and says how long it took."""
+        began = time.monotonic()
+        self.stacks.deploy(layer)
+        self.say(f"stack {self.stacks.name(layer)} deployed in {time.monotonic() - began:.1f} s")
+
+    def deploy_colour(self, colour: str, version: str, replicas: int, env: Mapping[str, str]) -> None:
+        """Deploys one side and waits until the load balancer finds its targets healthy. Raises :class:`LabError`."""
+        self.stacks.configure(
+            colour, {"version": version, "replicas": replicas, "backendEnv": dict(env) if env else None}
+        )
+        self.deploy(colour)
+        began = time.monotonic()
+        group = self.target_group(colour)
+        self.inside(
+            "healthy", group, str(replicas), f"{HEALTHY_LIMIT_S:g}", what=f"waiting for {colour}'s targets"
+        )
+        self.say(f"{colour}'s {replicas} targets healthy after {time.monotonic() - began:.1f} s more")
+
+    def target_group(self, colour: str) -> str:
+        return str(self.stacks.outputs("")["targetGroups"][colour]["arn"])
+
+    def inside(self, *arguments: str, what: str) -> None:
+        """Runs one of the acts of :mod:`simulate.lab.rehearsal.inside`. Raises :class:`LabError`."""
+        log = self.directory / "logs" / "inside.log"
+        with log.open("a") as output:
+            command = [sys.executable, "-m", "simulate.lab.rehearsal.inside", *arguments]
+            process = self.lab.popen(command, output=output, errors=subprocess.STDOUT)
+        self.watch.wait(process, what, log)
+
+    def perform(self, number: int, version: str, fault: Fault | None) -> ReleaseResult:
+        """One release of ``version`` onto the idle colour. What the fault changed is changed back."""
+        stable = self.stable
+        candidate = OTHER[stable]
+        replicas = int(self.stacks.setting(stable, "replicas"))
+        try:
+            self.deploy_colour(candidate, version, replicas, fault.env if fault else {})
+            if fault:
+                self._configure(fault)
+            return self._roll_out(number, version, candidate, fault)
+        finally:
+            while self.undo:
+                self.undo.pop()()
+
+    def _configure(self, fault: Fault) -> None:
+        """The fault's settings of other stacks."""
+        for layer, settings in fault.config.items():
+            before = {key: self.stacks.setting(layer, key) for key in settings}
+            self.stacks.configure(layer, settings)
+            self.deploy(layer)
+            self.undo.append(partial(self._restore, layer, before))
+
+    def _restore(self, layer: str, settings: Mapping[str, Any]) -> None:
+        self.stacks.configure(layer, settings)
+        self.deploy(layer)
+
+    def _roll_out(self, number: int, version: str, candidate: str, fault: Fault | None) -> ReleaseResult:
+        journal = self.directory / f"release-{number}.jsonl"
+        journal.unlink(missing_ok=True)
+        log = self.directory / "logs" / f"rollout-{number}.log"
+        switched: list[float] = []
+
+        def inject() -> None:
+            if fault and fault.switch:
+                self._switch_on(fault, candidate)
+                switched.append(time.time())
+                self.say(f"fault injected: {fault.sentence}")
+
+        follower = Follower(journal, self.say, inject)
+        with log.open("w") as output:
+            process = self.lab.popen(self._command(journal), output=output, errors=subprocess.STDOUT)
+        try:
+            self.watch.until(lambda: process.poll() is not None, follower.look)
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+        follower.look()
+        if process.returncode not in ENDS:
+            raise LabError(
+                f"rollout run ended with exit code {process.returncode}:\n{last_words(log)}", f"see {log}"
+            )
+        return self._result(number, version, journal, fault, switched)
+
+    def _command(self, journal: Path) -> list[str]:
+        return ["rollout", "run", "--env", ENVIRONMENT, "--journal", str(journal)]
+
+    def _switch_on(self, fault: Fault, candidate: str) -> None:
+        settings = (
+            {"target_group": self.target_group(candidate)} if fault.switch == "targets-unreachable" else {}
+        )
+        self.undo.append(lambda: self.inside("clear", what="clearing the fault"))
+        self.inside("inject", str(fault.switch), json.dumps(settings), what=f"injecting {fault.name}")
+
+    def _result(
+        self, number: int, version: str, journal: Path, fault: Fault | None, switched: list[float]
+    ) -> ReleaseResult:
+        account = tell(read_journal(journal))
+        start = float(account.header["start"])
+        counted = self.clients.counted(start, start + account.ended_s)
+        wanted = expected(fault.name if fault else None)
+        differs = differences(account, wanted, counted.failed, good=fault is None)
+        differs += self._roles(account)
+        began = fault_start(account, switched[0] - start if switched else None) if fault else None
+        return ReleaseResult(
+            number, version, fault.name if fault else None, account, counted, began, tuple(differs)
+        )
+
+    def _roles(self, account: Account) -> list[str]:
+        """Blue and green must have swapped roles after a promotion, and only then."""
+        stable = account.candidate if account.outcome == PROMOTED else account.stable
+        found = self.stacks.outputs("traffic")
+        if (found["stable"], found["candidateWeight"]) == (stable, 0):
+            return []
+        says = (
+            f"stack {self.stacks.name('traffic')} says stable {found['stable']} and candidate weight "
+            f"{found['candidateWeight']} %, expected stable {stable} and 0 %"
+        )
+        return [says]

@@ -1,0 +1,72 @@
+"""``summary.json``: one object a release, times in real seconds from the start of its rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rollout.account import Account
+from simulate.lab.rehearsal.client import Counts
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseResult:
+    """One release as it went. ``fault_started_s`` is from the rollout's start, like the account's times."""
+
+    number: int
+    version: str
+    fault: str | None
+    account: Account
+    client: Counts
+    fault_started_s: float | None
+    differs: tuple[str, ...]
+
+
+def summarize(result: ReleaseResult) -> dict[str, Any]:
+    """The release's object. ``stages`` are the stays at a stage, from the weight seen to the decision that ended it."""
+    account = result.account
+    retreat = account.retreats[0] if account.retreats else None
+    return {
+        "release": result.version,
+        "candidate": account.candidate,
+        "fault": result.fault,
+        "outcome": account.outcome,
+        "final_candidate_weight": _whole(account.final_weight),
+        "requests": result.client.requests,
+        "failed_requests": result.client.failed,
+        "fault_started_s": _rounded(result.fault_started_s),
+        "first_breach_s": _rounded(account.breach_s),
+        "decided_s": _rounded(retreat.decided if retreat else None),
+        "traffic_moved_s": _rounded(retreat.moved if retreat else None),
+        "stack_updates": len(account.stack_updates),
+        "stages": [
+            {
+                "weight": _whole(visit.weight),
+                "seen_s": _rounded(visit.seen_s),
+                "left_s": _rounded(visit.left_s),
+            }
+            for visit in account.stages
+        ],
+        "time_scale": account.time_scale,
+        "as_expected": not result.differs,
+    }
+
+
+def fault_start(account: Account, switched_at: float | None) -> float | None:
+    """When the fault began: the switch's time, else when the candidate was first seen with traffic."""
+    if switched_at is not None:
+        return switched_at
+    return next((t for t, weight in account.seen if weight > 0), None)
+
+
+def candidate_version(header: Mapping[str, Any]) -> str:
+    return str((header.get("versions") or {}).get(header.get("candidate"), ""))
+
+
+def _rounded(t: float | None) -> float | None:
+    return None if t is None else round(t, 3)
+
+
+def _whole(weight: float) -> float | int:
+    return int(weight) if weight == int(weight) else weight
