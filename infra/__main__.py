@@ -15,5 +15,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from infra.stacks import parse_stack_name
 
-_stack = parse_stack_name(pulumi.get_stack())
-import_module(f"infra.{_stack.layer.value}").deploy(_stack)
+
+async def _deploy() -> None:
+    stack = parse_stack_name(pulumi.get_stack())
+    await import_module(f"infra.{stack.layer.value}").deploy(stack)
+
+
+pulumi.run(_deploy)

@@ -6,8 +6,6 @@ before its target group.
 
 from __future__ import annotations
 
-from typing import Any
-
 import pulumi
 import pulumi_kubernetes as k8s
 
@@ -18,13 +16,14 @@ from infra.workload.connection_pool import ConnectionPool, ConnectionPoolArgs
 from infra.workload.pgbouncer_ini import connections_needed
 
 
-def deploy(stack: StackName) -> None:
+async def deploy(stack: StackName) -> None:
     """Register the layer's resources and export its outputs."""
     settings = ColourSettings.load()
     if stack.colour is None:
         raise StackError(f"stack {stack.name!r} is of no colour")
     colour = stack.colour.value
-    foundation = OtherStack(stack.environment)
+    foundation = await OtherStack.read(stack.environment)
+    _check_pools_fit(foundation, settings, stack)
     name = f"simple378-{colour}"
 
     namespace = k8s.core.v1.Namespace(
@@ -39,9 +38,8 @@ def deploy(stack: StackName) -> None:
             },
         ),
     )
-    database_name, user, password = (
-        foundation.require(output) for output in ("databaseName", "databaseUser", "databasePassword")
-    )
+    database_name, user = foundation.require("databaseName"), foundation.require("databaseUser")
+    password = foundation.require_secret("databasePassword")
     pool = ConnectionPool(
         "pool",
         ConnectionPoolArgs(
@@ -51,8 +49,8 @@ def deploy(stack: StackName) -> None:
             pool_size=settings.pool_size,
             max_client_connections=settings.max_client_connections,
             drain_seconds=settings.drain_seconds,
-            database_host=_host_if_pools_fit(foundation, settings, stack),
-            database_port=foundation.require("databasePort"),
+            database_host=foundation.require("databaseHost"),
+            database_port=int(foundation.require("databasePort")),
             database_name=database_name,
             database_user=user,
             database_password=password,
@@ -76,9 +74,7 @@ def deploy(stack: StackName) -> None:
             database_name=database_name,
             database_user=user,
             database_password=password,
-            target_group_arn=foundation.require("targetGroups").apply(
-                lambda groups: str(groups[colour]["arn"])
-            ),
+            target_group_arn=foundation.require("targetGroups")[colour]["arn"],
             vpc_id=foundation.require("vpcId"),
         ),
     )
@@ -89,23 +85,18 @@ def deploy(stack: StackName) -> None:
     pulumi.export("replicas", settings.replicas)
 
 
-def _host_if_pools_fit(
-    foundation: OtherStack, settings: ColourSettings, stack: StackName
-) -> pulumi.Output[str]:
-    """The database's host. Resolving it raises when both colours' pools are more than the database takes (Risk 6)."""
+def _check_pools_fit(foundation: OtherStack, settings: ColourSettings, stack: StackName) -> None:
+    """Both colours' pools together must not be more than the database takes (Risk 6).
+
+    Raises:
+        StackError: they are.
+    """
     needed = connections_needed(settings.pool_size, settings.pgbouncer_replicas)
-
-    def check(values: list[Any]) -> str:
-        host, allowed = str(values[0]), int(values[1])
-        if needed > allowed:
-            raise StackError(
-                f"configuration of stack {stack.name}:\n  - simple378:poolSize is {settings.pool_size} and "
-                f"simple378:pgbouncerReplicas {settings.pgbouncer_replicas}: two colours need {needed} connections, "
-                f"the database allows {allowed}; make them smaller, or raise it with `pulumi config set "
-                f"simple378:databaseMaxConnections {needed} --stack {stack.environment}`"
-            )
-        return host
-
-    return pulumi.Output.all(
-        foundation.require("databaseHost"), foundation.require("databaseMaxConnections")
-    ).apply(check)
+    allowed = int(foundation.require("databaseMaxConnections"))
+    if needed > allowed:
+        raise StackError(
+            f"configuration of stack {stack.name}:\n  - simple378:poolSize is {settings.pool_size} and "
+            f"simple378:pgbouncerReplicas {settings.pgbouncer_replicas}: two colours need {needed} connections, the "
+            f"database allows {allowed}; make them smaller, or raise it with `pulumi config set "
+            f"simple378:databaseMaxConnections {needed} --stack {stack.environment}`"
+        )

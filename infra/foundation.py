@@ -36,12 +36,12 @@ class _Endpoint:
     port: pulumi.Input[int]
 
 
-def deploy(stack: StackName) -> None:
+async def deploy(stack: StackName) -> None:
     """Register the layer's resources and export its outputs."""
     settings = FoundationSettings.load()
     where = region()
     prefix = stack.resource_prefix
-    limits = OtherStack(f"{stack.environment}-limits")
+    limits = await OtherStack.read(f"{stack.environment}-limits")
     origin_secret, test_secret = secret(settings.origin_secret), secret(settings.test_secret)
 
     network = _network(settings, prefix)

@@ -17,7 +17,7 @@ from infra.stacks import StackName
 CLOUDFRONT_REGION = "us-east-1"
 
 
-def deploy(stack: StackName) -> None:
+async def deploy(stack: StackName) -> None:
     """Register the layer's resources and export its outputs."""
     settings = LimitsSettings.load()
     if region() != CLOUDFRONT_REGION:

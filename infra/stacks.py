@@ -7,6 +7,7 @@ A stack's name says what it holds: `<env>` is the foundation, `<env>-blue` and `
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -88,26 +89,47 @@ def parse_stack_name(name: str) -> StackName:
 
 
 class OtherStack:
-    """The outputs of another stack of this project."""
+    """What another stack of this project, or this one, had as outputs after its last deployment."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, outputs: Mapping[str, Any], secrets: Collection[str]) -> None:
         self._name = name
-        self._reference = pulumi.StackReference(
-            f"{pulumi.get_organization()}/{pulumi.get_project()}/{name}",
-        )
+        self._outputs = outputs
+        self._secrets = secrets
 
-    def require(self, output: str) -> pulumi.Output[Any]:
-        """The value of an output, secret if it is one there. Resolving it raises StackError when there is none."""
+    @classmethod
+    async def read(cls, name: str) -> OtherStack:
+        """Ask the engine for a stack's outputs. Awaited, so that what is missing ends the program before it registers
+        anything: an error inside of an `apply` comes late, once for each resource that waits for it."""
+        reference = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{name}")
+        outputs = await reference.outputs.future()
+        secrets = await reference.secret_output_names.future()
+        return cls(name, outputs or {}, secrets or ())
 
-        def present(value: Any) -> Any:
-            if value is None:
-                raise StackError(
-                    f"stack {self._name} has no output {output!r} yet: deploy it first, `pulumi up --stack {self._name}`"
-                )
-            return value
-
-        return self._reference.get_output(output).apply(present)
-
-    def get(self, output: str) -> pulumi.Output[Any]:
+    def get(self, output: str) -> Any:
         """The value of an output, or None when that stack has none."""
-        return self._reference.get_output(output)
+        return self._outputs.get(output)
+
+    def require(self, output: str) -> Any:
+        """The value of an output that is no secret.
+
+        Raises:
+            StackError: that stack has none.
+        """
+        if output in self._secrets:
+            raise TypeError(f"output {output!r} of stack {self._name} is a secret")
+        return self._required(output)
+
+    def require_secret(self, output: str) -> pulumi.Output[str]:
+        """The value of a secret output.
+
+        Raises:
+            StackError: that stack has none.
+        """
+        return pulumi.Output.secret(str(self._required(output)))
+
+    def _required(self, output: str) -> Any:
+        if output not in self._outputs:
+            raise StackError(
+                f"stack {self._name} has no output {output!r} yet: deploy it first, `pulumi up --stack {self._name}`"
+            )
+        return self._outputs[output]

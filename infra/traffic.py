@@ -6,7 +6,7 @@ deployment before, and registers one resource of the cloud.
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
 
 import pulumi
 
@@ -17,37 +17,23 @@ from infra.stacks import Colour, OtherStack, StackName
 from infra.weights import split
 
 
-def deploy(stack: StackName) -> None:
-    """Register the layer's resources and export its outputs."""
+async def deploy(stack: StackName) -> None:
+    """Register the layer's resources and export its outputs.
+
+    Nothing is exported before the guard: the engine records what a program exported even if it fails afterwards.
+    """
     settings = TrafficSettings.load()
-    wanted = settings.traffic
-    foundation = OtherStack(stack.environment)
-    before = OtherStack(stack.name)
+    foundation, before = await asyncio.gather(OtherStack.read(stack.environment), OtherStack.read(stack.name))
+    check_generation(_deployed(before), settings.traffic, stack.name)
+
     weights = split(settings.stable, settings.candidate_weight)
-
-    def guard(recorded: list[Any]) -> str:
-        generation, stable, candidate_weight, listener_arn = recorded
-        deployed = (
-            None if generation is None else Traffic(int(generation), Colour(stable), int(candidate_weight))
-        )
-        check_generation(deployed, wanted, stack.name)
-        return str(listener_arn)
-
-    # The rule waits for its listener, and the listener's name for the guard: a refused deployment registers no rule.
-    listener_arn = pulumi.Output.all(
-        before.get("generation"),
-        before.get("stable"),
-        before.get("candidateWeight"),
-        foundation.require("listenerArn"),
-    ).apply(guard)
     target_groups = foundation.require("targetGroups")
-
     rule = TrafficRule(
         "traffic",
         TrafficRuleArgs(
-            listener_arn=listener_arn,
-            origin_secret=foundation.require("originSecret"),
-            target_groups={colour: _arn(target_groups, colour) for colour in Colour},
+            listener_arn=foundation.require("listenerArn"),
+            origin_secret=foundation.require_secret("originSecret"),
+            target_groups={colour: target_groups[colour.value]["arn"] for colour in Colour},
             weights=weights,
             protect=settings.protect,
         ),
@@ -61,5 +47,11 @@ def deploy(stack: StackName) -> None:
     pulumi.export("weights", {colour.value: weight for colour, weight in weights.items()})
 
 
-def _arn(target_groups: pulumi.Output[Any], colour: Colour) -> pulumi.Output[str]:
-    return target_groups.apply(lambda groups: str(groups[colour.value]["arn"]))
+def _deployed(before: OtherStack) -> Traffic | None:
+    if before.get("generation") is None:
+        return None
+    return Traffic(
+        generation=int(before.require("generation")),
+        stable=Colour(before.require("stable")),
+        candidate_weight=int(before.require("candidateWeight")),
+    )

@@ -1,0 +1,200 @@
+"""A colour's layer: pods that start, drain and are bound in the right order."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pytest
+
+from infra.stacks import StackError
+from infra.workload.backend import database_url
+from infra.workload.pgbouncer_ini import Pool, render_ini
+from tests.infra.engine import Recording, deploy
+from tests.infra.examples import COLOUR, FOUNDATION_OUTPUTS, SECRET_OUTPUTS, STACKS
+
+DEPLOYMENT = "kubernetes:apps/v1:Deployment"
+SERVICE = "kubernetes:core/v1:Service"
+SECRET = "kubernetes:core/v1:Secret"
+CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
+BINDING = "kubernetes:elbv2.k8s.aws/v1beta1:TargetGroupBinding"
+BUDGET = "kubernetes:policy/v1:PodDisruptionBudget"
+
+
+def run(stack: str = "prod-green", **changes: str) -> Recording:
+    config = {**COLOUR, **{f"simple378:{key}": value for key, value in changes.items()}}
+    return deploy(stack, config, STACKS, SECRET_OUTPUTS)
+
+
+@cache
+def example() -> Recording:
+    return run()
+
+
+def pod(name: str, recording: Recording | None = None) -> dict[str, Any]:
+    deployment = (recording or example()).one(DEPLOYMENT, f"{name}-deployment").inputs
+    template: dict[str, Any] = deployment["spec"]["template"]
+    return template
+
+
+def container(name: str) -> dict[str, Any]:
+    (found,) = pod(name)["spec"]["containers"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_namespace_is_the_colours_and_asks_for_readiness_gates() -> None:
+    namespace = example().one("kubernetes:core/v1:Namespace").inputs["metadata"]
+    assert namespace["name"] == "simple378-green"
+    assert namespace["labels"]["elbv2.k8s.aws/pod-readiness-gate-inject"] == "enabled"
+    assert namespace["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    others = [resource for resource in example().cloud if not resource.type.endswith(":Namespace")]
+    assert {resource.inputs["metadata"]["namespace"] for resource in others} == {"simple378-green"}
+
+
+def test_backend_is_told_its_colour_version_and_database() -> None:
+    environment = {variable["name"]: variable for variable in container("backend")["env"]}
+    assert container("backend")["image"] == "registry.example/simple378/backend:2.1.0"
+    assert environment["COLOUR"]["value"] == "green"
+    assert environment["VERSION"]["value"] == "2.1.0"
+    assert environment["LOG_LEVEL"]["value"] == "info"
+    assert environment["DATABASE_URL"]["valueFrom"]["secretKeyRef"] == {
+        "name": "backend-environment",
+        "key": "DATABASE_URL",
+    }
+    secret = example().one(SECRET, "backend-environment")
+    assert secret.inputs["stringData"]["DATABASE_URL"] == (
+        "postgresql://app:p%22w%2Fd%40@pgbouncer.simple378-green.svc.cluster.local:6432/simple378"
+    )
+    assert any(path.startswith("stringData") for path in secret.secrets)
+
+
+def test_database_url_takes_any_password() -> None:
+    assert database_url("a b", "p@:/?#", "h", "1", "d") == "postgresql://a%20b:p%40%3A%2F%3F%23@h:1/d"
+
+
+def test_probes() -> None:
+    backend = container("backend")
+    assert backend["livenessProbe"]["httpGet"] == {"path": "/health", "port": "http"}
+    assert backend["startupProbe"]["httpGet"] == {"path": "/health", "port": "http"}
+    assert backend["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "http"}
+    assert backend["ports"] == [{"name": "http", "containerPort": 8000}]
+
+
+@pytest.mark.parametrize("name", ["backend", "pool"])
+def test_graceful_drain(name: str) -> None:
+    recording = run(drainSeconds="45")
+    spec = pod(name, recording)["spec"]
+    (found,) = spec["containers"]
+    assert found["lifecycle"] == {"preStop": {"sleep": {"seconds": 45}}}
+    assert spec["terminationGracePeriodSeconds"] > 45
+
+
+@pytest.mark.parametrize(("name", "replicas"), [("backend", 4), ("pool", 2)])
+def test_no_pod_goes_before_its_successor_is_ready(name: str, replicas: int) -> None:
+    spec = example().one(DEPLOYMENT, f"{name}-deployment").inputs["spec"]
+    assert spec["replicas"] == replicas
+    assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    budget = example().one(BUDGET, f"{name}-budget").inputs["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert budget["selector"]["matchLabels"] == spec["selector"]["matchLabels"]
+    assert spec["selector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items()
+
+
+@pytest.mark.parametrize("name", ["backend", "pool"])
+def test_pods_have_no_more_rights_than_they_need(name: str) -> None:
+    spec = pod(name)["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container(name)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    resources = container(name)["resources"]
+    assert resources["limits"]["memory"] == resources["requests"]["memory"]
+    assert "cpu" not in resources["limits"]
+    assert [constraint["topologyKey"] for constraint in spec["topologySpreadConstraints"]] == [
+        "topology.kubernetes.io/zone",
+        "kubernetes.io/hostname",
+    ]
+
+
+@pytest.mark.parametrize("colour", ["blue", "green"])
+def test_target_group_binding(colour: str) -> None:
+    binding = run(f"prod-{colour}").one(BINDING).inputs
+    assert (binding["apiVersion"], binding["kind"]) == ("elbv2.k8s.aws/v1beta1", "TargetGroupBinding")
+    assert binding["metadata"]["name"] == "backend"
+    assert binding["spec"] == {
+        "targetGroupARN": f"arn:{colour}",
+        "targetType": "ip",
+        "vpcID": "vpc-1",
+        "serviceRef": {"name": "backend", "port": 8000},
+    }
+
+
+def test_bound_before_there_are_pods_and_nobody_waits_for_pods_before() -> None:
+    recording = example()
+    assert "backend-binding" in recording.one(DEPLOYMENT, "backend-deployment").depends_on
+    assert "backend-service" in recording.one(BINDING).depends_on
+    service = recording.one(SERVICE, "backend-service").inputs
+    assert service["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true"}
+    assert service["spec"]["ports"] == [{"name": "http", "port": 8000, "targetPort": "http"}]
+
+
+def test_backend_starts_after_its_pool() -> None:
+    recording = example()
+    assert "pool-service" in recording.one(SECRET, "backend-environment").depends_on
+    assert "backend-environment" in recording.one(DEPLOYMENT, "backend-deployment").depends_on
+    assert "pool-deployment" in recording.one(SERVICE, "pool-service").depends_on
+
+
+def test_pgbouncer_reads_what_was_rendered() -> None:
+    config = example().one(CONFIG_MAP).inputs
+    assert config["data"]["pgbouncer.ini"] == render_ini(
+        Pool("db.example", 5432, "simple378", size=50, clients=1000, tls="require")
+    )
+    users = example().one(SECRET, "pool-users")
+    assert users.inputs["stringData"] == {"userlist.txt": '"app" "p""w/d@"\n'}
+    assert any(path.startswith("stringData") for path in users.secrets)
+    found = container("pool")
+    assert found["command"] + found["args"] == ["pgbouncer", "/etc/pgbouncer/pgbouncer.ini"]
+    assert {mount["name"]: mount["mountPath"] for mount in found["volumeMounts"]} == {
+        "config": "/etc/pgbouncer",
+        "users": "/etc/pgbouncer-auth",
+    }
+
+
+def test_a_changed_configuration_replaces_the_pods() -> None:
+    def checksum(recording: Recording) -> object:
+        return pod("pool", recording)["metadata"]["annotations"]
+
+    assert checksum(run()) == checksum(example())
+    assert checksum(run(poolSize="60")) != checksum(example())
+
+
+def test_pools_that_the_database_cannot_take_are_refused() -> None:
+    with pytest.raises(StackError) as refused:
+        deploy(
+            "prod-green",
+            {**COLOUR, "simple378:poolSize": "100"},
+            {"prod": {**FOUNDATION_OUTPUTS, "databaseMaxConnections": 419}},
+            SECRET_OUTPUTS,
+        )
+    assert "two colours need 420 connections, the database allows 419" in str(refused.value)
+    assert "pulumi config set simple378:databaseMaxConnections 420 --stack prod" in str(refused.value)
+
+
+def test_outputs() -> None:
+    assert example().outputs == {
+        "colour": "green",
+        "namespace": "simple378-green",
+        "version": "2.1.0",
+        "replicas": 4,
+    }
+
+
+def test_without_a_foundation_says_what_to_deploy() -> None:
+    with pytest.raises(StackError, match="`pulumi up --stack prod`"):
+        deploy("prod-green", COLOUR)

@@ -1,0 +1,430 @@
+"""The foundation layer: who gets in, what is protected, what the others read."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from typing import Any
+
+import pytest
+
+from infra.edge.distribution import API_PATHS, bucket_policy
+from infra.settings import SettingsError
+from infra.stacks import StackError
+from tests.infra.engine import Recording, Registered, deploy
+from tests.infra.examples import FOUNDATION, STACKS
+
+INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+EXISTING_NETWORK = {
+    "simple378:vpcId": "vpc-0a",
+    "simple378:publicSubnetIds": json.dumps(["subnet-1", "subnet-2"]),
+    "simple378:privateSubnetIds": json.dumps(["subnet-3", "subnet-4"]),
+    "simple378:workloadSecurityGroupId": "sg-0a",
+}
+
+
+def run(**changes: str) -> Recording:
+    return deploy(
+        "prod", {**FOUNDATION, **{f"simple378:{key}": value for key, value in changes.items()}}, STACKS
+    )
+
+
+@cache
+def example() -> Recording:
+    return run()
+
+
+def test_only_cloudfront_and_the_probes_reach_the_load_balancer() -> None:
+    rules = [rule for rule in example().of_type(INGRESS) if rule.inputs["securityGroupId"] == "edge-group-id"]
+    sources = {"prefixListId", "cidrIpv4", "cidrIpv6", "referencedSecurityGroupId"}
+    admitted = [{key: value for key, value in rule.inputs.items() if key in sources} for rule in rules]
+    assert sorted(admitted, key=str) == [
+        {"cidrIpv4": "198.51.100.7/32"},
+        {"prefixListId": "pl-of-com.amazonaws.global.cloudfront.origin-facing"},
+    ]
+    assert {(rule.inputs["fromPort"], rule.inputs["toPort"]) for rule in rules} == {(80, 80)}
+
+
+def test_only_the_workload_reaches_the_database_and_only_the_load_balancer_the_workload() -> None:
+    rules = {rule.name: rule.inputs for rule in example().of_type(INGRESS)}
+    assert rules["database-from-workload"]["referencedSecurityGroupId"] == "workload-group-id"
+    assert rules["edge-into-workload"]["referencedSecurityGroupId"] == "edge-group-id"
+    groups = [rule["securityGroupId"] for rule in rules.values()]
+    assert groups.count("database-group-id") == groups.count("workload-group-id") == 1
+
+
+def test_security_groups_have_no_rules_of_their_own() -> None:
+    for group in example().of_type("aws:ec2/securityGroup:SecurityGroup"):
+        assert not {"ingress", "egress"} & set(group.inputs)
+
+
+def test_listener_refuses_by_default() -> None:
+    listener = example().one("aws:lb/listener:Listener").inputs
+    assert (listener["port"], listener["protocol"]) == (80, "HTTP")
+    assert [action["fixedResponse"]["statusCode"] for action in listener["defaultActions"]] == ["403"]
+
+
+def test_with_a_certificate_the_way_in_is_encrypted() -> None:
+    recording = run(
+        certificateArn="arn:aws:acm:eu-central-1:123456789012:certificate/x", originDomain="origin.example"
+    )
+    listener = recording.one("aws:lb/listener:Listener").inputs
+    assert (listener["port"], listener["protocol"]) == (443, "HTTPS")
+    assert "TLS13" in listener["sslPolicy"]
+    origin = recording.one("aws:cloudfront/distribution:Distribution").inputs["origins"][1]
+    assert origin["domainName"] == "origin.example"
+    assert origin["customOriginConfig"]["originProtocolPolicy"] == "https-only"
+    rules = [rule for rule in recording.of_type(INGRESS) if rule.inputs["securityGroupId"] == "edge-group-id"]
+    assert {rule.inputs["fromPort"] for rule in rules} == {443}
+
+
+@pytest.mark.parametrize(("colour", "priority"), [("blue", 10), ("green", 11)])
+def test_test_rule_of_each_colour(colour: str, priority: int) -> None:
+    rule = example().one("aws:lb/listenerRule:ListenerRule", f"{colour}-test")
+    headers = [condition["httpHeader"] for condition in rule.inputs["conditions"]]
+    assert headers == [
+        {"httpHeaderName": "X-Simple378-Test", "values": [FOUNDATION["simple378:testSecret"]]},
+        {"httpHeaderName": "X-Simple378-Colour", "values": [colour]},
+    ]
+    assert rule.inputs["actions"] == [{"type": "forward", "targetGroupArn": f"arn:{colour}-group"}]
+    assert rule.inputs["priority"] == priority
+    assert any(path.startswith("conditions") for path in rule.secrets)
+
+
+def test_no_weights_here() -> None:
+    assert {rule.name for rule in example().of_type("aws:lb/listenerRule:ListenerRule")} == {
+        "blue-test",
+        "green-test",
+    }
+
+
+@pytest.mark.parametrize("colour", ["blue", "green"])
+def test_target_group(colour: str) -> None:
+    group = example().one("aws:lb/targetGroup:TargetGroup", f"{colour}-group").inputs
+    assert group["name"] == f"simple378-prod-{colour}"
+    assert group["targetType"] == "ip"
+    assert group["deregistrationDelay"] == 30
+    assert group["stickiness"] == {"type": "lb_cookie", "enabled": False}
+    check = group["healthCheck"]
+    assert (check["path"], check["interval"], check["healthyThreshold"], check["unhealthyThreshold"]) == (
+        "/ready",
+        5,
+        2,
+        2,
+    )
+    assert check["timeout"] < check["interval"]
+
+
+def test_database_is_safe_by_default() -> None:
+    recording = example()
+    database = recording.one("aws:rds/instance:Instance")
+    assert database.inputs["storageEncrypted"] is True
+    assert database.inputs["publiclyAccessible"] is False
+    assert database.inputs["deletionProtection"] is True
+    assert database.inputs["skipFinalSnapshot"] is False
+    assert database.inputs["deleteAutomatedBackups"] is False
+    assert database.inputs["multiAz"] is True
+    assert database.inputs["backupRetentionPeriod"] >= 7
+    assert "password" in database.secrets
+    parameters = {
+        parameter["name"]: parameter["value"]
+        for parameter in recording.one("aws:rds/parameterGroup:ParameterGroup").inputs["parameters"]
+    }
+    assert parameters == {
+        "max_connections": "500",
+        "rds.force_ssl": "1",
+        "log_min_duration_statement": "1000",
+    }
+
+
+def test_distribution() -> None:
+    distribution = example().one("aws:cloudfront/distribution:Distribution").inputs
+    assert distribution["webAclId"] == "arn:acl"
+    site, api = distribution["origins"]
+    assert site["originAccessControlId"] == "cdn-access-id"
+    assert api["domainName"] == "edge-balancer.elb.example"
+    assert api["customHeaders"] == [
+        {"name": "X-Origin-Verify", "value": FOUNDATION["simple378:originSecret"]}
+    ]
+    behaviours = distribution["orderedCacheBehaviors"]
+    assert [behaviour["pathPattern"] for behaviour in behaviours] == list(API_PATHS)
+    assert {"/api/*", "/ws", "/health", "/ready", "/deep"} == set(API_PATHS)
+    for behaviour in behaviours:
+        assert behaviour["targetOriginId"] == "api"
+        # CachingDisabled and AllViewer.
+        assert behaviour["cachePolicyId"] == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+        assert behaviour["originRequestPolicyId"] == "216adef6-5c7f-47e4-b989-5492eafa07d3"
+    assert distribution["defaultCacheBehavior"]["targetOriginId"] == "site"
+    assert distribution["defaultCacheBehavior"]["viewerProtocolPolicy"] == "redirect-to-https"
+
+
+def test_bucket_is_private_and_versioned() -> None:
+    recording = example()
+    block = recording.one("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock").inputs
+    assert {value for key, value in block.items() if key != "bucket"} == {True}
+    assert (
+        recording.one("aws:s3/bucketVersioning:BucketVersioning").inputs["versioningConfiguration"]["status"]
+        == "Enabled"
+    )
+    assert recording.one("aws:s3/bucket:Bucket").inputs["forceDestroy"] is False
+
+
+def test_bucket_policy_admits_one_distribution() -> None:
+    allow, deny = json.loads(bucket_policy("arn:bucket", "arn:distribution"))["Statement"]
+    assert allow["Condition"] == {"StringEquals": {"AWS:SourceArn": "arn:distribution"}}
+    assert (allow["Action"], allow["Resource"]) == ("s3:GetObject", "arn:bucket/*")
+    assert (deny["Effect"], deny["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+PROTECTED = {
+    "aws:cloudfront/distribution:Distribution",
+    "aws:ec2/vpc:Vpc",
+    "aws:lb/listener:Listener",
+    "aws:lb/loadBalancer:LoadBalancer",
+    "aws:lb/targetGroup:TargetGroup",
+    "aws:rds/instance:Instance",
+    "aws:s3/bucket:Bucket",
+}
+
+
+def test_what_cannot_be_made_again_is_protected() -> None:
+    assert {resource.type for resource in example().cloud if resource.protect} == PROTECTED
+
+
+def test_protection_can_be_switched_off() -> None:
+    recording = run(protect="false")
+    assert not any(resource.protect for resource in recording.resources)
+    assert recording.one("aws:rds/instance:Instance").inputs["skipFinalSnapshot"] is True
+    assert recording.one("aws:lb/loadBalancer:LoadBalancer").inputs["enableDeletionProtection"] is False
+
+
+def test_nothing_ignores_changes() -> None:
+    assert not any(resource.ignore_changes for resource in example().resources)
+
+
+def test_children_belong_to_components_and_are_named_after_them() -> None:
+    components = {resource.name for resource in example().resources if not resource.custom}
+    for resource in example().resources:
+        if resource.custom:
+            assert resource.parent in components
+            assert resource.name.startswith(f"{resource.parent}-")
+        else:
+            assert re.fullmatch(r"simple378:[a-z]+:[A-Z][A-Za-z]+", resource.type)
+
+
+def alarm(name: str) -> Registered:
+    return example().one(ALARM, name)
+
+
+def measured(found: Registered) -> list[tuple[str, str, str]]:
+    metrics = [query["metric"] for query in found.inputs["metricQueries"] if "metric" in query]
+    return [(metric["namespace"], metric["metricName"], metric["stat"]) for metric in metrics]
+
+
+APPLICATION, ELB = "Simple378", "AWS/ApplicationELB"
+
+
+@pytest.mark.parametrize("colour", ["blue", "green"])
+@pytest.mark.parametrize(
+    ("suffix", "threshold", "tier", "criterion", "metric"),
+    [
+        ("error-rate", 1, "immediate", "rollback", None),
+        ("latency-p95", 2, "immediate", "rollback", (ELB, "TargetResponseTime", "p95")),
+        ("server-errors", 10, "immediate", None, (ELB, "HTTPCode_Target_5XX_Count", "Sum")),
+        (
+            "database-connection-error",
+            0,
+            "warning",
+            "rollback",
+            (APPLICATION, "DatabaseConnectionErrors", "Sum"),
+        ),
+        (
+            "database-connection-errors",
+            5,
+            "immediate",
+            None,
+            (APPLICATION, "DatabaseConnectionErrors", "Sum"),
+        ),
+        ("unhealthy-hosts", 0, "warning", "rollback", (ELB, "UnHealthyHostCount", "Maximum")),
+        ("websocket-drops", 10, "immediate", None, None),
+    ],
+)
+def test_alarms_of_a_colour_have_the_guides_limits(
+    colour: str,
+    suffix: str,
+    threshold: float,
+    tier: str,
+    criterion: str | None,
+    metric: tuple[str, str, str] | None,
+) -> None:
+    found = alarm(f"{colour}-{suffix}")
+    assert found.parent == colour
+    assert found.inputs["name"] == f"simple378-prod-{colour}-{suffix}"
+    assert found.inputs["threshold"] == threshold
+    assert found.inputs["comparisonOperator"] == "GreaterThanThreshold"
+    assert found.inputs["alarmActions"] == [f"arn:topics-{tier}"]
+    expected = {"tier": tier, "colour": colour} | ({"criterion": criterion} if criterion else {})
+    assert found.inputs["tags"] == expected
+    if metric:
+        assert measured(found) == [metric]
+
+
+@pytest.mark.parametrize(
+    ("name", "threshold", "tier"),
+    [
+        ("edge-server-errors", 10, "immediate"),
+        ("database-cpu", 75, "warning"),
+        ("database-disk-io", 70, "warning"),
+    ],
+)
+def test_alarms_of_what_the_colours_share(name: str, threshold: float, tier: str) -> None:
+    found = alarm(name)
+    assert found.inputs["threshold"] == threshold
+    assert found.inputs["tags"] == {"tier": tier}
+
+
+def test_every_alarm_has_one_value_of_one_minute_and_few_enough_metrics() -> None:
+    for found in example().of_type(ALARM):
+        queries = found.inputs["metricQueries"]
+        assert [query["id"] for query in queries if query["returnData"]] == [queries[-1]["id"]]
+        periods = {query["metric"]["period"] for query in queries if "metric" in query}
+        assert periods == {60}
+        # CloudWatch takes no more in an alarm.
+        assert len(measured(found)) <= 10
+        assert (found.inputs["evaluationPeriods"], found.inputs["treatMissingData"]) == (1, "notBreaching")
+        for query in queries:
+            assert re.fullmatch(r"[a-z][A-Za-z0-9_]*", query["id"])
+
+
+def evaluate(values: dict[str, float | None]) -> float | None:
+    """The error-rate alarm's value, by the few functions of metric math that it uses."""
+    queries = alarm("green-error-rate").inputs["metricQueries"]
+    known: dict[str, Any] = {query["id"]: values.get(query["id"]) for query in queries if "metric" in query}
+    functions = {
+        "FILL": lambda value, default: default if value is None else value,
+        "MIN": min,
+        "IF": lambda condition, then, otherwise=None: then if condition else otherwise,
+    }
+    for query in queries:
+        if "expression" in query:
+            expression = query["expression"]
+            if query["id"] == "errorrate" and not known["requests"] > 0:
+                return None  # IF without a third argument has no value; eval would divide by 0 first
+            known[query["id"]] = eval(expression, {"__builtins__": {}}, {**functions, **known})  # noqa: S307
+    result: float | None = known["errorrate"]
+    return result
+
+
+@pytest.mark.parametrize(
+    ("values", "rate"),
+    [
+        ({}, None),
+        ({"routed": 100, "answered2xx": 100, "healthy": 2}, 0),
+        ({"routed": 100, "answered2xx": 90, "answered4xx": 9, "answered5xx": 1, "healthy": 2}, 1),
+        # Three unanswered, and the load balancer's five gateway errors are not all of this colour.
+        ({"routed": 100, "answered2xx": 97, "balancer502": 4, "balancer504": 1, "healthy": 2}, 3),
+        # Ten unanswered, but only one gateway error: the others are still under way.
+        ({"routed": 100, "answered2xx": 90, "balancer502": 1, "healthy": 2}, 1),
+        # Answers of the minute before.
+        ({"routed": 100, "answered2xx": 110, "balancer502": 5, "healthy": 2}, 0),
+        # 503 of the other colour.
+        ({"routed": 100, "answered2xx": 100, "balancer503": 50, "healthy": 1}, 0),
+        # No usable target: every 503 is this colour's, and there is nothing else.
+        ({"balancer503": 50}, 100),
+        ({"routed": 50, "answered2xx": 50, "balancer503": 50, "healthy": 0}, 50),
+    ],
+)
+def test_error_rate_attributes_what_the_load_balancer_counts_for_all(
+    values: dict[str, float | None], rate: float | None
+) -> None:
+    assert evaluate(values) == rate
+
+
+def test_outputs() -> None:
+    outputs = example().outputs
+    assert set(outputs) == {
+        "albArn",
+        "albArnSuffix",
+        "albDnsName",
+        "baseUrl",
+        "bucketName",
+        "databaseHost",
+        "databaseMaxConnections",
+        "databaseName",
+        "databasePassword",
+        "databasePort",
+        "databaseUser",
+        "distributionDomain",
+        "distributionId",
+        "listenerArn",
+        "originSecret",
+        "privateSubnetIds",
+        "region",
+        "targetGroups",
+        "testSecret",
+        "topics",
+        "vpcId",
+        "webAclName",
+        "workloadSecurityGroupId",
+    }
+    assert outputs["targetGroups"]["green"] == {
+        "arn": "arn:green-group",
+        "arnSuffix": "suffix/green-group",
+        "name": "simple378-prod-green",
+    }
+    assert outputs["baseUrl"] == "https://cdn-distribution.cloudfront.example"
+    assert set(outputs["topics"]) == {"immediate", "warning", "notice"}
+    assert example().secret_outputs == {"databasePassword", "originSecret", "testSecret"}
+
+
+def test_secrets_are_stored() -> None:
+    names = {secret.inputs["name"] for secret in example().of_type("aws:secretsmanager/secret:Secret")}
+    assert names == {"simple378/prod/database", "simple378/prod/origin", "simple378/prod/test"}
+    for version in example().of_type("aws:secretsmanager/secretVersion:SecretVersion"):
+        assert "secretString" in version.secrets
+
+
+def test_people_are_told_of_alarms_and_warnings_not_of_notices() -> None:
+    subscriptions = example().of_type("aws:sns/topicSubscription:TopicSubscription")
+    assert {subscription.inputs["topic"] for subscription in subscriptions} == {
+        "arn:topics-immediate",
+        "arn:topics-warning",
+    }
+
+
+def test_existing_network_and_database_are_used() -> None:
+    config = {
+        key: value for key, value in FOUNDATION.items() if key not in {"simple378:vpcCidr", "simple378:azs"}
+    }
+    recording = deploy(
+        "prod", {**config, **EXISTING_NETWORK, "simple378:databaseEndpoint": "db.example:5433"}, STACKS
+    )
+    made = {resource.type for resource in recording.cloud}
+    assert not made & {"aws:ec2/vpc:Vpc", "aws:ec2/natGateway:NatGateway", "aws:rds/instance:Instance"}
+    assert recording.one("aws:lb/loadBalancer:LoadBalancer").inputs["subnets"] == ["subnet-1", "subnet-2"]
+    assert (recording.outputs["databaseHost"], recording.outputs["databasePort"]) == ("db.example", 5433)
+    assert recording.outputs["workloadSecurityGroupId"] == "sg-0a"
+
+
+def test_network_has_a_way_out_in_every_zone() -> None:
+    recording = example()
+    assert len(recording.of_type("aws:ec2/natGateway:NatGateway")) == 2
+    private = recording.one("aws:ec2/routeTable:RouteTable", "network-private-eu-central-1b").inputs
+    assert private["routes"] == [{"cidrBlock": "0.0.0.0/0", "natGatewayId": "network-nat-eu-central-1b-id"}]
+
+
+def test_without_the_limits_says_what_to_deploy() -> None:
+    with pytest.raises(
+        StackError, match=r"stack prod-limits has no output 'webAclArn' yet.*--stack prod-limits"
+    ):
+        deploy("prod", FOUNDATION, {})
+
+
+def test_without_a_region_names_the_key() -> None:
+    config = {key: value for key, value in FOUNDATION.items() if key != "aws:region"}
+    with pytest.raises(
+        SettingsError, match=r"aws:region is missing; set it with `pulumi config set aws:region"
+    ):
+        deploy("prod", config, STACKS)
