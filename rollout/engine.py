@@ -21,6 +21,7 @@ from pulumi.automation import CommandError, CommandResult, InvalidVersionError, 
 from pulumi.automation.errors import create_command_error
 
 GRACE = 1.0  # seconds between asking an engine to end, which saves its state and lock, and killing it
+_NOTE = "engine.{}.json"
 _ENV = {
     "PULUMI_AUTOMATION_API": "true",
     "PULUMI_SKIP_UPDATE_CHECK": "true",
@@ -77,7 +78,7 @@ class Engine:
     """The engine of one project directory."""
 
     def __init__(self, project_dir: Path, running: Path | None = None) -> None:
-        """``running`` is a file that names the engine under way, for whoever comes after a crash.
+        """``running`` is a directory for notes of the updates under way, for whoever comes after a crash.
 
         Raises :class:`EngineMissing`.
         """
@@ -95,7 +96,7 @@ class Engine:
     async def run(self, stack: str, *args: str) -> CommandResult:
         """Runs a command on a stack. Raises the Automation API's ``CommandError``; cancelled, it ends the engine."""
         process = self._command.start([*args, "--stack", stack], self.project_dir)
-        self._remember(process, stack)
+        note = self._remember(process, stack) if args[0] == "up" else None
         waiting = asyncio.ensure_future(asyncio.to_thread(process.communicate))
         try:
             stdout, stderr = await asyncio.shield(waiting)
@@ -105,7 +106,8 @@ class Engine:
             await waiting
             raise
         finally:
-            self._forget(process)
+            if note:
+                note.unlink(missing_ok=True)
         result = CommandResult(stdout, stderr, process.returncode)
         if result.code:
             raise create_command_error(result)
@@ -128,25 +130,24 @@ class Engine:
         await self.run(stack, "cancel", "--yes")
         return True
 
-    def end_left_over(self) -> str | None:
-        """Ends the engine that a crashed controller left running; says which stack it was at work on."""
-        if self._running is None or not self._running.exists():
+    def end_left_over(self) -> list[str]:
+        """Ends the updates that a crashed controller left running; says which stacks they were at work on."""
+        stacks = []
+        for note in self._running.glob(_NOTE.format("*")) if self._running else ():
+            left = json.loads(note.read_text())
+            if _started(left["pid"]) == left["started"]:
+                _kill_session(left["pid"])
+            self._killed.add(left["stack"])
+            stacks.append(left["stack"])
+            note.unlink()
+        return stacks
+
+    def _remember(self, process: subprocess.Popen[str], stack: str) -> Path | None:
+        if not self._running:
             return None
-        left = json.loads(self._running.read_text())
-        self._running.unlink()
-        if _started(left["pid"]) == left["started"]:
-            _kill_session(left["pid"])
-        self._killed.add(left["stack"])
-        return str(left["stack"])
-
-    def _remember(self, process: subprocess.Popen[str], stack: str) -> None:
-        if self._running:
-            left = {"pid": process.pid, "started": _started(process.pid), "stack": stack}
-            self._running.write_text(json.dumps(left))
-
-    def _forget(self, process: subprocess.Popen[str]) -> None:
-        if self._running and process.poll() is not None:
-            self._running.unlink(missing_ok=True)
+        note = self._running / _NOTE.format(stack)
+        note.write_text(json.dumps({"pid": process.pid, "started": _started(process.pid), "stack": stack}))
+        return note
 
 
 def _started(pid: int) -> str | None:

@@ -24,7 +24,7 @@ import json
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,12 +98,16 @@ class _Write:
 class FileJournal:
     """Appends to one file. ``resume=True`` continues a file, after cutting off a torn last line.
 
+    ``secrets`` are texts that must never be in it.
+
     When the disk fails, appending goes on in memory order without raising (a rollback must not wait for a disk);
     ``durable`` raises and ``failure`` says why.
     """
 
-    def __init__(self, path: Path, now: Callable[[], float], *, resume: bool = False) -> None:
-        self.path, self._now = path, now
+    def __init__(
+        self, path: Path, now: Callable[[], float], *, resume: bool = False, secrets: Sequence[str] = ()
+    ) -> None:
+        self.path, self._now, self._secrets = path, now, secrets
         self.failure: OSError | None = None
         self._seq = 0
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,6 +126,8 @@ class FileJournal:
     def append(self, kind: str, t: float, body: Mapping[str, Any]) -> int:
         self._seq += 1
         line = Record(self._seq, utc(self._now()), kind, t, body).to_line()
+        for secret in self._secrets:
+            line = line.replace(secret, "[secret]")
         self._queue.put(_Write(line.encode()))
         return self._seq
 

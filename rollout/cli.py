@@ -1,0 +1,309 @@
+"""The command `rollout`.
+
+Exit codes: 0 promoted (or the command was carried out), 1 a failure at run time or nobody watches any more, 2 bad
+input, before anything was touched, 3 rolled back and verified, 4 rolled back and stable is not back to normal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from rollout import session
+from rollout.controller import Exit
+from rollout.engine import Engine, EngineMissing
+from rollout.environment import Environment, EnvironmentProblem, check_project
+from rollout.explain import explain
+from rollout.journal import JournalError, Record, read_journal
+from rollout.plan import Plan, PlanError, load_plan, parse_plan, plan_text
+from rollout.ports import TrafficError
+from rollout.replay import ReplayError, main_replay
+from rollout.resume import ResumeError
+from rollout.stackfile import StackFileError
+from rollout.station import Station, StationError
+from rollout.status import Status, status_of
+from rollout.view import LiveView, PlainView, Screen
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Releases the idle colour in stages, watches it, and takes it back by itself when it is bad.\n\n"
+    "Exit codes: 0 promoted, 1 failure at run time, 2 bad input, 3 rolled back and verified, 4 rolled back but stable "
+    "is not back to normal.",
+)
+
+Env = Annotated[
+    str, typer.Option("--env", help="The environment: its stacks are ENV, ENV-traffic and so on.")
+]
+ProjectDir = Annotated[
+    Path, typer.Option("--project-dir", help="Where Pulumi.yaml is.", file_okay=False, show_default="here")
+]
+JournalDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--journal", help="Directory of journals and lock; else .rollout/ENV in the project.", file_okay=False
+    ),
+]
+HERE = Path()
+_BAD_INPUT = (
+    PlanError,
+    EngineMissing,
+    EnvironmentProblem,
+    StationError,
+    StackFileError,
+    ReplayError,
+    JournalError,
+    ResumeError,
+)
+
+
+def fail(message: str, code: int = Exit.BAD_INPUT) -> NoReturn:
+    typer.echo(f"rollout: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def _scaled(plan: Plan, time_scale: float) -> Plan:
+    if not 0 < time_scale < float("inf"):
+        fail(f"--time-scale {time_scale:g}: it takes a number above 0, such as 10")
+    period = plan.period / time_scale
+    if period < 1 or period != int(period):
+        fail(
+            f"--time-scale {time_scale:g} makes a metric period of {plan.period:g} s last {period:g} s: "
+            "take one that leaves whole seconds, such as 10"
+        )
+    return plan.scaled(time_scale)
+
+
+def _screen(title: str) -> Screen:
+    console = Console(highlight=False)
+    if console.is_terminal:
+        live = LiveView(console, title)
+        return Screen(console.print, live.observe, live)
+    view = PlainView(typer.echo)
+    return Screen(typer.echo, view.observe)
+
+
+@app.command()
+def run(
+    env: Env = "prod",
+    plan: Annotated[str, typer.Option("--plan", help="A plan file, or one that ships: phase-c.")] = "phase-c",
+    project_dir: ProjectDir = HERE,
+    time_scale: Annotated[
+        float,
+        typer.Option(
+            "--time-scale", envvar="SIMPLE378_TIME_SCALE", help="Shorten windows and periods (lab only)."
+        ),
+    ] = 1.0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Decide on live metrics, pretend the weights, move nothing.")
+    ] = False,
+    journal: JournalDir = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the first step.")] = False,
+) -> None:
+    """Release the idle colour: stage by stage, back by itself when it is bad."""
+    text, source = plan_text(plan)
+    _scaled(parse_plan(text, source), time_scale)
+    check_project(project_dir, env)
+    if not (yes or dry_run or sys.stdin.isatty()):
+        fail("nobody can be asked here: add --yes")
+    station = Station(project_dir, env, journal)
+    engine = Engine(project_dir, None if dry_run else station.directory)
+    screen = _screen(f"rollout {env}")
+
+    async def work() -> Exit:
+        return await session.run_new(
+            engine,
+            station,
+            plan_text=text,
+            env=env,
+            time_scale=time_scale,
+            dry=dry_run,
+            screen=screen,
+            confirm=lambda environment: yes or _confirm(environment, source),
+        )
+
+    _conduct(work, None if dry_run else station, screen)
+
+
+def _confirm(environment: Environment, plan: str) -> bool:
+    colours, versions = environment.colours, environment.versions
+    return typer.confirm(
+        f"Release {versions['candidate']} ({colours['candidate']}) over {versions['stable']} ({colours['stable']}) "
+        f"in {environment.name} by {plan}?"
+    )
+
+
+def _conduct(work: Callable[[], Any], station: Station | None, screen: Screen) -> NoReturn:
+    """Runs a controller with the environment's lock held; ends the process with its exit code."""
+    if station:
+        station.take()
+    try:
+        if screen.live:
+            with screen.live:
+                code = asyncio.run(work())
+        else:
+            code = asyncio.run(work())
+    except KeyboardInterrupt:
+        fail("interrupted before the first step: nothing was touched", Exit.FAILED)
+    finally:
+        if station:
+            station.give_back()
+    screen.say(_ENDS[code])
+    raise typer.Exit(code)
+
+
+_ENDS = {
+    Exit.PROMOTED: "promoted: the candidate is stable now",
+    Exit.ROLLED_BACK: "rolled back: all traffic is on stable, which is back to normal",
+    Exit.ROLLED_BACK_RED: "rolled back: all traffic is on stable, but it is NOT back to normal",
+    Exit.FAILED: "ended without a result; `rollout status` says where the traffic is, `rollout resume` goes on",
+}
+
+
+@app.command()
+def status(
+    env: Env = "prod",
+    project_dir: ProjectDir = HERE,
+    journal: JournalDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Say how the latest rollout stands, whether or not its controller lives."""
+    station = Station(project_dir, env, journal)
+    found = _status(station, env)
+    typer.echo(found.to_json() if as_json else found.in_words())
+
+
+def _status(station: Station, env: str) -> Status:
+    path = station.latest()
+    if path is None:
+        fail(f"there is no rollout of {env} in {station.directory}")
+    return status_of(path, read_journal(path), station.holder())
+
+
+@app.command()
+def pause(env: Env = "prod", project_dir: ProjectDir = HERE, journal: JournalDir = None) -> None:
+    """Hold the traffic where it is until `resume` or `abort`."""
+    station = Station(project_dir, env, journal)
+    if station.holder() is None:
+        fail(
+            f"no controller is at work in {env}: nothing moves traffic. `rollout resume` goes on, `rollout abort` ends it"
+        )
+    _ask(station, "pause")
+
+
+@app.command()
+def resume(env: Env = "prod", project_dir: ProjectDir = HERE, journal: JournalDir = None) -> None:
+    """End a hold; or, when the controller is gone, go on with its rollout from the journal."""
+    _again(env, project_dir, journal, "resume")
+
+
+@app.command()
+def abort(env: Env = "prod", project_dir: ProjectDir = HERE, journal: JournalDir = None) -> None:
+    """Send all traffic to stable, whether or not a controller is at work."""
+    _again(env, project_dir, journal, "abort")
+
+
+def _again(env: str, project_dir: Path, journal: Path | None, command: str) -> None:
+    station = Station(project_dir, env, journal)
+    if station.holder() is not None:
+        _ask(station, command)
+        return
+    check_project(project_dir, env)
+    path = station.latest()
+    if path is None:
+        fail(f"there is no rollout of {env} in {station.directory}")
+    station.take()
+    engine = Engine(project_dir, station.directory)
+    screen = _screen(f"rollout {env}")
+    try:
+        records = _unfinished(path, env)
+        typer.echo(
+            f"no controller is at work: going on with {path}"
+            + (", to abort it" if command == "abort" else "")
+        )
+        _conduct(
+            lambda: session.run_again(engine, station, path, records, screen, command == "abort"),
+            None,
+            screen,
+        )
+    except (JournalError, ResumeError, PlanError) as error:
+        if command != "abort":
+            raise
+        typer.echo(
+            f"rollout: {error}\nrollout: the journal is of no use; moving all traffic to stable", err=True
+        )
+        _abort_without_journal(engine, env)
+    finally:
+        station.give_back()
+
+
+def _unfinished(path: Path, env: str) -> tuple[Record, ...]:
+    records = read_journal(path)
+    if not records:
+        fail(f"{path}: the rollout ended before its first record: nothing was touched. Start a new one")
+    for record in records:
+        if record.kind == "note" and record.body["what"] == "ended":
+            fail(
+                f"the latest rollout of {env} has ended ({record.body['outcome']}): start a new one with `rollout run`"
+            )
+    return records
+
+
+def _abort_without_journal(engine: Engine, env: str) -> NoReturn:
+    try:
+        asyncio.run(session.to_stable(engine, env))
+    except TrafficError as error:
+        fail(f"traffic could NOT be moved: {error}", Exit.FAILED)
+    typer.echo("all traffic is on stable; nobody has verified that it is back to normal")
+    raise typer.Exit(Exit.ROLLED_BACK_RED)
+
+
+def _ask(station: Station, command: str) -> None:
+    accepted, text = station.ask(command)
+    if not accepted:
+        fail(f"{command} was refused: {text}")
+    typer.echo(f"{command}: {text}")
+
+
+@app.command()
+def replay(
+    events: Annotated[
+        str, typer.Argument(metavar="EVENTS.jsonl", help="Events, or the journal of a rollout.")
+    ],
+    plan: Annotated[
+        str | None, typer.Option("--plan", help="Plan file or name; else the journal's own, or phase-c.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a decision.")] = False,
+) -> None:
+    """Run the policy on recorded or hand-written events and print its decisions."""
+    code = main_replay(events, plan, as_json, typer.echo, lambda line: typer.echo(line, err=True))
+    raise typer.Exit(code)
+
+
+@app.command()
+def plan(
+    plan: Annotated[str, typer.Argument(metavar="[PLAN]", help="Plan file or name.")] = "phase-c",
+    time_scale: Annotated[float, typer.Option("--time-scale", help="As `run` would shorten it.")] = 1.0,
+) -> None:
+    """Explain a plan in words: stages, what each breach does, how long it takes."""
+    for line in explain(_scaled(load_plan(plan), time_scale)):
+        typer.echo(line)
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app()
+    except _BAD_INPUT as error:
+        typer.echo(f"rollout: {error}", err=True)
+        sys.exit(Exit.BAD_INPUT)
+    except TrafficError as error:
+        typer.echo(f"rollout: {error}", err=True)
+        sys.exit(Exit.FAILED)

@@ -1,0 +1,266 @@
+"""One controller at work: adapters put together, commands and signals heard, the journal opened and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from rollout import dry_run
+from rollout.aws import clients
+from rollout.cloudwatch import CloudWatchMetrics, Watched
+from rollout.controller import Controller, Exit
+from rollout.effects import Ports
+from rollout.elb import WeightedRule
+from rollout.engine import Engine
+from rollout.environment import Environment, EnvironmentProblem, read_environment
+from rollout.journal import FileJournal, Record, utc
+from rollout.notify import SnsNotifier
+from rollout.plan import Plan, parse_plan
+from rollout.ports import TrafficError
+from rollout.preflight import Finding, check
+from rollout.probes import HttpProbes, probe_client
+from rollout.resume import Past, recall
+from rollout.signals import Signals
+from rollout.station import Station
+from rollout.traffic import StackLimits, StackTraffic
+from rollout.view import Screen
+
+
+class WallClock:
+    """Epoch seconds that no correction of the system's clock can turn back."""
+
+    def __init__(self) -> None:
+        self._epoch, self._monotonic = time.time(), time.monotonic()
+
+    def now(self) -> float:
+        return self._epoch + time.monotonic() - self._monotonic
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """The first record of a journal, as it is needed to run."""
+
+    plan_text: str
+    env: str
+    time_scale: float
+    start: float  # epoch seconds
+    stable: str
+    candidate: str
+    dry_run: bool
+
+    @property
+    def plan(self) -> Plan:
+        return parse_plan(self.plan_text, "the journal's plan").scaled(self.time_scale)
+
+    @staticmethod
+    def of(record: Record) -> Beginning:
+        body = record.body
+        return Beginning(
+            plan_text=body["plan"],
+            env=body["env"],
+            time_scale=body["time_scale"],
+            start=body["start"],
+            stable=body["stable"],
+            candidate=body["candidate"],
+            dry_run=bool(body.get("dry_run")),
+        )
+
+
+class World:
+    """The adapters to one environment. A context: leaving it closes connections."""
+
+    def __init__(self, engine: Engine, environment: Environment, plan: Plan, start: float) -> None:
+        self.environment, self.plan = environment, plan
+        self.aws = clients(environment.region)
+        roles = environment.colours
+        rule = WeightedRule(self.aws.elbv2, environment.rule_arn, environment.groups)
+        self.traffic = StackTraffic(
+            engine, environment.traffic_stack, rule, environment.rule_target, environment.generation, roles
+        )
+        self.limits = StackLimits(engine, environment.limits_stack, environment.limits_target)
+        self.notifier = SnsNotifier(self.aws.sns, environment.topics, environment.name)
+        self._http = probe_client(plan.health.timeout)
+        self.probes = HttpProbes(
+            self._http,
+            self.aws.elbv2,
+            environment.probe_url,
+            environment.test_secret,
+            roles,
+            environment.groups,
+            plan.health.timeout,
+        )
+        watched = Watched(
+            load_balancer=environment.load_balancer_suffix,
+            groups=environment.group_suffixes,
+            colours=roles,
+            web_acl=environment.web_acl,
+            alarm_prefix=f"simple378-{environment.name}-",
+            topics=environment.topics,
+        )
+        self.metrics = CloudWatchMetrics(self.aws.cloudwatch, watched, plan, start)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    @property
+    def ports(self) -> Ports:
+        return Ports(self.traffic, self.limits, self.notifier)
+
+
+async def run_new(
+    engine: Engine,
+    station: Station,
+    *,
+    plan_text: str,
+    env: str,
+    time_scale: float,
+    dry: bool,
+    screen: Screen,
+    confirm: Callable[[Environment], bool],
+) -> Exit:
+    """A new rollout: reads, checks, asks, runs. Raises :class:`EnvironmentProblem` before anything is touched."""
+    environment = await read_environment(engine, env)
+    clock = WallClock()
+    roles = environment.colours
+    beginning = Beginning(plan_text, env, time_scale, clock.now(), roles["stable"], roles["candidate"], dry)
+    plan = beginning.plan
+    async with World(engine, environment, plan, beginning.start) as world:
+        findings = await check(environment, world.aws, world.probes, world.traffic, plan, moving=not dry)
+        _show(findings, screen)
+        if not dry and not confirm(environment):
+            raise EnvironmentProblem("not confirmed: nothing was touched")
+        # The questions took time; the rollout begins now.
+        start = clock.now()
+        world.metrics.start = start
+        journal = FileJournal(
+            station.new_journal(start, "dry-" if dry else ""), clock.now, secrets=environment.secrets
+        )
+        try:
+            journal.append("rollout", 0.0, _first_record(environment, plan_text, time_scale, start, dry))
+            await journal.durable()
+            if not dry:
+                station.point_at(journal.path)
+            screen.say(f"journal: {journal.path}")
+            controller = _controller(world, plan, journal, clock, start, screen, dry)
+            return await _conduct(controller, station, screen, None)
+        finally:
+            journal.close()
+
+
+async def run_again(
+    engine: Engine, station: Station, path: Path, records: Sequence[Record], screen: Screen, abort: bool
+) -> Exit:
+    """Continues a rollout whose controller ended. ``abort``: and aborts it at once."""
+    beginning = Beginning.of(records[0])
+    plan = beginning.plan
+    past = recall(plan, records)
+    left = engine.end_left_over()
+    roles = {"stable": beginning.stable, "candidate": beginning.candidate}
+    environment = await read_environment(engine, beginning.env, roles)
+    clock = WallClock()
+    async with World(engine, environment, plan, beginning.start) as world:
+        journal = FileJournal(path, clock.now, resume=True, secrets=environment.secrets)
+        try:
+            controller = _controller(world, plan, journal, clock, beginning.start, screen, dry=False)
+            if left:
+                controller.note("engines_ended", stacks=left)
+            return await _conduct(controller, station, screen, past, "abort" if abort else None)
+        finally:
+            journal.close()
+
+
+def _show(findings: Sequence[Finding], screen: Screen) -> None:
+    for finding in findings:
+        mark = "ok" if not finding.problem else "warning" if finding.warning else "NO"
+        screen.say(f"  {mark:<8}{finding.name}" + (f": {finding.problem}" if finding.problem else ""))
+    problems = [f"{f.name}: {f.problem}" for f in findings if f.problem and not f.warning]
+    if problems:
+        more = f" (and {len(problems) - 1} more above)" if len(problems) > 1 else ""
+        raise EnvironmentProblem(f"{problems[0]}{more}")
+
+
+def _first_record(
+    environment: Environment, plan_text: str, time_scale: float, start: float, dry: bool
+) -> Mapping[str, Any]:
+    return {
+        "plan": plan_text,
+        "env": environment.name,
+        "region": environment.region,
+        "stable": environment.colours["stable"],
+        "candidate": environment.colours["candidate"],
+        "versions": dict(environment.versions),
+        "replicas": dict(environment.replicas),
+        "generation": environment.generation,
+        "time_scale": time_scale,
+        "start": start,
+        "started_at": utc(start),
+        "dry_run": dry,
+    }
+
+
+def _controller(
+    world: World, plan: Plan, journal: FileJournal, clock: WallClock, start: float, screen: Screen, dry: bool
+) -> Controller:
+    controller = Controller(
+        plan,
+        ports=dry_run.ports() if dry else world.ports,
+        metrics=world.metrics,
+        probes=world.probes,
+        journal=journal,
+        clock=clock,
+        start=start,
+        observer=screen.observe,
+    )
+    if screen.live:
+        screen.live.snapshot = controller.snapshot
+    return controller
+
+
+async def _conduct(
+    controller: Controller, station: Station, screen: Screen, past: Past | None, command: str | None = None
+) -> Exit:
+    async def operate(command: str) -> tuple[bool, str]:
+        answer = await controller.operate(command)
+        return answer.accepted, answer.text
+
+    helpers = [asyncio.create_task(station.serve(operate))]
+    if command:
+        helpers.append(asyncio.create_task(_command(controller, command)))
+    signals = Signals(controller, screen.say, screen.live)
+    signals.install()
+    try:
+        return await controller.run(past)
+    finally:
+        signals.remove()
+        for helper in helpers:
+            helper.cancel()
+
+
+async def _command(controller: Controller, command: str) -> None:
+    await controller.operate(command)
+
+
+async def to_stable(engine: Engine, env: str) -> None:
+    """All traffic to stable without a journal: by stack update, else break-glass. Raises :class:`TrafficError`."""
+    engine.end_left_over()
+    environment = await read_environment(engine, env)
+    rule = WeightedRule(clients(environment.region).elbv2, environment.rule_arn, environment.groups)
+    traffic = StackTraffic(
+        engine,
+        environment.traffic_stack,
+        rule,
+        environment.rule_target,
+        environment.generation,
+        environment.colours,
+    )
+    try:
+        await traffic.set_weight(0, increase=False)
+    except TrafficError:
+        await traffic.break_glass(0)
