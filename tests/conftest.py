@@ -29,7 +29,7 @@ def lab() -> Iterator[Lab]:
     """A lab at time scale 10 for the whole test run. Tests share it: use names of your own in it."""
     _remove_left_overs()
     lab = Lab(f"{_PREFIX}{os.getpid()}", time_scale=10)
-    lab.start()
+    lab.start(attached=True)
     try:
         yield lab
     finally:

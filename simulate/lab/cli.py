@@ -29,7 +29,11 @@ def start(name: Name = "default", time_scale: TimeScale = 10.0) -> None:
     def progress(line: str) -> None:
         typer.echo(f"{time.monotonic() - began:5.1f} s  {line}")
 
-    lab.start(progress)
+    try:
+        lab.start(progress)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted: lab {name!r} has been ended", err=True)
+        raise
     typer.echo(f"lab {name!r} is ready after {time.monotonic() - began:.1f} s; its logs: {lab.paths.logs}")
 
 
