@@ -45,12 +45,6 @@ Env = Annotated[
 ProjectDir = Annotated[
     Path, typer.Option("--project-dir", help="Where Pulumi.yaml is.", file_okay=False, show_default="here")
 ]
-JournalDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--journal", help="Directory of journals and lock; else .rollout/ENV in the project.", file_okay=False
-    ),
-]
 HERE = Path()
 _BAD_INPUT = (
     PlanError,
@@ -104,16 +98,27 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Decide on live metrics, pretend the weights, move nothing.")
     ] = False,
-    journal: JournalDir = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            "--journal",
+            help="A new file for the journal; else .rollout/ENV/TIME.jsonl in the project.",
+            dir_okay=False,
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the first step.")] = False,
 ) -> None:
     """Release the idle colour: stage by stage, back by itself when it is bad."""
     text, source = plan_text(plan)
     _scaled(parse_plan(text, source), time_scale)
     check_project(project_dir, env)
+    if journal and journal.exists():
+        fail(
+            f"--journal {journal}: there is a file already; a journal is only ever continued by `rollout resume`"
+        )
     if not (yes or dry_run or sys.stdin.isatty()):
         fail("nobody can be asked here: add --yes")
-    station = Station(project_dir, env, journal)
+    station = Station(project_dir, env)
     engine = Engine(project_dir, None if dry_run else station.directory)
     screen = _screen(f"rollout {env}")
 
@@ -125,6 +130,7 @@ def run(
             env=env,
             time_scale=time_scale,
             dry=dry_run,
+            journal_path=journal,
             screen=screen,
             confirm=lambda environment: yes or _confirm(environment, source),
         )
@@ -171,11 +177,10 @@ _ENDS = {
 def status(
     env: Env = "prod",
     project_dir: ProjectDir = HERE,
-    journal: JournalDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Say how the latest rollout stands, whether or not its controller lives."""
-    station = Station(project_dir, env, journal)
+    station = Station(project_dir, env)
     found = _status(station, env)
     typer.echo(found.to_json() if as_json else found.in_words())
 
@@ -188,9 +193,9 @@ def _status(station: Station, env: str) -> Status:
 
 
 @app.command()
-def pause(env: Env = "prod", project_dir: ProjectDir = HERE, journal: JournalDir = None) -> None:
+def pause(env: Env = "prod", project_dir: ProjectDir = HERE) -> None:
     """Hold the traffic where it is until `resume` or `abort`."""
-    station = Station(project_dir, env, journal)
+    station = Station(project_dir, env)
     if station.holder() is None:
         fail(
             f"no controller is at work in {env}: nothing moves traffic. `rollout resume` goes on, `rollout abort` ends it"
@@ -199,19 +204,19 @@ def pause(env: Env = "prod", project_dir: ProjectDir = HERE, journal: JournalDir
 
 
 @app.command()
-def resume(env: Env = "prod", project_dir: ProjectDir = HERE, journal: JournalDir = None) -> None:
+def resume(env: Env = "prod", project_dir: ProjectDir = HERE) -> None:
     """End a hold; or, when the controller is gone, go on with its rollout from the journal."""
-    _again(env, project_dir, journal, "resume")
+    _again(env, project_dir, "resume")
 
 
 @app.command()
-def abort(env: Env = "prod", project_dir: ProjectDir = HERE, journal: JournalDir = None) -> None:
+def abort(env: Env = "prod", project_dir: ProjectDir = HERE) -> None:
     """Send all traffic to stable, whether or not a controller is at work."""
-    _again(env, project_dir, journal, "abort")
+    _again(env, project_dir, "abort")
 
 
-def _again(env: str, project_dir: Path, journal: Path | None, command: str) -> None:
-    station = Station(project_dir, env, journal)
+def _again(env: str, project_dir: Path, command: str) -> None:
+    station = Station(project_dir, env)
     if station.holder() is not None:
         _ask(station, command)
         return

@@ -122,6 +122,7 @@ async def run_new(
     env: str,
     time_scale: float,
     dry: bool,
+    journal_path: Path | None,
     screen: Screen,
     confirm: Callable[[Environment], bool],
 ) -> Exit:
@@ -139,9 +140,8 @@ async def run_new(
         # The questions took time; the rollout begins now.
         start = clock.now()
         world.metrics.start = start
-        journal = FileJournal(
-            station.new_journal(start, "dry-" if dry else ""), clock.now, secrets=environment.secrets
-        )
+        path = journal_path or station.new_journal(start, "dry-" if dry else "")
+        journal = FileJournal(path, clock.now, secrets=environment.secrets)
         try:
             journal.append("rollout", 0.0, _first_record(environment, plan_text, time_scale, start, dry))
             await journal.durable()

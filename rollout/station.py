@@ -28,17 +28,16 @@ class StationError(Exception):
 
 
 class Station:
-    """One environment's directory. ``directory`` overrides ``<project>/.rollout/<env>``."""
+    """One environment's directory."""
 
-    def __init__(self, project_dir: Path, env: str, directory: Path | None = None) -> None:
-        self.directory = directory or project_dir / ".rollout" / env
+    def __init__(self, project_dir: Path, env: str) -> None:
+        self.directory = project_dir / ".rollout" / env
         self._commands = self.directory / "commands"
         self._lock_file = self.directory / "controller.lock"
         self._lock: int | None = None
 
     def new_journal(self, epoch: float, prefix: str = "") -> Path:
-        """The path of a journal that begins now; its directory exists."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        """The path of a journal that begins now."""
         stamp = datetime.fromtimestamp(epoch, UTC).strftime("%Y%m%dT%H%M%SZ")
         path = self.directory / f"{prefix}{stamp}.jsonl"
         number = 1
@@ -51,7 +50,7 @@ class Station:
         """Makes ``latest`` name a journal."""
         temporary = self.directory / f".latest.{os.getpid()}"
         temporary.unlink(missing_ok=True)
-        temporary.symlink_to(journal.name)
+        temporary.symlink_to(journal.name if journal.parent == self.directory else journal.resolve())
         temporary.replace(self.directory / "latest")
 
     def latest(self) -> Path | None:

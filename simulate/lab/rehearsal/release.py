@@ -140,7 +140,7 @@ class Stage:
         return self._result(number, version, journal, fault, switched)
 
     def _command(self, journal: Path) -> list[str]:
-        return ["rollout", "run", "--env", ENVIRONMENT, "--journal", str(journal)]
+        return ["rollout", "run", "--env", ENVIRONMENT, "--journal", str(journal), "--yes"]
 
     def _switch_on(self, fault: Fault, candidate: str) -> None:
         settings = (
