@@ -92,7 +92,9 @@ class TargetServer:
                 await socket_.send_str(message.data)
             return socket_
         headers = {"X-Simple378-Colour": self.name.partition("-")[0]}
-        return web.Response(text=self.name, headers={**headers, "X-Seen": request.headers.get("X-Forwarded-For", "")})
+        return web.Response(
+            text=self.name, headers={**headers, "X-Seen": request.headers.get("X-Forwarded-For", "")}
+        )
 
 
 @dataclass
@@ -129,9 +131,11 @@ class Cloud:
         """What the program's foundation and traffic stacks declare: 100 % blue."""
         vpc = (await self.call("ec2", "create_vpc", CidrBlock="10.0.0.0/16"))["Vpc"]["VpcId"]
         subnets = [
-            (await self.call("ec2", "create_subnet", VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZone=zone))[
-                "Subnet"
-            ]["SubnetId"]
+            (
+                await self.call(
+                    "ec2", "create_subnet", VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZone=zone
+                )
+            )["Subnet"]["SubnetId"]
             for n, zone in enumerate(("us-east-1a", "us-east-1b"))
         ]
         for colour in ("blue", "green"):
@@ -263,7 +267,13 @@ class Cloud:
         return dimensions
 
     async def total(
-        self, name: str, colour: str | None = None, *, since: float, statistic: str = "Sum", namespace: str = "ELB"
+        self,
+        name: str,
+        colour: str | None = None,
+        *,
+        since: float,
+        statistic: str = "Sum",
+        namespace: str = "ELB",
     ) -> float | None:
         """The metric's values since a moment, added up; ``None`` without any datapoint."""
         spaces = {"ELB": "AWS/ApplicationELB"}
@@ -311,7 +321,13 @@ async def running_cloud(directory: Path, *, delay_s: float = 0.0) -> AsyncIterat
     async def start(module: str, *arguments: str) -> None:
         started.append(
             await asyncio.create_subprocess_exec(
-                sys.executable, "-m", f"simulate.lab.{module}", *arguments, env=environment, stdout=log, stderr=log
+                sys.executable,
+                "-m",
+                f"simulate.lab.{module}",
+                *arguments,
+                env=environment,
+                stdout=log,
+                stderr=log,
             )
         )
 

@@ -25,7 +25,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from simulate.lab.aws_server import alarms, bucket_policy, cloudwatch, lab_api, target_health
+from simulate.lab.aws_server import alarms, bucket_policy, cloudwatch, databases, lab_api, target_health
 from simulate.lab.aws_server.switches import CHANGES
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -91,6 +91,8 @@ def main(argv: list[str] | None = None) -> int:
     server.daemon_threads = True  # type: ignore[attr-defined]
     evaluator = alarms.Evaluator(ACCOUNT, REGION, time_scale, lock)
     evaluator.start()
+    if "SIMPLE378_LAB" in os.environ:
+        databases.Databases(ACCOUNT, REGION, lock).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
     print(f"AWS API of the lab on http://{args.host}:{args.port}", flush=True)

@@ -89,8 +89,10 @@ def require_own_address(url: str) -> None:
     Inside a lab that is the lab; load must never leave the machine.
     """
     host = urlsplit(url).hostname
+    if not host:
+        raise bad_input(f"{url}: not a URL", "use the lab's edge, http://10.78.0.20")
     try:
-        address = socket.gethostbyname(host or "")
+        address = socket.gethostbyname(host)
     except OSError as error:
         raise bad_input(
             f"{url}: {host} has no address: {error}", "use the lab's edge, http://10.78.0.20"

@@ -225,7 +225,7 @@ class Agent:
                 _LOG.error("not applied: %s", error)
 
     async def _apply(self) -> None:
-        load_balancer, scale = self.declared.load_balancer, self.settings.time_scale
+        load_balancer = self.declared.load_balancer
         groups = load_balancer.target_groups if load_balancer else ()
         used = load_balancer.used_target_groups() if load_balancer else frozenset[str]()
         self.targets = {
@@ -233,7 +233,8 @@ class Agent:
                 self.targets.get(group.arn, {}),
                 group.targets,
                 now=time.monotonic(),
-                deregistration_delay_s=group.deregistration_delay_s / scale,
+                # Not scaled: requests take their real time, whatever the clock of the rollout.
+                deregistration_delay_s=group.deregistration_delay_s,
                 in_use=group.arn in used,
             )
             for group in groups

@@ -188,15 +188,15 @@ def _server_commands(
     commands = []
     for (backend, slot), server in wanted.items():
         now, name = applied[backend, slot], f"{backend}/{slot}"
-        if (server.ip, server.port) != (now.ip, now.port):
-            if now.state != "maint":
-                commands.append(f"set server {name} state maint")
-            commands.append(f"set server {name} addr {server.ip} port {server.port}")
-            now = Server(server.ip, server.port)
-        if server.state == "maint" and now.state != "maint":
+        moved = (server.ip, server.port) != (now.ip, now.port)
+        state = now.state
+        if state != "maint" and (moved or server.state == "maint"):
             # The deregistration delay is over: what is still open is closed, as an ALB does.
-            commands.append(f"shutdown sessions server {name}")
-        if server.state != now.state:
+            commands += [f"set server {name} state maint", f"shutdown sessions server {name}"]
+            state = "maint"
+        if moved:
+            commands.append(f"set server {name} addr {server.ip} port {server.port}")
+        if server.state != state:
             commands.append(f"set server {name} state {server.state}")
     return commands
 
