@@ -17,7 +17,6 @@ PORT = 8000
 _SHUTDOWN = 30
 # Seconds that a pod has to answer `/health` for the first time.
 _STARTUP = 60
-_ENVIRONMENT_SECRET = "backend-environment"
 _DATABASE_URL = "DATABASE_URL"
 
 
@@ -82,7 +81,9 @@ class Backend(pulumi.ComponentResource):
         )
         environment = k8s.core.v1.Secret(
             f"{name}-environment",
-            metadata=_metadata(_ENVIRONMENT_SECRET, args),
+            # Named by the provider: see connection_pool.
+            metadata=_metadata(None, args),
+            immutable=True,
             string_data={_DATABASE_URL: _database_url(args)},
             opts=child,
         )
@@ -125,7 +126,7 @@ class Backend(pulumi.ComponentResource):
 
 
 def _metadata(
-    object_name: str, args: BackendArgs, annotations: Mapping[str, str] | None = None
+    object_name: str | None, args: BackendArgs, annotations: Mapping[str, str] | None = None
 ) -> k8s.meta.v1.ObjectMetaArgs:
     return k8s.meta.v1.ObjectMetaArgs(
         name=object_name, namespace=args.namespace, labels=labels(NAME, args.version), annotations=annotations

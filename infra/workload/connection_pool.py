@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import pulumi
@@ -38,7 +37,7 @@ class ConnectionPoolArgs:
 
 
 class ConnectionPool(pulumi.ComponentResource):
-    """pgbouncer's Deployment and Service. A change of its configuration replaces the pods one by one."""
+    """pgbouncer's Deployment and Service. A change of its configuration replaces its pods one by one."""
 
     port: int
     host: pulumi.Output[str]
@@ -49,9 +48,9 @@ class ConnectionPool(pulumi.ComponentResource):
         super().__init__("simple378:workload:ConnectionPool", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
 
-        def metadata() -> k8s.meta.v1.ObjectMetaArgs:
+        def metadata(object_name: str | None) -> k8s.meta.v1.ObjectMetaArgs:
             return k8s.meta.v1.ObjectMetaArgs(
-                name=NAME, namespace=args.namespace, labels=labels(NAME, _version(args.image))
+                name=object_name, namespace=args.namespace, labels=labels(NAME, _version(args.image))
             )
 
         ini = pulumi.Output.all(args.database_host, args.database_port, args.database_name).apply(
@@ -69,14 +68,22 @@ class ConnectionPool(pulumi.ComponentResource):
         users = pulumi.Output.all(args.database_user, args.database_password).apply(
             lambda parts: pgbouncer_ini.render_users(str(parts[0]), str(parts[1]))
         )
+        # pgbouncer reads its files when it starts. They are immutable and without a name of ours: changed content is a new
+        # object with a new name, so the pods that mount it are replaced one by one. Under a fixed name a change would
+        # delete the pods first.
         config = k8s.core.v1.ConfigMap(
-            f"{name}-config", metadata=metadata(), data={pgbouncer_ini.CONFIG_FILE: ini}, opts=child
+            f"{name}-config",
+            metadata=metadata(None),
+            immutable=True,
+            data={pgbouncer_ini.CONFIG_FILE: ini},
+            opts=child,
         )
         secret = k8s.core.v1.Secret(
-            f"{name}-users", metadata=metadata(), string_data={pgbouncer_ini.USERS_FILE: users}, opts=child
-        )
-        checksum = pulumi.Output.all(ini, users).apply(
-            lambda texts: hashlib.sha256("\0".join(texts).encode()).hexdigest()
+            f"{name}-users",
+            metadata=metadata(None),
+            immutable=True,
+            string_data={pgbouncer_ini.USERS_FILE: users},
+            opts=child,
         )
         probe = k8s.core.v1.TCPSocketActionArgs(port=pgbouncer_ini.PORT)
         container = k8s.core.v1.ContainerArgs(
@@ -103,7 +110,7 @@ class ConnectionPool(pulumi.ComponentResource):
         )
         deployment = k8s.apps.v1.Deployment(
             f"{name}-deployment",
-            metadata=metadata(),
+            metadata=metadata(NAME),
             spec=k8s.apps.v1.DeploymentSpecArgs(
                 replicas=args.replicas,
                 selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selector(NAME)),
@@ -113,8 +120,6 @@ class ConnectionPool(pulumi.ComponentResource):
                 template=k8s.core.v1.PodTemplateSpecArgs(
                     metadata=k8s.meta.v1.ObjectMetaArgs(
                         labels=labels(NAME, _version(args.image)),
-                        # pgbouncer reads its files at its start, and a changed ConfigMap alone starts nothing.
-                        annotations={"simple378/config-sha256": checksum},
                     ),
                     spec=k8s.core.v1.PodSpecArgs(
                         containers=[container],
@@ -139,7 +144,7 @@ class ConnectionPool(pulumi.ComponentResource):
         )
         service = k8s.core.v1.Service(
             f"{name}-service",
-            metadata=metadata(),
+            metadata=metadata(NAME),
             spec=k8s.core.v1.ServiceSpecArgs(
                 selector=selector(NAME),
                 ports=[
@@ -152,7 +157,7 @@ class ConnectionPool(pulumi.ComponentResource):
         )
         k8s.policy.v1.PodDisruptionBudget(
             f"{name}-budget",
-            metadata=metadata(),
+            metadata=metadata(NAME),
             spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(
                 max_unavailable=1, selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selector(NAME))
             ),

@@ -147,7 +147,11 @@ class _Cloud(mocks.Mocks):
             "bucketRegionalDomainName": f"{args.name}.s3.example",
             "address": f"{args.name}.rds.example",
         }
-        return f"{args.name}-id", {**made_up, **args.inputs}
+        state = {**made_up, **args.inputs}
+        if args.typ.startswith("kubernetes:"):
+            # The provider names what has no name.
+            state["metadata"] = {"name": f"{args.name}-named", **state["metadata"]}
+        return f"{args.name}-id", state
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         assert args.token == "aws:ec2/getManagedPrefixList:getManagedPrefixList"
