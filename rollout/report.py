@@ -108,14 +108,14 @@ def environment() -> Environment:
 
 
 def title(account: Account) -> str:
-    environment = account.header.get("environment", "")
-    return f"Release of {named(account, account.candidate)} to {environment}".strip()
+    return f"Release of {named(account, 'candidate')} to {account.header.get('env', '')}".strip()
 
 
-def named(account: Account, colour: str) -> str:
-    """``green v2``."""
+def named(account: Account, role: str) -> str:
+    """``green 2.0.0``."""
+    colour = account.candidate if role == "candidate" else account.stable
     versions = account.header.get("versions") or {}
-    return f"{colour} {versions.get(colour, '')}".strip()
+    return f"{colour} {versions.get(role, '')}".strip()
 
 
 def section(
@@ -200,7 +200,7 @@ def _headline(account: Account) -> tuple[str, str]:
 
 
 def _sentence(account: Account) -> str:
-    candidate, stable = named(account, account.candidate), named(account, account.stable)
+    candidate, stable = named(account, "candidate"), named(account, "stable")
     if account.outcome == "promoted":
         return (
             f"{candidate} held {len(account.stages)} stages and carries all traffic after "

@@ -58,12 +58,11 @@ class _Writer:
 def header(**more: Any) -> dict[str, Any]:
     return {
         "plan": plan_text("phase-c")[0],
-        "plan_name": "phase-c",
         "time_scale": SCALE,
-        "environment": "local",
+        "env": "local",
         "stable": "blue",
         "candidate": "green",
-        "versions": {"blue": "v1", "green": "v2"},
+        "versions": {"stable": "v1", "candidate": "v2"},
         "start": START,
     } | more
 

@@ -2,12 +2,139 @@
 
 from __future__ import annotations
 
+import json
+import os
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
-LEAST = 10
+from simulate.lab.errors import LabError
+from simulate.lab.lab import Lab
+from simulate.lab.rehearsal.release import ENVIRONMENT, Stage
+from simulate.lab.rehearsal.run import interrupted_by_signals, sayer
+from simulate.lab.rehearsal.stacks import last_words
+
+LAB = "bench"
+LEAST = 10  # updates, for a median that means something
+AIM_S = 3.0
+#: The traffic stack needs the foundation, which needs the limits; the colours are not asked.
+LAYERS = ("limits", "", "traffic")
+_PHASES = {
+    "engine_s": "engine: start, lock, state",
+    "language_host_s": "language host, started twice",
+    "program_s": "program, until the provider is needed",
+    "provider_start_s": "provider, its start",
+    "provider_work_s": "provider: checks, refresh, ModifyRule",
+    "engine_end_s": "engine: its end",
+}
 
 
 def bench(updates: int, out: Path, console: Console) -> int:
-    raise NotImplementedError
+    """Measures in a lab of its own and writes ``out``. Raises :class:`LabError`."""
+    lab = Lab(LAB, time_scale=10)
+    say = sayer(console)
+    logs = out.parent / "bench-logs"
+    with interrupted_by_signals():
+        lab.start(say, attached=True)
+        try:
+            stage = Stage.of(lab, logs.parent, say)
+            for layer in LAYERS:
+                stage.deploy(layer)
+            say(f"measuring {updates} traffic updates")
+            lines = _measured(stage, updates, logs)
+        finally:
+            lab.stop()
+    figures = summarize(lines)
+    _write(out, figures)
+    _show(figures, console)
+    console.print(f"figures: {out}", soft_wrap=True)
+    return 0
+
+
+def _measured(stage: Stage, updates: int, logs: Path) -> list[dict[str, Any]]:
+    logs.mkdir(parents=True, exist_ok=True)
+    output, log = logs / "measured.jsonl", logs / "bench.log"
+    command = [sys.executable, "-m", "simulate.lab.rehearsal.bench_inside", ENVIRONMENT, str(updates)]
+    with output.open("w") as lines, log.open("w") as errors:
+        process = stage.lab.popen(command, output=lines, errors=errors)
+    try:
+        stage.watch.wait(process, "the measurement", log)
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    found = [json.loads(line) for line in output.read_text().splitlines()]
+    if sum(line["kind"] == "update" for line in found) != updates:
+        raise LabError(f"the measurement is not whole:\n{last_words(log)}", f"see {log}")
+    return found
+
+
+def summarize(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """``bench.json``: seconds from the decision until the weight was read back, and of the bare call."""
+    done = [line for line in lines if line["kind"] == "update"]
+    phases = next((line for line in lines if line["kind"] == "phases"), {})
+    stack, bare = _figures(done, "total_s"), _figures(done, "modify_rule_s")
+    return {
+        "stack_update_s": stack,
+        "modify_rule_s": bare,
+        "ratio_of_medians": round(stack["median"] / bare["median"], 1),
+        "updates": len(done),
+        "increase_s": _figures([line for line in done if line["increase"]], "total_s"),
+        "decrease_s": _figures([line for line in done if not line["increase"]], "total_s"),
+        "read_back_s": _figures(done, "read_back_s"),
+        "one_update_by_phase_s": {key: phases[key] for key in _PHASES if key in phases},
+        "aim_s": AIM_S,
+        "processors": os.cpu_count(),
+    }
+
+
+def _figures(lines: Sequence[Mapping[str, Any]], key: str) -> dict[str, float]:
+    values = [float(line[key]) for line in lines]
+    if not values:
+        return {}
+    return {"median": round(statistics.median(values), 4), "max": round(max(values), 4)}
+
+
+def _write(out: Path, figures: Mapping[str, Any]) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    scratch = out.with_suffix(".json.new")
+    scratch.write_text(json.dumps(figures, indent=2) + "\n")
+    os.replace(scratch, out)
+
+
+def _show(figures: Mapping[str, Any], console: Console) -> None:
+    console.print(
+        f"\n{figures['updates']} traffic updates, from the decision until the weight was read back:"
+    )
+    table = Table()
+    table.add_column("")
+    table.add_column("median", justify="right")
+    table.add_column("worst", justify="right")
+    rows = {
+        "stack update": "stack_update_s",
+        "  increases, previewed before": "increase_s",
+        "  decreases, refreshed first": "decrease_s",
+        "  of it, the read-back": "read_back_s",
+        "bare ModifyRule": "modify_rule_s",
+    }
+    for name, key in rows.items():
+        if figures[key]:
+            table.add_row(name, *(f"{figures[key][figure]:.3f} s" for figure in ("median", "max")))
+    table.add_row("ratio", f"{figures['ratio_of_medians']:g}", "")
+    console.print(table)
+    console.print("Where one more update's time went, from its engine's log:")
+    where = Table()
+    where.add_column("")
+    where.add_column("seconds", justify="right")
+    for key, name in _PHASES.items():
+        if key in figures["one_update_by_phase_s"]:
+            where.add_row(name, f"{figures['one_update_by_phase_s'][key]:.3f}")
+    console.print(where)
+    median = figures["stack_update_s"]["median"]
+    verdict = "met" if median <= AIM_S else "[bold red]not met[/]"
+    console.print(f"aim: {AIM_S:g} s or less; the median is {median:.2f} s: {verdict}")

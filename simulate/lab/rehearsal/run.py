@@ -72,9 +72,9 @@ def _ours(directory: Path) -> bool:
 def rehearse(settings: Settings, console: Console) -> int:
     """Performs both releases. Returns the exit code: 0 when both ended as they must, 1 otherwise."""
     lab = Lab(LAB, time_scale=settings.time_scale)
-    say = _sayer(console)
+    say = sayer(console)
     keep = False
-    with _interrupted_by_signals():
+    with interrupted_by_signals():
         lab.start(say, attached=not settings.keep)
         try:
             _empty(settings.out)
@@ -93,7 +93,7 @@ def rehearse(settings: Settings, console: Console) -> int:
     return 0 if not any(result.differs for result in results) else 1
 
 
-def _sayer(console: Console) -> Say:
+def sayer(console: Console) -> Say:
     began = time.monotonic()
 
     def say(line: str) -> None:
@@ -172,7 +172,7 @@ def _show(results: Sequence[ReleaseResult], settings: Settings, console: Console
 
 
 @contextmanager
-def _interrupted_by_signals() -> Iterator[None]:
+def interrupted_by_signals() -> Iterator[None]:
     """SIGTERM and SIGHUP end a rehearsal as Ctrl-C does: orderly."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:

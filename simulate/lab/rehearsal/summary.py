@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,10 +57,6 @@ def fault_start(account: Account, switched_at: float | None) -> float | None:
     if switched_at is not None:
         return switched_at
     return next((t for t, weight in account.seen if weight > 0), None)
-
-
-def candidate_version(header: Mapping[str, Any]) -> str:
-    return str((header.get("versions") or {}).get(header.get("candidate"), ""))
 
 
 def _rounded(t: float | None) -> float | None:
