@@ -40,7 +40,7 @@ class Databases:
         with self._lock:
             instances = list(self._backend.databases.values())
         return {
-            (str(i.master_username), str(i.master_user_password or ""), str(i.db_name or "postgres"))
+            (str(i.master_username), str(i._master_user_password or ""), str(i.db_name or "postgres"))
             for i in instances
             if str(i.engine) == "postgres"
         }

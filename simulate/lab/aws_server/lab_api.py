@@ -2,7 +2,6 @@
 infra/ may use it.
 
     GET  /lab/changes?since=12&timeout=20   {"version": 15, "services": ["elbv2"]}; waits for a change
-    GET  /lab/databases                     [{"user", "password", "name"}], of the RDS instances
     GET  /lab/faults                        {"metrics-missing": {}}
     PUT  /lab/faults/NAME                   body: the switch's settings, {} for none
     DELETE /lab/faults/NAME
@@ -15,8 +14,6 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs
-
-from moto.rds.models import rds_backends
 
 from simulate.lab.aws_server.switches import CHANGES, SWITCHES
 from simulate.lab.aws_server.target_health import MEASURED, BadReport
@@ -42,8 +39,6 @@ def _answer(environ: dict[str, Any]) -> tuple[str, Any]:
             since, timeout = int(query.get("since", ["0"])[0]), float(query.get("timeout", ["20"])[0])
             version, services = CHANGES.since(since, min(timeout, 60.0))
             return "200 OK", {"version": version, "services": services}
-        case "GET", ["databases"]:
-            return "200 OK", _databases()
         case "GET", ["faults"]:
             return "200 OK", SWITCHES.all()
         case (("PUT" | "DELETE"), ["faults", name]):
@@ -65,20 +60,6 @@ def _answer(environ: dict[str, Any]) -> tuple[str, Any]:
                 return "400 Bad Request", {"error": str(error)}
             return "200 OK", {}
     return "404 Not Found", {"error": f"{method} {environ['PATH_INFO']} is not one of the lab's endpoints"}
-
-
-def _databases() -> list[dict[str, str]]:
-    """Master user and initial database of each RDS instance; AWS would tell nobody the password."""
-    return [
-        {
-            "user": str(instance.master_username),
-            "password": str(getattr(instance, "master_user_password", "")),
-            "name": str(instance.db_name or ""),
-        }
-        for account in list(rds_backends.values())
-        for backend in list(account.values())
-        for instance in list(backend.databases.values())
-    ]
 
 
 def _json(environ: dict[str, Any]) -> Any:
