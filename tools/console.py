@@ -52,7 +52,7 @@ class Progress:
         if self._terminal:
             print(f"\r\033[Kset-up: {self._title}: {duration(seconds)}{self._expected}", end="", flush=True)
         elif seconds >= self._next_line:
-            self._next_line += _QUIET_INTERVAL
+            self._next_line = seconds + _QUIET_INTERVAL
             say(f"{self._title}: {duration(seconds)}{self._expected}")
 
     def end(self, outcome: str = "done") -> None:
