@@ -70,14 +70,9 @@ def enter_new_root(root: str, hide: str) -> None:
     os.chdir("/")
 
 
-def cover(directory: str, keep: list[str]) -> None:
-    """An empty directory of the container's own in place of the machine's, but for what `keep` names below it."""
-    directory = os.path.realpath(directory)
-    mount("pod", directory, "tmpfs", 0, "mode=1777")
-    for path in keep:
-        if path.startswith(directory + "/"):
-            os.makedirs(path, exist_ok=True)
-            mount(OLD + path, path, None, MS_BIND | MS_REC)
+def cover(directory: str) -> None:
+    """An empty directory of the container's own in place of the machine's."""
+    mount("pod", os.path.realpath(directory), "tmpfs", 0, "mode=1777")
 
 
 def make_room(directory: str) -> None:
@@ -134,9 +129,13 @@ def main() -> None:
     mount(None, "/", None, MS_REC | MS_PRIVATE)
     enter_new_root(spec["root"], spec["hide"])
     for directory in spec["private"]:
-        cover(directory, spec["keep"])
+        cover(directory)
     for entry in spec["mounts"]:
         put(OLD + entry["source"], entry["target"], entry["read_only"])
+    for path in spec["keep"]:
+        if not os.path.isdir(path):  # a private directory or a volume hides it
+            os.makedirs(path)
+            mount(OLD + path, path, None, MS_BIND | MS_REC)
     unmount(OLD)
     os.rmdir(OLD)
     libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)

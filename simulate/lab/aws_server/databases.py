@@ -36,11 +36,15 @@ class Databases:
         self._thread.start()
 
     def wanted(self) -> set[Login]:
-        """Master user, password and first database of each instance."""
+        """Master user, password (moto keeps it, but tells nobody) and first database of each instance."""
         with self._lock:
             instances = list(self._backend.databases.values())
         return {
-            (str(i.master_username), str(i._master_user_password or ""), str(i.db_name or "postgres"))
+            (
+                str(i.master_username),
+                str(getattr(i, "_master_user_password", None) or ""),
+                str(i.db_name or "postgres"),
+            )
             for i in instances
             if str(i.engine) == "postgres"
         }
