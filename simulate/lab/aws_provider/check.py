@@ -50,23 +50,30 @@ def _block(block: Block, value: Props, path: str, failures: list[Failure], token
     inputs: dict[str, Value] = {}
     known = {field.name: field for field in block.fields if field.mode is not Mode.OUTPUT}
     for name, item in value.items():
-        here = f"{path}.{name}" if path else name
-        field = known.get(name)
-        if field is None:
+        here = _inside(path, name)
+        if name in known:
+            inputs[name] = _field(known[name], item, here, failures, token)
+        else:
             failures.append(Failure(here, _unknown_property(token, name, block)))
-        elif item is not None:
-            inputs[name] = _typed(field.type, item, here, failures, token)
     for name, field in known.items():
-        here = f"{path}.{name}" if path else name
-        if name not in inputs:
-            if field.default is not None:
-                inputs[name] = field.default
-            elif field.required:
-                failures.append(Failure(here, "is required"))
-        elif inputs[name] is not UNKNOWN:
-            reasons = (refuse(inputs[name]) for refuse in field.checks)
-            failures.extend(Failure(here, reason) for reason in reasons if reason)
+        if name not in inputs and field.default is not None:
+            inputs[name] = field.default
+        elif name not in inputs and field.required:
+            failures.append(Failure(_inside(path, name), "is required"))
     return inputs
+
+
+def _inside(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _field(field: Field, value: Value, path: str, failures: list[Failure], token: str) -> Value:
+    before = len(failures)
+    typed = _typed(field.type, value, path, failures, token)
+    if typed is not UNKNOWN and len(failures) == before:
+        reasons = (refuse(typed) for refuse in field.checks)
+        failures.extend(Failure(path, reason) for reason in reasons if reason)
+    return typed
 
 
 def _unknown_property(token: str, name: str, block: Block) -> str:

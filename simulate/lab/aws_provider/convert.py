@@ -143,38 +143,41 @@ def _from_attributes(block: Block, by_key: Mapping[str, str]) -> dict[str, Value
     return props
 
 
-def as_inputs(block: Block, live: Props, prior: Props) -> dict[str, Value]:
+def as_inputs(block: Block, live: Props, prior: Props | None) -> dict[str, Value]:
     """The live properties as a program would have written them.
 
     A property that the program left out is shown only when somebody gave it a value other than its default, so that a
-    refresh tells drift from AWS's own filling in. For an import `prior` is empty.
+    refresh tells drift from AWS's own filling in. Without `prior` inputs, which is an import, everything is shown.
     """
     inputs: dict[str, Value] = {}
     for field in block.fields:
         if field.mode is Mode.OUTPUT:
             continue
-        value, before = live.get(field.name), prior.get(field.name)
+        value = live.get(field.name)
+        before = None if prior is None else prior.get(field.name)
         if value is None and not field.shown:
-            value = before
+            value = field.default if prior is None else before
         if value is None:
             continue
-        shown = _as_input(field.type, value, before)
-        if before is None and (field.mode is Mode.EITHER or shown in (field.default, "", False, [], {})):
-            continue
-        inputs[field.name] = shown
+        if before is not None or prior is None:
+            inputs[field.name] = _as_input(field.type, value, before)
+        elif field.mode is not Mode.EITHER:
+            shown = _as_input(field.type, value, {})
+            if shown not in (field.default, "", False, [], {}):
+                inputs[field.name] = shown
     return inputs
 
 
 def _as_input(kind: Type, value: Value, before: Value) -> Value:
     match kind:
         case Block():
-            return as_inputs(kind, value, before if isinstance(before, Mapping) else {})
+            return as_inputs(kind, value, before if before is None or isinstance(before, Mapping) else {})
         case ListOf():
             earlier = before if isinstance(before, list) else []
-            pairs = pair(kind, earlier, value)
+            without: Props | None = None if before is None else {}
             return [
-                _as_input(kind.item, value[new], earlier[old] if old is not None else None)
-                for old, new in pairs
+                _as_input(kind.item, value[new], without if old is None else earlier[old])
+                for old, new in pair(kind, earlier, value)
                 if new is not None
             ]
         case Scalar.JSON if isinstance(before, str) and same(kind, before, value):

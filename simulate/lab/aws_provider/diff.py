@@ -46,7 +46,9 @@ def compare(entry: ResourceType, olds: Props, news: Props) -> Difference:
     """`olds` and `news` are checked inputs."""
     changes: list[PropertyChange] = []
     _block(entry.block, olds, news, "", False, changes)
-    collides = bool(entry.unique) and all(olds.get(name) == news.get(name) for name in entry.unique)
+    collides = bool(entry.unique) and all(
+        olds.get(name) == news.get(name) is not None for name in entry.unique
+    )
     return Difference(tuple(changes), collides and any(change.replace for change in changes))
 
 

@@ -84,8 +84,10 @@ class Resource:
         create = self.entry.create
         if self.entry.attributes is not None:
             self._set_attributes(self.entry.attributes, target, None)
-        if self.entry.tags is not None and not (isinstance(create, Create) and self.entry.tags.on_create):
-            tags.add(self.entry.tags, target, tags.wanted(target))
+        untagged = not (isinstance(create, Create) and self.entry.tags and self.entry.tags.on_create)
+        if self.entry.tags is not None and untagged and tags.wanted(target):
+            # The tag calls of some services name a resource by its ARN.
+            tags.add(self.entry.tags, replace(target, state=self._live(target) or {}), tags.wanted(target))
         if isinstance(create, Create):
             if create.then is not None:
                 create.then(target)
@@ -104,14 +106,13 @@ class Resource:
         self, resource_id: str, inputs: Props, state: Props
     ) -> tuple[dict[str, Value], dict[str, Value]] | None:
         """(inputs, outputs) as they are now; None when the resource is gone. Without inputs it is an import."""
-        known = inputs
-        if not inputs and self.entry.import_inputs is not None:
-            known = self.entry.import_inputs(resource_id)
+        importing = not inputs
+        known = self.entry.import_inputs(resource_id) if importing and self.entry.import_inputs else inputs
         target = self._target(resource_id, known, state=state)
         live = self._live(target)
         if live is None:
             return None
-        shown = as_inputs(self.entry.block, live, known)
+        shown = as_inputs(self.entry.block, live, None if importing else known)
         if "region" in known:
             shown["region"] = known["region"]
         return shown, self._settled(replace(target, inputs=shown)) | shown | live

@@ -217,6 +217,10 @@ def _behavior_rules(behavior: Any, origins: set[Any] | None, path: str) -> Itera
         yield Failure(f"{path}.targetOriginId", f"{origin} is not the originId of an origin")
 
 
+def _some(value: Any) -> bool:
+    return known(value) and bool(value)
+
+
 def _distribution_rules(inputs: Props) -> Iterator[Failure]:
     origins: set[Any] | None = None
     if known(inputs["origins"]) and all(
@@ -239,7 +243,7 @@ def _distribution_rules(inputs: Props) -> Iterator[Failure]:
             )
         elif "acmCertificateArn" in certificate and "sslSupportMethod" not in certificate:
             yield Failure("viewerCertificate.sslSupportMethod", "is needed beside acmCertificateArn")
-        if certificate.get("cloudfrontDefaultCertificate") is True and inputs.get("aliases"):
+        if certificate.get("cloudfrontDefaultCertificate") is True and _some(inputs.get("aliases")):
             yield Failure("aliases", "need a certificate of their own: CloudFront's does not cover them")
 
 

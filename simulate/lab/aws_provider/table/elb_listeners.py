@@ -271,7 +271,7 @@ LISTENER_RULE = ResourceType(
 
 def _listener_rules(inputs: Props) -> Iterator[Failure]:
     yield from _action_rules(inputs["defaultActions"], "defaultActions")
-    protocol = inputs.get("protocol", "HTTP")
+    protocol = inputs["protocol"]
     if protocol == "HTTPS" and "certificateArn" not in inputs:
         yield Failure("certificateArn", "is needed by an HTTPS listener")
     if protocol == "HTTP":
@@ -286,7 +286,8 @@ LISTENER = ResourceType(
     fields=(
         Field("loadBalancerArn", "LoadBalancerArn", required=True, replace=True),
         Field("port", "Port", INTEGER, required=True, checks=(within(1, 65535),)),
-        Field("protocol", "Protocol", mode=Mode.EITHER, checks=(one_of("HTTP", "HTTPS"),)),
+        # Optional in the official provider only for gateway load balancers.
+        Field("protocol", "Protocol", required=True, checks=(one_of("HTTP", "HTTPS"),)),
         Field(
             "certificateArn",
             "Certificates",

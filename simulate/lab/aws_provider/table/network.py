@@ -227,7 +227,8 @@ def _nat_deleted(target: Target) -> bool:
 
 
 def _nat_more(target: Target, api: Api) -> Api:
-    return {"First": api["NatGatewayAddresses"][0]} if api.get("NatGatewayAddresses") else {}
+    first = (api.get("NatGatewayAddresses") or [{}])[0]
+    return {"First": first, "AllocationId": first.get("AllocationId")}
 
 
 def _nat_rules(inputs: Props) -> Iterator[Failure]:
@@ -269,6 +270,7 @@ NAT_GATEWAY = ResourceType(
     delete=Call("delete_nat_gateway", {"NatGatewayId": "{id}"}),
     deleted=_nat_deleted,
     tags=ec2_tags("natgateway"),
+    rules=_nat_rules,
 )
 
 TABLE = table(VPC, SUBNET, INTERNET_GATEWAY, EIP, NAT_GATEWAY)

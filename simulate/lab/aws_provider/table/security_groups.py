@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from ..convert import encode, find
-from ..spec import INTEGER, Call, Create, Describe, Failure, Field, Props, ResourceType, Target, output
+from ..spec import INTEGER, Api, Call, Create, Describe, Failure, Field, Props, ResourceType, Target, output
 from .network import ec2_arn, ec2_tags
 from .rules import cidr, exactly_one, known, matches, table, within
 
@@ -78,12 +79,16 @@ def _permission(inputs: Props) -> dict[str, Any]:
 
 def _modify(target: Target) -> None:
     if target.changed(*(field.name for field in _RULE_FIELDS)):
-        shown = encode(_INGRESS.block, target.inputs)
-        group = shown.pop("GroupId")
-        if "ReferencedGroupInfo" in shown:
-            shown["ReferencedGroupId"] = shown.pop("ReferencedGroupInfo")["GroupId"]
-        rule = {"SecurityGroupRuleId": target.id, "SecurityGroupRule": shown}
-        target.aws.call("modify_security_group_rules", GroupId=group, SecurityGroupRules=[rule])
+        _write(target)
+
+
+def _write(target: Target) -> None:
+    shown = encode(_INGRESS.block, target.inputs)
+    group = shown.pop("GroupId")
+    if "ReferencedGroupInfo" in shown:
+        shown["ReferencedGroupId"] = shown.pop("ReferencedGroupInfo")["GroupId"]
+    rule = {"SecurityGroupRuleId": target.id, "SecurityGroupRule": shown}
+    target.aws.call("modify_security_group_rules", GroupId=group, SecurityGroupRules=[rule])
 
 
 def _rule_rules(inputs: Props) -> Iterator[Failure]:
@@ -97,6 +102,12 @@ def _rule_rules(inputs: Props) -> Iterator[Failure]:
         yield Failure("fromPort" if first is None else "toPort", f"is needed by a rule for {protocol}")
     elif known(first) and known(last) and first > last:
         yield Failure("toPort", f"must be at least fromPort {first}, is {last}")
+
+
+def _rule_more(target: Target, api: Api) -> Api:
+    arn = {"Arn": ec2_arn("security-group-rule", target)}
+    # All protocols have no ports; AWS shows -1 for them.
+    return arn | ({"FromPort": None, "ToPort": None} if api["IpProtocol"] == "-1" else {})
 
 
 _RULE_FIELDS = (
@@ -119,7 +130,10 @@ def _rule(direction: str, token: str) -> ResourceType:
         op = f"authorize_security_group_{direction}"
         permissions = [_permission(target.inputs)]
         result = target.aws.call(op, GroupId=target.inputs["securityGroupId"], IpPermissions=permissions)
-        return str(find(result, "SecurityGroupRules.0.SecurityGroupRuleId"))
+        made = str(find(result, "SecurityGroupRules.0.SecurityGroupRuleId"))
+        if "description" in target.inputs and not find(result, "SecurityGroupRules.0.Description"):
+            _write(replace(target, id=made))  # moto forgets the description of a group or prefix list
+        return made
 
     def delete(target: Target) -> None:
         op = f"revoke_security_group_{direction}"
@@ -134,11 +148,15 @@ def _rule(direction: str, token: str) -> ResourceType:
             Call("describe_security_group_rules", {"SecurityGroupRuleIds": ["{id}"]}),
             "SecurityGroupRules.0",
             gone=("InvalidSecurityGroupRuleId.NotFound",),
-            more=lambda target, api: {"Arn": ec2_arn("security-group-rule", target)},
+            more=_rule_more,
         ),
         update=(_modify,),
         delete=delete,
-        delete_gone=("InvalidSecurityGroupRuleId.NotFound", "InvalidGroup.NotFound"),
+        delete_gone=(
+            "InvalidSecurityGroupRuleId.NotFound",
+            "InvalidPermission.NotFound",
+            "InvalidGroup.NotFound",
+        ),
         tags=ec2_tags("security-group-rule"),
         rules=_rule_rules,
     )

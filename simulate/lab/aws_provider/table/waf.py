@@ -124,7 +124,7 @@ def _rules(inputs: Props) -> Iterator[Failure]:
         yield Failure("scope", f"CLOUDFRONT is served in us-east-1 only, the region is {inputs['region']}")
     yield from _one_action(inputs["defaultAction"], ("allow", "block"), "defaultAction")
     bodies = inputs.get("customResponseBodies") or []
-    keys = {body.get("key") for body in bodies if known(body)} if known(bodies) else {UNKNOWN}
+    keys = {body["key"] if known(body) else UNKNOWN for body in bodies} if known(bodies) else {UNKNOWN}
     rules = inputs.get("rules")
     seen: dict[str, set[Any]] = {"name": set(), "priority": set()}
     for index, rule in enumerate(rules if known(rules) else ()):
