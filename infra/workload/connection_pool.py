@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -48,9 +49,14 @@ class ConnectionPool(pulumi.ComponentResource):
         super().__init__("simple378:workload:ConnectionPool", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
 
-        def metadata(object_name: str | None) -> k8s.meta.v1.ObjectMetaArgs:
+        def metadata(
+            object_name: str | None, annotations: Mapping[str, str] | None = None
+        ) -> k8s.meta.v1.ObjectMetaArgs:
             return k8s.meta.v1.ObjectMetaArgs(
-                name=object_name, namespace=args.namespace, labels=labels(NAME, _version(args.image))
+                name=object_name,
+                namespace=args.namespace,
+                labels=labels(NAME, _version(args.image)),
+                annotations=annotations,
             )
 
         ini = pulumi.Output.all(args.database_host, args.database_port, args.database_name).apply(
@@ -144,7 +150,8 @@ class ConnectionPool(pulumi.ComponentResource):
         )
         service = k8s.core.v1.Service(
             f"{name}-service",
-            metadata=metadata(NAME),
+            # After its pods, which were awaited; waiting for its endpoints to settle would take another 10 s.
+            metadata=metadata(NAME, {"pulumi.com/skipAwait": "true"}),
             spec=k8s.core.v1.ServiceSpecArgs(
                 selector=selector(NAME),
                 ports=[

@@ -1,0 +1,182 @@
+"""The program on the real Pulumi engine; AWS's control plane is moto's, behind the lab's provider."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import boto3
+import pytest
+import stamina
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+TRAFFIC = "local-traffic"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The lab's stacks in a folder of their own."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def pulumi(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            ["pulumi", *arguments, "--non-interactive"],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"pulumi {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
+        return done
+
+    def up(self, stack: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.pulumi("up", "--yes", "--skip-preview", "--stack", stack, check=check)
+
+    def outputs(self, stack: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.pulumi("stack", "output", "--json", "--stack", stack).stdout)
+        return found
+
+    def set_traffic(self, **settings: object) -> None:
+        pairs = [
+            word for key, value in settings.items() for word in ("--plaintext", f"simple378:{key}={value}")
+        ]
+        self.pulumi("config", "set-all", *pairs, "--stack", TRAFFIC)
+
+    def weights(self) -> dict[str, int]:
+        """What the load balancer itself says, by colour."""
+        client = boto3.client(
+            "elbv2",
+            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
+            region_name="us-east-1",
+            aws_access_key_id="lab",
+            aws_secret_access_key="lab",
+        )
+        (rule,) = client.describe_rules(RuleArns=[self.outputs(TRAFFIC)["ruleArn"]])["Rules"]
+        groups = self.outputs("local")["targetGroups"]
+        colours = {group["arn"]: colour for colour, group in groups.items()}
+        forward = rule["Actions"][0]["ForwardConfig"]
+        assert forward["TargetGroupStickinessConfig"]["Enabled"] is False
+        return {colours[group["TargetGroupArn"]]: group["Weight"] for group in forward["TargetGroups"]}
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+@stamina.retry(on=URLError, attempts=None, timeout=30, wait_initial=0.1, wait_max=0.5)
+def _await_answer(url: str) -> None:
+    with urlopen(url, timeout=5):
+        pass
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("infra", "Pulumi.yaml"):
+        (folder / name).symlink_to(CHECKOUT / name)
+    for file in (CHECKOUT / "simulate" / "lab" / "stacks").glob("Pulumi.*.yaml"):
+        shutil.copy(file, folder)
+    (folder / "state").mkdir()
+    port = _free_port()
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PULUMI_BACKEND_URL": f"file://{folder}/state",
+        "PULUMI_CONFIG_PASSPHRASE": "lab",
+        "PULUMI_HOME": str(folder / "home"),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "lab",
+        "AWS_SECRET_ACCESS_KEY": "lab",
+    }
+    log = (folder / "moto.log").open("w")
+    moto = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log
+    )
+    try:
+        _await_answer(f"http://127.0.0.1:{port}/moto-api/")
+        made = Project(folder, environment)
+        for stack in ("local-limits", "local", TRAFFIC):
+            made.pulumi("stack", "init", stack)
+            made.up(stack)
+        yield made
+    finally:
+        moto.terminate()
+        moto.wait()
+        log.close()
+
+
+@pytest.mark.parametrize("stack", ["local-limits", "local", TRAFFIC])
+def test_a_second_deployment_changes_nothing(project: Project, stack: str) -> None:
+    project.pulumi("preview", "--expect-no-changes", "--stack", stack)
+
+
+def test_secrets_are_not_in_the_state_in_clear(project: Project) -> None:
+    for stack in ("local", TRAFFIC):
+        state = project.pulumi("stack", "export", "--stack", stack).stdout
+        assert "lab-origin-secret" not in state
+        assert "lab-database-password" not in state
+
+
+def test_weights_promotion_and_a_stale_checkout(project: Project) -> None:
+    assert project.weights() == {"blue": 100, "green": 0}
+    project.set_traffic(candidateWeight=25, generation=2)
+    project.up(TRAFFIC)
+    assert project.weights() == {"blue": 75, "green": 25}
+    project.set_traffic(candidateWeight=100, generation=3)
+    project.up(TRAFFIC)
+
+    # Promotion: the roles are swapped, the rule is not touched.
+    project.set_traffic(stable="green", candidateWeight=0, generation=4)
+    steps = json.loads(project.pulumi("preview", "--json", "--stack", TRAFFIC).stdout)["steps"]
+    assert {step["op"] for step in steps} <= {"same", "read"}
+    project.up(TRAFFIC)
+    assert project.weights() == {"blue": 0, "green": 100}
+    promoted = project.outputs(TRAFFIC)
+    assert (promoted["stable"], promoted["candidate"], promoted["generation"]) == ("green", "blue", 4)
+
+    # A checkout that missed all of it, then a change that nobody numbered.
+    for stale, why in (
+        ({"generation": 2}, "is older than what is deployed"),
+        ({"candidateWeight": 50}, "is not what"),
+    ):
+        project.set_traffic(**{"stable": "green", "candidateWeight": 0, "generation": 4, **stale})
+        refused = project.up(TRAFFIC, check=False)
+        assert refused.returncode != 0
+        assert why in refused.stdout
+        assert "Traceback" not in refused.stdout + refused.stderr
+        assert project.weights() == {"blue": 0, "green": 100}
+        assert project.outputs(TRAFFIC) == promoted
+    project.set_traffic(stable="green", candidateWeight=0, generation=4)
+    project.pulumi("preview", "--expect-no-changes", "--stack", TRAFFIC)
+
+
+def test_a_missing_key_leaves_everything_as_it_was(project: Project) -> None:
+    before = project.outputs("local")
+    project.pulumi("config", "rm", "simple378:originSecret", "--stack", "local")
+    refused = project.up("local", check=False)
+    project.pulumi(
+        "config", "set", "--secret", "simple378:originSecret", "lab-origin-secret", "--stack", "local"
+    )
+    assert refused.returncode != 0
+    assert "simple378:originSecret is missing; set it with `pulumi config set --secret" in refused.stdout
+    assert "Traceback" not in refused.stdout + refused.stderr
+    assert project.outputs("local") == before
