@@ -9,6 +9,7 @@ import pytest
 from simulate.lab.errors import LabError
 from simulate.lab.load.records import Request, Tally, parse
 from simulate.lab.load.vegeta import Profile, client_address, require_own_address
+from simulate.lab.load.websockets import WebSocketCounts
 
 RESULT = {
     "attack": "",
@@ -90,3 +91,11 @@ def test_load_leaves_for_no_other_machine(url: str) -> None:
     with pytest.raises(LabError):
         require_own_address(url)
     require_own_address("http://127.0.0.1:1/x")
+
+
+def test_the_sums_of_websockets_are_json() -> None:
+    counts = WebSocketCounts(opened=2)
+    counts.by_colour["blue"] += 2
+    assert json.loads(json.dumps(counts.summary())) == {
+        "opened": 2, "dropped": 0, "closed": 0, "refused": 0, "by_colour": {"blue": 2},
+    }  # fmt: skip

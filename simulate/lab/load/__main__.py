@@ -8,7 +8,6 @@ import json
 import signal
 import sys
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import asdict
 from pathlib import Path
 
 from simulate.lab.errors import LabError
@@ -46,7 +45,7 @@ async def _run(args: argparse.Namespace) -> None:
         tally = await load.wait()
         summary = tally.summary()
         if sockets is not None:
-            summary["websockets"] = asdict(sockets.counts)
+            summary["websockets"] = sockets.counts.summary()
         print(json.dumps(summary, indent=1))
 
 

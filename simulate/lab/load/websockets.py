@@ -7,7 +7,7 @@ import json
 import random
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
@@ -31,6 +31,11 @@ class WebSocketCounts:
     closed: int = 0
     refused: int = 0
     by_colour: Counter[str] = field(default_factory=Counter)
+
+    def summary(self) -> dict[str, Any]:
+        """For a person or a file."""
+        numbers = {name: getattr(self, name) for name in ("opened", "dropped", "closed", "refused")}
+        return {**numbers, "by_colour": dict(sorted(self.by_colour.items()))}
 
 
 class WebSocketClients:
