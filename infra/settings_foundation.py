@@ -36,9 +36,11 @@ class FoundationSettings(Settings):
     # The security group of the cluster's nodes or pods; one is made without it.
     workload_security_group_id: str | None = Field(default=None, pattern=r"^sg-[0-9a-f]+$")
 
-    # Addresses besides CloudFront's that may call the load balancer: those that the rollout's probes come from.
-    probe_cidrs: Annotated[tuple[IPv4Network, ...], Structured] = ()
-    # Of the load balancer, in its region. Without it the listener speaks HTTP.
+    # Addresses besides CloudFront's that may call the load balancer: those that the rollout's probes come from. A
+    # security group has 60 rules, and CloudFront's prefix list counts as 55.
+    probe_cidrs: Annotated[tuple[IPv4Network, ...], Structured] = Field(default=(), max_length=5)
+    # Of the load balancer, in its region. Without it the listener speaks HTTP, which must be asked for: see
+    # `viewer_protocol_policy`.
     certificate_arn: str | None = Field(default=None, pattern=_CERTIFICATE)
     # The name that the certificate is for; it points at the load balancer.
     origin_domain: str | None = Field(default=None, pattern=_HOST)
@@ -48,6 +50,7 @@ class FoundationSettings(Settings):
     domain_aliases: StringList = ()
     # Of the aliases, in us-east-1.
     cdn_certificate_arn: str | None = Field(default=None, pattern=_CERTIFICATE)
+    # `allow-all` is HTTP for whoever wants it, and the only one that goes without a certificate at the load balancer.
     viewer_protocol_policy: Literal["redirect-to-https", "https-only", "allow-all"] = "redirect-to-https"
 
     # host:port of a database that exists.
@@ -123,6 +126,12 @@ class FoundationSettings(Settings):
 
     @model_validator(mode="after")
     def _certificates(self) -> Self:
+        if self.certificate_arn is None and self.viewer_protocol_policy != "allow-all":
+            raise ValueError(
+                "simple378:certificateArn is missing; set it with `pulumi config set simple378:certificateArn ARN`, and "
+                "simple378:originDomain to the name that it is for. Without it requests and the secret header would go "
+                "in clear from CloudFront to the load balancer"
+            )
         if (self.certificate_arn is None) != (self.origin_domain is None):
             raise ValueError(
                 "simple378:certificateArn and simple378:originDomain belong together: CloudFront calls the load "

@@ -85,7 +85,7 @@ class Database(pulumi.ComponentResource):
             # The family is in the name: a new major version needs a group beside the old one.
             name=f"{args.name}-{family}",
             family=family,
-            description="Parameters of Simple378's database",
+            description="Parameters of the database of Simple378",
             parameters=[
                 _parameter("max_connections", args.max_connections, "pending-reboot"),
                 _parameter("rds.force_ssl", 1),

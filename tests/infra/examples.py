@@ -13,6 +13,8 @@ FOUNDATION = {
     "simple378:databasePassword": "a-database-password",
     "simple378:originSecret": "an-origin-secret-of-32-characters",
     "simple378:testSecret": "a-test-secret-of-32-characters-00",
+    "simple378:certificateArn": "arn:aws:acm:eu-central-1:123456789012:certificate/an-id",
+    "simple378:originDomain": "origin.example",
     "simple378:alertEmail": "oncall@example.org",
 }
 COLOUR = {

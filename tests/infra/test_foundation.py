@@ -13,7 +13,7 @@ from infra.edge.distribution import API_PATHS, bucket_policy
 from infra.settings import SettingsError
 from infra.stacks import StackError
 from tests.infra.engine import Recording, Registered, deploy
-from tests.infra.examples import FOUNDATION, STACKS
+from tests.infra.examples import FOUNDATION, LIMITS_OUTPUTS, STACKS
 
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
@@ -44,7 +44,7 @@ def test_only_cloudfront_and_the_probes_reach_the_load_balancer() -> None:
         {"cidrIpv4": "198.51.100.7/32"},
         {"prefixListId": "pl-of-com.amazonaws.global.cloudfront.origin-facing"},
     ]
-    assert {(rule.inputs["fromPort"], rule.inputs["toPort"]) for rule in rules} == {(80, 80)}
+    assert {(rule.inputs["fromPort"], rule.inputs["toPort"]) for rule in rules} == {(443, 443)}
 
 
 def test_only_the_workload_reaches_the_database_and_only_the_load_balancer_the_workload() -> None:
@@ -62,22 +62,34 @@ def test_security_groups_have_no_rules_of_their_own() -> None:
 
 def test_listener_refuses_by_default() -> None:
     listener = example().one("aws:lb/listener:Listener").inputs
-    assert (listener["port"], listener["protocol"]) == (80, "HTTP")
     assert [action["fixedResponse"]["statusCode"] for action in listener["defaultActions"]] == ["403"]
 
 
-def test_with_a_certificate_the_way_in_is_encrypted() -> None:
-    recording = run(
-        certificateArn="arn:aws:acm:eu-central-1:123456789012:certificate/x", originDomain="origin.example"
-    )
-    listener = recording.one("aws:lb/listener:Listener").inputs
+def test_the_way_in_is_encrypted() -> None:
+    listener = example().one("aws:lb/listener:Listener").inputs
     assert (listener["port"], listener["protocol"]) == (443, "HTTPS")
     assert "TLS13" in listener["sslPolicy"]
-    origin = recording.one("aws:cloudfront/distribution:Distribution").inputs["origins"][1]
+    origin = example().one("aws:cloudfront/distribution:Distribution").inputs["origins"][1]
     assert origin["domainName"] == "origin.example"
     assert origin["customOriginConfig"]["originProtocolPolicy"] == "https-only"
-    rules = [rule for rule in recording.of_type(INGRESS) if rule.inputs["securityGroupId"] == "edge-group-id"]
-    assert {rule.inputs["fromPort"] for rule in rules} == {443}
+
+
+def test_http_only_where_it_is_asked_for() -> None:
+    config = {
+        key: value
+        for key, value in FOUNDATION.items()
+        if "certificateArn" not in key and "originDomain" not in key
+    }
+    recording = deploy(
+        "local", {**config, "simple378:viewerProtocolPolicy": "allow-all"}, {"local-limits": LIMITS_OUTPUTS}
+    )
+    listener = recording.one("aws:lb/listener:Listener").inputs
+    assert (listener["port"], listener["protocol"]) == (80, "HTTP")
+    assert "certificateArn" not in listener
+    origin = recording.one("aws:cloudfront/distribution:Distribution").inputs["origins"][1]
+    assert origin["domainName"] == "edge-balancer.elb.example"
+    assert origin["customOriginConfig"]["originProtocolPolicy"] == "http-only"
+    assert recording.outputs["baseUrl"] == "http://cdn-distribution.cloudfront.example"
 
 
 @pytest.mark.parametrize(("colour", "priority"), [("blue", 10), ("green", 11)])
@@ -144,7 +156,6 @@ def test_distribution() -> None:
     assert distribution["webAclId"] == "arn:acl"
     site, api = distribution["origins"]
     assert site["originAccessControlId"] == "cdn-access-id"
-    assert api["domainName"] == "edge-balancer.elb.example"
     assert api["customHeaders"] == [
         {"name": "X-Origin-Verify", "value": FOUNDATION["simple378:originSecret"]}
     ]

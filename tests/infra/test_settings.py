@@ -149,7 +149,18 @@ def test_everything_that_is_wrong_is_in_one_error() -> None:
         (Layer.FOUNDATION, {"probeCidrs": '["x"]'}, "simple378:probeCidrs[0]"),
         (
             Layer.FOUNDATION,
-            {"certificateArn": "arn:aws:acm:eu-central-1:123456789012:certificate/x"},
+            {"probeCidrs": json.dumps([f"192.0.2.{i}/32" for i in range(6)])},
+            "at most 5 items",
+        ),
+        (
+            Layer.FOUNDATION,
+            {"certificateArn": None},
+            "simple378:certificateArn is missing; set it with `pulumi config",
+        ),
+        (Layer.FOUNDATION, {"certificateArn": "x"}, "simple378:certificateArn is 'x': string should match"),
+        (
+            Layer.FOUNDATION,
+            {"originDomain": None},
             "simple378:certificateArn and simple378:originDomain belong together",
         ),
         (Layer.FOUNDATION, {"domainAliases": '["a.example"]'}, "simple378:cdnCertificateArn belong together"),
@@ -226,7 +237,7 @@ def test_traffic_settings() -> None:
 
 # Stack files: what a person has to fill in, by layer; the lab's are complete.
 TO_FILL_IN = {
-    Layer.FOUNDATION: ("databasePassword", "originSecret", "testSecret"),
+    Layer.FOUNDATION: ("databasePassword", "originSecret", "testSecret", "certificateArn", "originDomain"),
     Layer.COLOUR: ("image", "version", "pgbouncerImage"),
     Layer.TRAFFIC: (),
     Layer.LIMITS: (),
@@ -253,13 +264,14 @@ def test_stack_files(path: Path) -> None:
         }
     )
     filled_in = () if stack.environment == "local" else TO_FILL_IN[stack.layer]
+    complete = {**values, **{key: own(example)[key] for key in filled_in}}
     for key in filled_in:
-        with pytest.raises(
-            SettingsError, match=rf"simple378:{key} is missing; set it with `pulumi config set"
-        ):
-            cls.parse(values, "simple378", stack.name)
         assert f"simple378:{key}" in path.read_text(), "the file says that it must be filled in"
-    settings = cls.parse({**values, **{key: own(example)[key] for key in filled_in}}, "simple378", stack.name)
+        with pytest.raises(SettingsError, match=rf"simple378:{key}\b"):
+            cls.parse(
+                {name: value for name, value in complete.items() if name != key}, "simple378", stack.name
+            )
+    settings = cls.parse(complete, "simple378", stack.name)
     assert getattr(settings, "protect", None) in (None, stack.environment == "prod")
 
 
