@@ -103,7 +103,13 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"clock": precise, "seconds": seconds, "value": value, "detail": detail}
+    made.filters |= {
+        "clock": precise,
+        "seconds": seconds,
+        "value": value,
+        "detail": detail,
+        "counted": counted,
+    }
     return made
 
 
@@ -260,6 +266,14 @@ def seconds(length: float | None) -> str:
         return f"{length:.1f}".removesuffix(".0") + "\N{NO-BREAK SPACE}s"
     minutes, rest = divmod(round(length), 60)
     return (f"{minutes} min" + (f" {rest:02d} s" if rest else "")).replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def counted(how: Mapping[str, Any]) -> str:
+    """What the errors of a period were made of; '' when the metrics source said nothing."""
+    kept = {
+        key: item for key, item in how.items() if item and key not in ("what", "colour", "start", "requests")
+    }
+    return detail(kept) or ("no errors" if how else "")
 
 
 def value(number: float | None) -> str:

@@ -111,7 +111,7 @@ def test_the_page_says_what_happened_and_why() -> None:
     assert "1 min / 10 = 6 s" in words  # the guide's deadline, and what it was at this time scale
     assert "Traffic re-routed" in words and "System stable on previous version" in words
     assert "verified" in words
-    assert "target 5xx 2, unanswered 0" in words  # how the errors were counted
+    assert "target 5xx 2" in words  # how the errors were counted
 
 
 def test_a_late_milestone_is_shown_late() -> None:
