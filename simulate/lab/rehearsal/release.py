@@ -20,11 +20,12 @@ from simulate.lab.lab import Lab
 from simulate.lab.rehearsal.client import Clients
 from simulate.lab.rehearsal.expectations import PROMOTED, differences, expected
 from simulate.lab.rehearsal.follow import Follower
-from simulate.lab.rehearsal.stacks import Stacks, last_words
+from simulate.lab.rehearsal.stacks import LAYERS, Stacks, last_words
 from simulate.lab.rehearsal.summary import ReleaseResult, fault_start
 from simulate.lab.rehearsal.watch import Watch
 
 ENVIRONMENT = "local"
+FIRST_STABLE, FIRST_VERSION = "blue", "1.0.0"
 OTHER = {"blue": "green", "green": "blue"}
 HEALTHY_LIMIT_S = 60.0
 #: Exit codes of `rollout run` that are ends of a rollout: promoted, rolled back, rolled back but not verified.
@@ -35,7 +36,10 @@ Say = Callable[[str], None]
 
 @dataclass(slots=True)
 class Stage:
-    """Where releases are performed: a lab with its stacks, its clients, and the directory for logs and journals."""
+    """Where releases are performed: a lab with its stacks, its clients, and the directory for logs and journals.
+
+    ``plan``: one that ships, or a file.
+    """
 
     lab: Lab
     stacks: Stacks
@@ -43,13 +47,14 @@ class Stage:
     clients: Clients
     directory: Path
     say: Say
+    plan: str = "phase-c"
     undo: list[Callable[[], None]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, lab: Lab, directory: Path, say: Say) -> Stage:
+    def of(cls, lab: Lab, directory: Path, say: Say, plan: str = "phase-c") -> Stage:
         watch = Watch(lab)
         stacks = Stacks(lab, ENVIRONMENT, directory / "logs", watch.wait)
-        return cls(lab, stacks, watch, Clients(lab, watch, directory / "logs"), directory, say)
+        return cls(lab, stacks, watch, Clients(lab, watch, directory / "logs"), directory, say, plan)
 
     @property
     def stable(self) -> str:
@@ -60,6 +65,14 @@ class Stage:
         began = time.monotonic()
         self.stacks.deploy(layer)
         self.say(f"stack {self.stacks.name(layer)} deployed in {time.monotonic() - began:.1f} s")
+
+    def deploy_all(self) -> None:
+        """Everything of the environment but the idle colour, which a release brings."""
+        for layer in LAYERS:
+            if layer == FIRST_STABLE:
+                self.deploy_colour(layer, FIRST_VERSION, int(self.stacks.setting(layer, "replicas")), {})
+            else:
+                self.deploy(layer)
 
     def deploy_colour(self, colour: str, version: str, replicas: int, env: Mapping[str, str]) -> None:
         """Deploys one side and waits until the load balancer finds its targets healthy. Raises :class:`LabError`."""

@@ -26,12 +26,11 @@ from simulate.lab.faults import BadFault, Fault, fault
 from simulate.lab.lab import Lab
 from simulate.lab.rehearsal.page import write_page
 from simulate.lab.rehearsal.release import Say, Stage
-from simulate.lab.rehearsal.stacks import LAYERS
 from simulate.lab.rehearsal.summary import ReleaseResult, summarize
 from simulate.lab.world import CHECKOUT
 
 LAB = "rehearsal"
-FIRST_VERSION, GOOD_VERSION, BAD_VERSION = "1.0.0", "2.0.0", "3.0.0"
+GOOD_VERSION, BAD_VERSION = "2.0.0", "3.0.0"
 DEFAULT_FAULT = "errors-5pct"
 #: Seconds of load before the first rollout, so that both sides of a comparison have traffic.
 WARM_UP_S = 3.0
@@ -111,12 +110,7 @@ def _empty(out: Path) -> None:
 
 
 def _perform(stage: Stage, bad: Fault) -> list[ReleaseResult]:
-    for layer in LAYERS:
-        if layer == "blue":
-            replicas = int(stage.stacks.setting(layer, "replicas"))
-            stage.deploy_colour(layer, FIRST_VERSION, replicas, {})
-        else:
-            stage.deploy(layer)
+    stage.deploy_all()
     stage.clients.start()
     stage.say(f"load: {stage.clients.rate} requests per second")
     time.sleep(WARM_UP_S)
