@@ -23,10 +23,11 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from rollout.attribution import Counts, accounted_for, attribute
+from rollout.attribution import PROBES_A_ROUND, Counts, accounted_for, attribute, without_probes
 from rollout.events import ALARM_STATES, Alarm, EdgeMetrics, Event, Metrics, MetricsError
 from rollout.plan import Plan
 from rollout.ports import Reading
+from rollout.probes import ProbeLog
 
 LOOK_BACK = 15  # periods: fewer than the policy remembers, so a revision is never taken for a new period
 _ELB = "AWS/ApplicationELB"
@@ -84,6 +85,7 @@ class CloudWatchMetrics:
     watched: Watched
     plan: Plan
     start: float
+    probes: ProbeLog
     _told: dict[tuple[str, float], _Told] = field(default_factory=dict)
     _alarms: dict[str, str] = field(default_factory=dict)
 
@@ -125,6 +127,7 @@ class CloudWatchMetrics:
         )
         if counts.healthy_hosts is None and not overdue:
             counts = replace(counts, healthy_hosts=1)  # perhaps only late: nothing is blamed on it yet
+        counts = without_probes(counts, self._probes(role, start))
         told = self._told.setdefault((role, start), _Told())
         unchanged, told.picture = told.picture == counts, counts
         has_requests = counts.request_count is not None
@@ -139,6 +142,12 @@ class CloudWatchMetrics:
             return None
         told.event = event
         return Reading(event, detail)
+
+    def _probes(self, role: str, start: float) -> Mapping[str, int]:
+        """Our own requests in a period. Of one before this process began there must have been a full number."""
+        if start >= self.probes.began:
+            return self.probes.counted(role, start, start + self.plan.period)
+        return {"target_2xx": round(PROBES_A_ROUND * self.plan.period / self.plan.health.interval)}
 
     def _event(
         self, role: str, counts: Counts, start: float, t: float, overdue: bool

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
+from rollout.attribution import answer_of
 from rollout.elb import target_health
 from rollout.events import PROBES
 from rollout.ports import TrafficError
@@ -16,6 +18,25 @@ from rollout.ports import TrafficError
 PATHS = {"health": "/health", "ready": "/ready", "deep": "/deep"}
 TEST_HEADER = "X-Simple378-Test"
 COLOUR_HEADER = "X-Simple378-Colour"
+_REMEMBERED = 5000  # answers: an hour's of both sides in production
+
+
+class ProbeLog:
+    """Remembers the answers to probes, because the load balancer counts them among the users' requests."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self.began = now()
+        self._answers: deque[tuple[float, str, str]] = deque(maxlen=_REMEMBERED)  # epoch seconds, role, field
+
+    def add(self, role: str, status: int, by_target: bool) -> None:
+        """An answer has just come."""
+        if field := answer_of(status, by_target):
+            self._answers.append((self._now(), role, field))
+
+    def counted(self, role: str, start: float, end: float) -> Counter[str]:
+        """Answers from ``start`` until before ``end`` (epoch seconds), by field of ``attribution.Counts``."""
+        return Counter(field for at, who, field in self._answers if who == role and start <= at < end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +53,7 @@ class HttpProbes:
     colours: Mapping[str, str]  # role -> blue or green
     groups: Mapping[str, str]  # role -> target group ARN
     timeout: float
+    log: ProbeLog
 
     async def round(self, role: str) -> tuple[str, ...]:
         passed = await asyncio.gather(*(self._passes(role, name) for name in PROBES))
@@ -51,6 +73,8 @@ class HttpProbes:
         answer = await self.client.get(
             self.url + path, headers={TEST_HEADER: self.secret, COLOUR_HEADER: colour}
         )
+        by_target = COLOUR_HEADER in answer.headers
+        self.log.add(role, answer.status_code, by_target)
         return answer.status_code == httpx.codes.OK and answer.headers.get(COLOUR_HEADER, colour) == colour
 
 

@@ -22,7 +22,7 @@ from rollout.notify import SnsNotifier
 from rollout.plan import Plan, parse_plan
 from rollout.ports import TrafficError
 from rollout.preflight import Finding, check
-from rollout.probes import HttpProbes, probe_client
+from rollout.probes import HttpProbes, ProbeLog, probe_client
 from rollout.resume import Past, recall
 from rollout.signals import Signals
 from rollout.station import Station
@@ -73,7 +73,9 @@ class Beginning:
 class World:
     """The adapters to one environment. A context: leaving it closes connections."""
 
-    def __init__(self, engine: Engine, environment: Environment, plan: Plan, start: float) -> None:
+    def __init__(
+        self, engine: Engine, environment: Environment, plan: Plan, start: float, clock: WallClock
+    ) -> None:
         self.environment, self.plan = environment, plan
         self.aws = clients(environment.region)
         roles = environment.colours
@@ -83,6 +85,7 @@ class World:
         )
         self.limits = StackLimits(engine, environment.limits_stack, environment.limits_target)
         self.notifier = SnsNotifier(self.aws.sns, environment.topics, environment.name)
+        probe_log = ProbeLog(clock.now)
         self._http = probe_client(plan.health.timeout)
         self.probes = HttpProbes(
             self._http,
@@ -92,6 +95,7 @@ class World:
             roles,
             environment.groups,
             plan.health.timeout,
+            probe_log,
         )
         watched = Watched(
             load_balancer=environment.load_balancer_suffix,
@@ -101,7 +105,7 @@ class World:
             alarm_prefix=f"simple378-{environment.name}-",
             topics=environment.topics,
         )
-        self.metrics = CloudWatchMetrics(self.aws.cloudwatch, watched, plan, start)
+        self.metrics = CloudWatchMetrics(self.aws.cloudwatch, watched, plan, start, probe_log)
 
     async def __aenter__(self) -> Self:
         return self
@@ -132,7 +136,7 @@ async def run_new(
     roles = environment.colours
     beginning = Beginning(plan_text, env, time_scale, clock.now(), roles["stable"], roles["candidate"], dry)
     plan = beginning.plan
-    async with World(engine, environment, plan, beginning.start) as world:
+    async with World(engine, environment, plan, beginning.start, clock) as world:
         findings = await check(environment, world.aws, world.probes, world.traffic, plan, moving=not dry)
         _show(findings, screen)
         if not dry and not confirm(environment):
@@ -165,7 +169,7 @@ async def run_again(
     roles = {"stable": beginning.stable, "candidate": beginning.candidate}
     environment = await read_environment(engine, beginning.env, roles)
     clock = WallClock()
-    async with World(engine, environment, plan, beginning.start) as world:
+    async with World(engine, environment, plan, beginning.start, clock) as world:
         journal = FileJournal(path, clock.now, resume=True, secrets=environment.secrets)
         try:
             controller = _controller(world, plan, journal, clock, beginning.start, screen, dry=False)

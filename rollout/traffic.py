@@ -244,16 +244,21 @@ class StackTraffic:
 
 @dataclass(slots=True)
 class StackLimits:
-    """The edge's rate limit by stack update."""
+    """The edge's rate limit by stack update. Never lowers it: somebody may have raised it meanwhile."""
 
     engine: Engine
     stack: str
     target: Target
+    _unclean: bool = True  # what is declared may not be deployed
 
     async def set_rate_limit(self, per_minute: int) -> Mapping[str, Any]:
         began = time.monotonic()
         file = stackfile.stack_file(self.engine.project_dir, self.stack)
-        stackfile.write(file, stackfile.changed(file, {"rateLimit": per_minute}))
+        declared = stackfile.read_config(file).get("rateLimit", 0)
+        if declared >= per_minute and not self._unclean:
+            return {"already": declared}
+        stackfile.write(file, stackfile.changed(file, {"rateLimit": max(declared, per_minute)}))
+        self._unclean = True
         try:
             await self.engine.run(
                 self.stack,
@@ -266,4 +271,5 @@ class StackLimits:
             )
         except CommandError as error:
             raise TrafficError(f"the update of {self.stack} failed: {problem_of(error)}") from error
+        self._unclean = False
         return {"update_s": round(time.monotonic() - began, 3)}
