@@ -38,7 +38,7 @@ from simulate.lab.world import (
 LEASE_PERIOD_S = 10.0
 EVENT_PERIOD_S = 30.0
 #: Seconds that pods have to end when the lab does.
-HALT_GRACE_S = 2.0
+HALT_GRACE_S = 1.0
 
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 _log = logging.getLogger("node-agent")
@@ -58,6 +58,7 @@ class NodeAgent:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._told: dict[tuple[str, str, str], float] = {}
         self._stop = asyncio.Event()
+        self._failed = False
 
     # -- what pods ask ------------------------------------------------------------------------------------------
 
@@ -128,9 +129,7 @@ class NodeAgent:
             # A broken agent must show: the lab reports a service that ended.
             _log.error("failed", exc_info=task.exception())
             self._stop.set()
-            self.failed = True
-
-    failed = False
+            self._failed = True
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -146,7 +145,7 @@ class NodeAgent:
         await self._stop.wait()
         await asyncio.gather(*(pod.halt(HALT_GRACE_S) for pod in self._pods.values()), return_exceptions=True)
         await self._proxy.stop()
-        return 1 if self.failed else 0
+        return 1 if self._failed else 0
 
     async def _register(self) -> None:
         """Make the Node object, ready from the start."""

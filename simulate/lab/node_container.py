@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,8 +25,6 @@ Json = dict[str, Any]
 MEMORY_PERIOD_S = 0.5
 #: Seconds between two tries to start a container whose spec cannot be carried out yet (the kubelet's sync is slower).
 CONFIG_RETRY_S = 1.0
-
-_log = logging.getLogger("node-agent")
 
 
 def now() -> str:
@@ -259,6 +256,12 @@ class Container:
 
     # -- ending -------------------------------------------------------------------------------------------------
 
+    async def halt(self, grace_s: float) -> None:
+        """SIGTERM, and SIGKILL after `grace_s` seconds, without the preStop hook: the node itself ends."""
+        self._stopping = True
+        if self._process is not None:
+            await self._end(self._process, grace_s)
+
     async def stop(self, grace_s: float) -> None:
         """The preStop hook, SIGTERM, and SIGKILL when `grace_s` seconds are over, the hook's time included."""
         self._stopping = True
@@ -267,25 +270,28 @@ class Container:
             return
         deadline = asyncio.get_running_loop().time() + grace_s
         hook = self.spec.get("lifecycle", {}).get("preStop")
-        ended = asyncio.create_task(process.wait())
-        try:
-            if hook:
-                performing = asyncio.create_task(
-                    perform_hook(hook, Target(self.address, process.pid, self.spec))
-                )
-                await asyncio.wait({performing, ended}, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
-                performing.cancel()
-            _terminate(process)
-            # Even a hook that took all the time leaves the program two seconds, as the kubelet does.
-            left = max(2.0, deadline - asyncio.get_running_loop().time()) if grace_s > 0 else 0.0
-            await asyncio.wait({ended}, timeout=left)
-            _kill_session(process.pid)
-            await ended
-        finally:
-            ended.cancel()
+        if hook:
+            target = Target(self.address, process.pid, self.spec)
+            performing = asyncio.create_task(perform_hook(hook, target))
+            ended = asyncio.create_task(process.wait())
+            both = {performing, ended}
+            await asyncio.wait(both, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
+            for task in both:
+                task.cancel()
+        # Even a hook that took all the time leaves the program two seconds, as the kubelet does.
+        left = max(2.0, deadline - asyncio.get_running_loop().time()) if grace_s > 0 else 0.0
+        await self._end(process, left)
+
+    @staticmethod
+    async def _end(process: asyncio.subprocess.Process, grace_s: float) -> None:
+        _terminate(process)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), grace_s)
+        _kill_session(process.pid)
+        await process.wait()
 
 
-async def _results(settings: ProbeSettings, target: Target) -> Any:
+async def _results(settings: ProbeSettings, target: Target) -> AsyncIterator[tuple[bool, str]]:
     """Results of one probe for ever, each (success, message)."""
     await asyncio.sleep(settings.initial_delay_s)
     loop = asyncio.get_running_loop()
@@ -302,6 +308,6 @@ def _terminate(process: asyncio.subprocess.Process) -> None:
 
 def _kill_session(leader: int) -> None:
     """SIGKILL to every process that the container's first one started."""
-    for pid in {leader, *node_memory.session_members(leader)}:
+    for pid in node_memory.session_members(leader):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

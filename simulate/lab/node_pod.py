@@ -129,7 +129,7 @@ class Pod:
 
     async def halt(self, grace_s: float) -> None:
         """End the processes because the node ends; the API server is told nothing."""
-        await asyncio.gather(*(container.stop(grace_s) for container in (*self._inits, *self._mains)))
+        await asyncio.gather(*(container.halt(grace_s) for container in (*self._inits, *self._mains)))
 
     async def _work(self) -> None:
         """Init containers one after the other, then the others side by side."""
@@ -140,7 +140,7 @@ class Pod:
         await asyncio.gather(*(container.run() for container in self._mains))
 
     async def _end(self, working: asyncio.Task[None], grace_s: float) -> None:
-        await self.halt(grace_s)
+        await asyncio.gather(*(container.stop(grace_s) for container in (*self._inits, *self._mains)))
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
 

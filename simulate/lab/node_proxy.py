@@ -23,8 +23,8 @@ from simulate.lab.world import AWS_PORT, POD_GATEWAY
 
 Json = dict[str, Any]
 
-#: Seconds between two looks at whether somebody else added a host name.
-HOSTS_PERIOD_S = 0.5
+#: Seconds between two looks at what nobody tells: names added by others, forwarders that died.
+LOOK_PERIOD_S = 0.5
 _log = logging.getLogger("node-agent")
 
 
@@ -57,7 +57,7 @@ class ServiceProxy:
             path = "/apis/discovery.k8s.io/v1/endpointslices"
             group.create_task(self._follow(path, self._slices, "endpointslices"))
             group.create_task(self._apply_changes())
-            group.create_task(self._follow_hosts())
+            group.create_task(self._look_around())
 
     async def ready(self) -> None:
         """Wait until what existed at the start is known."""
@@ -65,7 +65,9 @@ class ServiceProxy:
             await event.wait()
 
     async def stop(self) -> None:
-        await asyncio.gather(*(forwarder.stop() for forwarder in self._forwarders.values()))
+        forwarders = list(self._forwarders.values())
+        self._forwarders.clear()  # so that nobody wonders why they end
+        await asyncio.gather(*(forwarder.stop() for forwarder in forwarders))
 
     def pod_hosts(self, namespace: str) -> Path:
         """The hosts file of the pods of a namespace, which knows that namespace's short names as well."""
@@ -105,7 +107,8 @@ class ServiceProxy:
                 self._dirty.set()
 
     async def _apply(self) -> None:
-        wanted = {uid: of for uid, service in self._services.items() if (of := frontend(service)) is not None}
+        services = dict(self._services)  # they may change while we wait
+        wanted = {uid: of for uid, service in services.items() if (of := frontend(service)) is not None}
         for uid in [uid for uid in self._forwarders if uid != "aws"]:
             if wanted.get(uid) != self._forwarders[uid].frontend:
                 await self._forwarders.pop(uid).stop()
@@ -114,8 +117,8 @@ class ServiceProxy:
                 forwarder = Forwarder(of, uid, self._directory, self._log)
                 await forwarder.start()
                 self._forwarders[uid] = forwarder
-            await self._forwarders[uid].use(self._endpoints(self._services[uid], of))
-        hosts.set_section(self._lab_hosts, "kubernetes", host_names(self._services.values()))
+            await self._forwarders[uid].use(self._endpoints(services[uid], of))
+        hosts.set_section(self._lab_hosts, "kubernetes", host_names(services.values()))
         self._write_pod_hosts()
 
     def _endpoints(self, service: Json, of: Frontend) -> Endpoints:
@@ -128,15 +131,20 @@ class ServiceProxy:
         ]
         return endpoints(of, own)
 
-    async def _follow_hosts(self) -> None:
-        """Names that others add to the lab's hosts file must reach the pods' files as well."""
+    async def _look_around(self) -> None:
+        """Names that others add to the lab's hosts file must reach the pods' files as well; forwarders must live.
+
+        Raises OSError for a forwarder that died: a lab that lost a part must not go on as if nothing had happened.
+        """
         seen = 0
         while True:
+            for forwarder in self._forwarders.values():
+                forwarder.check()
             stamp = self._lab_hosts.stat().st_mtime_ns
             if stamp != seen:
                 seen = stamp
                 self._write_pod_hosts()
-            await asyncio.sleep(HOSTS_PERIOD_S)
+            await asyncio.sleep(LOOK_PERIOD_S)
 
     def _write_pod_hosts(self) -> None:
         for namespace, path in self._pod_hosts.items():

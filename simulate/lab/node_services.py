@@ -141,8 +141,7 @@ class Forwarder:
             )
         async with asyncio.timeout(_SOCKET_WAIT_S):
             while not self._socket.exists():
-                if self._process.returncode is not None:
-                    raise OSError(f"haproxy for {self.frontend.address} ended, see {self._log}")
+                self.check()
                 await asyncio.sleep(0.01)
 
     async def use(self, wanted: Endpoints) -> None:
@@ -162,6 +161,11 @@ class Forwarder:
             # Good answers are empty or tell of the change of address.
             if line and "changed" not in line and "no need to change" not in line:
                 _log.error("haproxy for %s: %s", self.frontend.address, line)
+
+    def check(self) -> None:
+        """Raises OSError if HAProxy has ended by itself."""
+        if self._process is not None and self._process.returncode is not None:
+            raise OSError(f"haproxy for {self.frontend.address} ended, see {self._log}")
 
     async def stop(self) -> None:
         if self._process is not None and self._process.returncode is None:

@@ -144,8 +144,14 @@ class Cluster:
         self.create("services", name, spec={"selector": labels, "ports": [{"port": 80, "targetPort": 8080}]})
 
     def wait_available(self, name: str, replicas: int = 1) -> None:
+        """Until all replicas are available and the Service sends to them, which it learns a moment later."""
         until(lambda: self.available(name) == replicas, 60)
         until(lambda: len(self.endpoints(name)) == replicas)
+        self.wait_answers(name)
+
+    def wait_answers(self, name: str) -> None:
+        url = f"http://{name}.{self.namespace}.svc/"
+        until(lambda: self.request("GET", url)["status"] != 0)
 
     def available(self, name: str) -> int:
         return int(self.get(self.path("deployments", name))["status"].get("availableReplicas", 0))

@@ -93,9 +93,10 @@ def test_pgbouncer_reads_the_configuration_of_its_configmap(cluster: Cluster) ->
         "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
     }
     cluster.deploy("pgbouncer", container, volumes=[{"name": "settings", "configMap": {"name": "pgbouncer"}}])
-    cluster.wait_available("pgbouncer")
+    until(lambda: cluster.available("pgbouncer") == 1)
     url = f"postgresql://anyone@pgbouncer.{cluster.namespace}.svc:80/postgres"
-    assert cluster.lab.run(["psql", url, "-Atc", "select 6*7"]).stdout.strip() == "42"
+    query = ["psql", url, "-Atc", "select 6*7"]
+    assert until(lambda: cluster.lab.run(query, check=False).stdout) == "42\n"
 
 
 def test_a_killed_process_is_restarted(cluster: Cluster) -> None:
@@ -105,7 +106,7 @@ def test_a_killed_process_is_restarted(cluster: Cluster) -> None:
     cluster.lab.run(["kill", "-9", before])
     status = until(lambda: (s := cluster.container("killed")).get("restartCount") == 1 and s["ready"] and s)
     assert status["lastState"]["terminated"]["exitCode"] == 137
-    until(lambda: cluster.endpoints("killed"))
+    cluster.wait_answers("killed")
     assert cluster.ask("killed", "pid") != before
 
 
