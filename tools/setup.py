@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -145,6 +146,8 @@ def main(arguments: Sequence[str] = ()) -> int:
     if arguments:
         print("set-up takes no arguments", file=sys.stderr)
         return 2
+    # Ended from outside, it ends what it runs, as with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         Setup(Path(__file__).resolve().parents[1], cache_folder()).run()
     except SetupError as error:
