@@ -24,6 +24,7 @@ from rollout.journal import JournalError, Record, read_journal
 from rollout.plan import Plan, PlanError, load_plan, parse_plan, plan_text
 from rollout.ports import TrafficError
 from rollout.replay import ReplayError, main_replay
+from rollout.report import write_report
 from rollout.resume import ResumeError
 from rollout.stackfile import StackFileError
 from rollout.station import Station, StationError
@@ -275,6 +276,28 @@ def _ask(station: Station, command: str) -> None:
     if not accepted:
         fail(f"{command} was refused: {text}")
     typer.echo(f"{command}: {text}")
+
+
+@app.command()
+def report(
+    journal: Annotated[
+        Path | None, typer.Argument(help="A rollout's journal; else the latest one of ENV.", dir_okay=False)
+    ] = None,
+    env: Env = "prod",
+    project_dir: ProjectDir = HERE,
+    html: Annotated[Path, typer.Option("--html", help="The page to write.", dir_okay=False)] = Path(
+        "report.html"
+    ),
+) -> None:
+    """Write what happened in a rollout as one HTML page: the picture, the stages, the guide's timeline."""
+    path = journal or Station(project_dir, env).latest()
+    if path is None:
+        fail(f"there is no rollout of {env} in {Station(project_dir, env).directory}; name a journal")
+    try:
+        account = write_report(path, html)
+    except OSError as error:
+        fail(f"{error.filename or path}: {error.strerror}")
+    typer.echo(f"{html}: {account.outcome}")
 
 
 @app.command()

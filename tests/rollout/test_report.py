@@ -8,8 +8,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from rollout.account import Verdict, tell
+from rollout.cli import app
 from rollout.journal import JournalError, Record
 from rollout.report import DASH, precise, render, seconds, section, write_report
 from tests.rollout import journals
@@ -135,6 +137,22 @@ def test_the_page_loads_nothing(tmp_path: Path) -> None:
     text = page.read_text()
     assert not re.search(r"(src|href)=\"?http|url\(|@import|<script", text)
     assert text.count("<svg") == 1
+
+
+def test_the_command_writes_the_page_of_a_journal(tmp_path: Path) -> None:
+    journal, page = tmp_path / "journal.jsonl", tmp_path / "night.html"
+    journal.write_text("".join(record.to_line() for record in journals.good_release()))
+    ran = CliRunner().invoke(app, ["report", str(journal), "--html", str(page)])
+    assert ran.exit_code == 0 and "promoted" in ran.output
+    assert "Promoted" in page.read_text()
+
+
+@pytest.mark.parametrize("arguments", [["missing.jsonl"], ["--env", "nowhere"]])
+def test_the_command_without_a_journal_is_bad_input(tmp_path: Path, arguments: list[str]) -> None:
+    ran = CliRunner().invoke(app, ["report", *arguments, "--html", str(tmp_path / "page.html")])
+    assert ran.exit_code == 2
+    assert ("missing.jsonl" if len(arguments) == 1 else "nowhere") in ran.output
+    assert not (tmp_path / "page.html").exists()
 
 
 def test_a_journal_of_something_else_is_refused() -> None:
