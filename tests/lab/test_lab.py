@@ -39,6 +39,13 @@ def processes(root: Path) -> set[int]:
     return found
 
 
+def kill_service(lab: Lab, program: str) -> None:
+    """SIGKILL to a program of this lab."""
+    for pid in processes(lab.paths.root):
+        if Path(f"/proc/{pid}/comm").read_text().strip() == program:
+            os.kill(pid, signal.SIGKILL)
+
+
 def network_namespaces() -> set[str]:
     """The network namespaces that hold a process."""
     found = set()
@@ -166,8 +173,7 @@ def test_two_labs_run_at_once_and_a_killed_one_leaves_nothing(lab: Lab, own: Lab
     lab.require()
 
     # A service that dies is told, by status and by whatever needs the lab.
-    pids = own.run(["pgrep", "-x", "etcd"]).stdout.split()
-    own.run(["kill", "-9", *pids])
+    kill_service(own, "etcd")
     until(lambda: (current := own.state()) and current.dead_services())
     with pytest.raises(LabError, match="etcd ended") as error:
         own.run(["true"])
@@ -203,9 +209,7 @@ def test_a_killed_starter_leaves_nothing(own: Lab) -> None:
 
 def test_a_service_that_fails_while_starting_ends_the_lab(own: Lab) -> None:
     process = starting(own, "etcd ready")
-    for pid in processes(own.paths.root):
-        if Path(f"/proc/{pid}/comm").read_text().strip() == "etcd":
-            os.kill(pid, signal.SIGKILL)
+    kill_service(own, "etcd")
     code, errors = end_of(process)
     assert code == 1
     assert "could not be started: etcd ended with signal SIGKILL" in errors

@@ -103,7 +103,7 @@ def test_a_killed_process_is_restarted(cluster: Cluster) -> None:
     cluster.deploy("killed", app())
     cluster.wait_available("killed")
     before = cluster.ask("killed", "pid")
-    cluster.lab.run(["kill", "-9", before])
+    cluster.lab.run(["sh", "-c", f"kill -9 {before}"])
     status = until(lambda: (s := cluster.container("killed")).get("restartCount") == 1 and s["ready"] and s)
     assert status["lastState"]["terminated"]["exitCode"] == 137
     cluster.wait_answers("killed")
