@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from html import unescape
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from rollout.account import tell
@@ -19,7 +21,7 @@ from simulate.lab.rehearsal.client import Counts, read_requests
 from simulate.lab.rehearsal.expectations import EXPECTED, GOOD, differences, expected
 from simulate.lab.rehearsal.follow import Follower
 from simulate.lab.rehearsal.page import page
-from simulate.lab.rehearsal.run import Settings
+from simulate.lab.rehearsal.run import Settings, results_table
 from simulate.lab.rehearsal.stacks import last_words
 from simulate.lab.rehearsal.summary import ReleaseResult, fault_start, summarize
 from simulate.lab.world import CHECKOUT
@@ -146,6 +148,29 @@ def test_the_page_shows_both_releases_and_what_the_clients_saw() -> None:
     assert text.count("What the clients saw") == 2
     assert text.count('<section class="release"') == 2
     assert FAULTS["errors-5pct"].sentence in unescape(text)
+
+
+def test_the_table_fits_a_terminal_of_80_columns() -> None:
+    out = StringIO()
+    console = Console(width=80, file=out)
+    console.print(results_table([result_of(journals.bad_release(), "errors-5pct", failed=3)]))
+    (row,) = [line for line in out.getvalue().splitlines() if "errors-5pct" in line]
+    assert row.split() == [
+        "1",
+        "green",
+        "2.0.0",
+        "errors-5pct",
+        "aborted",
+        "1,070",
+        "3",
+        "6.0",
+        "s",
+        "15.0",
+        "s",
+        "16.8",
+        "s",
+        "yes",
+    ]
 
 
 def test_a_failure_is_said_on_the_page() -> None:

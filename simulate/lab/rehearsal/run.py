@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -133,28 +134,7 @@ def _write(results: Sequence[ReleaseResult], out: Path) -> None:
 
 
 def _show(results: Sequence[ReleaseResult], settings: Settings, console: Console) -> None:
-    table = Table(title="The rehearsal, as it went", title_justify="left")
-    for heading in ("release", "fault", "outcome"):
-        table.add_column(heading)
-    for heading in ("highest weight", "requests", "failed", "breach", "decided", "traffic moved"):
-        table.add_column(heading, justify="right")
-    table.add_column("as it must")
-    for result in results:
-        told = summarize(result)
-        table.add_row(
-            f"{result.number}: {result.account.candidate} {result.version}",
-            result.fault or "none",
-            result.account.outcome,
-            f"{result.account.highest_weight:g} %",
-            f"{result.client.requests:,}",
-            f"{result.client.failed:,}",
-            *(
-                "" if told[key] is None else f"{told[key]:.1f} s"
-                for key in ("first_breach_s", "decided_s", "traffic_moved_s")
-            ),
-            "no" if result.differs else "yes",
-        )
-    console.print(table)
+    console.print(results_table(results))
     for result in results:
         for problem in result.differs:
             console.print(f"[bold red]release {result.number}:[/] {escape(problem)}", soft_wrap=True)
@@ -163,6 +143,29 @@ def _show(results: Sequence[ReleaseResult], settings: Settings, console: Console
         console.print(
             f"the lab goes on: simulate lab shell --name {LAB}; end it: simulate lab stop --name {LAB}"
         )
+
+
+def results_table(results: Sequence[ReleaseResult]) -> Table:
+    """Narrow enough for a terminal of 80 columns. Times are from the start of each rollout."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("release", "fault", "outcome"):
+        table.add_column(heading)
+    for heading in ("requests", "failed", "breach", "decided", "moved"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("as it must")
+    for result in results:
+        told = summarize(result)
+        times = (told[key] for key in ("first_breach_s", "decided_s", "traffic_moved_s"))
+        table.add_row(
+            f"{result.number} {result.account.candidate} {result.version}",
+            result.fault or "none",
+            result.account.outcome,
+            f"{result.client.requests:,}",
+            f"{result.client.failed:,}",
+            *("" if t is None else f"{t:.1f} s" for t in times),
+            "[bold red]no[/]" if result.differs else "yes",
+        )
+    return table
 
 
 @contextmanager
