@@ -6,7 +6,9 @@
 from simulate.controlplane.alarms import FRONTEND_ASSETS
 from simulate.controlplane.cloudwatch import Closed
 from simulate.controlplane.draws import Draws, Stream
-from simulate.controlplane.rehearsal import Record, Rehearsal, model_for
+from simulate.controlplane.record import Record
+from simulate.controlplane.rehearsal import Rehearsal
+from simulate.controlplane.surroundings import model_for
 from simulate.controlplane.world import (
     Change,
     Delivery,

@@ -48,11 +48,12 @@ def attribute(own: Period, other: Period) -> tuple[int, int]:
     """Requests and errors of a colour from what the load balancer publishes; design: 'Metrics, exactly'.
 
     502, 503 and 504 are published for the load balancer as a whole, so a colour gets of them what it left unanswered,
-    and all 503 if it had no usable target.
+    and all 503 if it had no usable target. HealthyHostCount is not published without registered targets, and its
+    minimum over a period in which there were some for a while is that of the while.
     """
     unanswered = own.bad_gateway + own.timed_out
     gateway = min(unanswered + other.bad_gateway + other.timed_out, unanswered)
-    unusable = own.unavailable > 0  # the data plane answers 503 exactly while no target can be chosen
+    unusable = own.unavailable > 0 and not routed(own)
     unavailable = own.unavailable + other.unavailable if unusable else 0
     errors = own.server_errors + own.db_errors + gateway + unavailable
     return own.answered + unanswered + unavailable, errors
@@ -93,9 +94,7 @@ class CloudWatch:
 
     def failing_polls(self) -> list[int]:
         """When queries fail (ms)."""
-        return [
-            at for a, b in self._outages for at in range(-(-a // self._poll) * self._poll, b, self._poll)
-        ]
+        return [at for a, b in self._outages for at in range(-(-a // self._poll) * self._poll, b, self._poll)]
 
     def arrival(self, n: int) -> Arrival:
         """When the numbers of the n-th period come."""
@@ -139,17 +138,18 @@ class CloudWatch:
             own, other = closed.sides[colour], closed.sides[1 - colour]
             database = own.db_connection_errors if arrival.application <= now else None
             settled = arrival.balancer + (self._poll if own.p95 is None else 0) <= now
-            if arrival.balancer <= now and routed(own) and (settled or database or overdue):
-                requests, errors = attribute(own, other)
-                values = (requests, errors, own.p95, database)
-            elif not overdue:
-                if not database:
-                    continue
-                values = (None, None, None, database)
-            elif arrival.balancer <= now and own.unavailable:
+            values: tuple[int | None, int | None, float | None, int | None]
+            published = arrival.balancer <= now
+            if published and routed(own) and (settled or database or overdue):
+                values = (*attribute(own, other), own.p95, database)
+            elif published and own.unavailable and overdue:
                 values = (*attribute(own, other), None, database)
-            else:
+            elif overdue:
                 values = (0, None, None, database)
+            elif database:
+                values = (None, None, None, database)
+            else:
+                continue
             if self._told.get((role, closed.number)) != values:
                 self._told[role, closed.number] = values
                 told.append(Metrics(t, role, begin_s, end_s, *values))

@@ -40,7 +40,7 @@ class Stream(IntEnum):
     OPERATOR = 12  # by hold
     REACTION = 13
     FAULT = 14
-    PAGES = 15
+    LIMIT = 15  # by raise of the rate limit
 
 
 class Draws:

@@ -123,7 +123,8 @@ class Habits:
 class World:
     """Everything around the policy. ``crashes``: (at, for how long) the controller is dead.
 
-    ``warm_up_s``: how long traffic flows before the rollout begins. ``horizon_s`` ends a rehearsal that does not end.
+    ``warm_up_s``: how long traffic flows before the rollout begins. ``observe_s``: traffic is watched at least so long,
+    even if the rollout ends sooner. ``horizon_s`` ends a rehearsal that does not end.
     """
 
     model: Model = field(default_factory=Model)
@@ -134,6 +135,7 @@ class World:
     operator: Habits | None = None
     crashes: tuple[tuple[float, float], ...] = ()
     warm_up_s: float = 10.0
+    observe_s: float = 0.0
     horizon_s: float = 4 * 3600.0
 
     def __post_init__(self) -> None:
