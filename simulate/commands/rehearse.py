@@ -108,7 +108,7 @@ def progress_bar(total: int, what: str) -> Iterator[Callable[[int], None]]:
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     with Progress(
-        *columns, console=console, transient=True, disable=total < 2 or not console.is_terminal
+        *columns, console=console, transient=True, disable=total == 1 or not console.is_terminal
     ) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.advance(task, done)

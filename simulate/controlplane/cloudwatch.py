@@ -28,9 +28,13 @@ ROLES = ((CANDIDATE, "candidate"), (STABLE, "stable"))  # in the order in which 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """One closed metric period of everything: the sides by the data plane's colours, and the edge."""
+    """One closed metric period: the sides by the data plane's colours, and the edge.
+
+    ``start`` is in seconds from the start of the rollout, negative for the one in which it begins.
+    """
 
     number: int
+    start: float
     sides: tuple[Period, Period]
     edge: EdgePeriod
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
+from copy import copy
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from rollout.events import Decision, Event
 from simulate.controlplane.cloudwatch import Closed
+
+_LISTS = ("weights", "limits", "decisions", "faults", "alarms", "periods", "events")
 
 
 @dataclass(slots=True)
@@ -38,10 +41,10 @@ class Record:
     events: list[Event] = field(default_factory=list)  # all that were heard, when asked for
 
     def copy(self) -> Record:
-        lists = {
-            f.name: list(value) for f in fields(self) if isinstance(value := getattr(self, f.name), list)
-        }
-        return replace(self, **lists)
+        other = copy(self)
+        for name in _LISTS:
+            setattr(other, name, list(getattr(self, name)))
+        return other
 
     @property
     def steps(self) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:

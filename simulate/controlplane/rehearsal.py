@@ -209,11 +209,15 @@ class Rehearsal(Surroundings):
                 record.ended = decision.t
 
     def _plan_wake(self) -> None:
-        """The controller ticks twice a probe interval; here only on the ticks at which something may be due."""
-        half = self._interval // 2
-        due = min((ms for ms in due_times(self.plan, self.state) if ms > self.now), default=NEVER)
-        wake = -(-due // half) * half
-        if wake != self._wake and due < NEVER:
+        """The controller hears something twice a probe interval and at each round; here only when something is due."""
+        due = min((ms for ms in due_times(self.plan, self.state) if ms >= self.now), default=NEVER)
+        if due == NEVER:
+            return
+        half, due = self._interval // 2, max(due, self.now + 1)
+        tick = -(-due // half) * half
+        first = self._first_round
+        wake = min(tick, max(first, first - (first - due) // self._interval * self._interval))
+        if wake != self._wake:
             self._wake = wake
             self.agenda.at(wake, Rehearsal._tick)
 

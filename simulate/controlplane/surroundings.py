@@ -10,7 +10,7 @@ from rollout.events import Alarm, Event, MetricsError
 from rollout.plan import Plan
 from simulate.controlplane import alarms
 from simulate.controlplane.agenda import Agenda
-from simulate.controlplane.cloudwatch import NEVER, Arrival, CloudWatch, Closed
+from simulate.controlplane.cloudwatch import NEVER, Arrival, Closed, CloudWatch
 from simulate.controlplane.draws import Draws, Stream
 from simulate.controlplane.record import Record
 from simulate.controlplane.world import Change, Fault, Kill, Reaction, Surge, Switch, World
@@ -89,7 +89,8 @@ class Surroundings(ABC):
     def _closed(self, number: int) -> Closed:
         plane = self.plane
         sides = plane.period(number, STABLE), plane.period(number, CANDIDATE)
-        return Closed(number, sides, plane.edge(number))
+        start = (self.cloudwatch.end_of(number) - self.cloudwatch.period) / 1000
+        return Closed(number, start, sides, plane.edge(number))
 
     def _close_period(self, number: int) -> None:
         closed = self._closed(number)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from statistics import NormalDist
 
-from simulate.controlplane import Draws, Record
+from simulate.controlplane import Record
 from simulate.scenarios.scenario import Parameter, Scenario, Values, flag
 
 _SLOW = 3.0  # s; the guide's "Page load time > 3 seconds"
@@ -24,7 +24,7 @@ def _load_s(values: Values, share: float) -> float:
     return values["first_byte_s"] + kb * 8e-3 / slow_line + kb * values["script_ms_per_kb"] / 1000
 
 
-def _findings(values: Values, record: Record, draws: Draws) -> Mapping[str, float]:
+def _findings(values: Values, record: Record) -> Mapping[str, float]:
     kb = _bundle_kb(values)
     left = _SLOW - values["first_byte_s"] - kb * values["script_ms_per_kb"] / 1000
     slow = 1.0

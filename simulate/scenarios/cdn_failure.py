@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from simulate.controlplane import FRONTEND_ASSETS, Draws, Fault, Record, Surge, World
+from simulate.controlplane import FRONTEND_ASSETS, Fault, Record, Surge, World
 from simulate.dataplane import LogNormal
 from simulate.scenarios.scenario import Parameter, Scenario, Values, flag, with_faults
 
@@ -23,7 +23,7 @@ def _build(values: Values, world: World) -> World:
     return with_faults(world, *faults, observe_s=noticed + 5 * values["revert_s"])
 
 
-def _findings(values: Values, record: Record, draws: Draws) -> Mapping[str, float]:
+def _findings(values: Values, record: Record) -> Mapping[str, float]:
     at = {sentence: t for t, sentence in record.faults}
     until = at.get(_REVERTED, max(record.ended, record.watched))
     found = {"blank_pages": values["pages_per_minute"] / 60 * (until - at[_BLANK]) if _BLANK in at else 0.0}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from simulate.controlplane import Draws, Fault, Record, Switch, World
+from simulate.controlplane import Fault, Record, Switch, World
 from simulate.dataplane import CANDIDATE, Memory
 from simulate.scenarios.scenario import Parameter, Scenario, Values, with_faults
 
@@ -22,7 +22,7 @@ def _build(values: Values, world: World) -> World:
     return with_faults(replace(world, model=replace(world.model, candidate=candidate)), fault)
 
 
-def _findings(values: Values, record: Record, draws: Draws) -> Mapping[str, float]:
+def _findings(values: Values, record: Record) -> Mapping[str, float]:
     sides = [closed.sides[CANDIDATE] for closed in record.periods]
     found = {
         "memory_percent_at_most": 100 * max(side.memory for side in sides),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from simulate.controlplane import Draws, Fault, Record, Switch, World
+from simulate.controlplane import Fault, Record, Switch, World
 from simulate.dataplane import CANDIDATE
 from simulate.scenarios.scenario import Parameter, Scenario, Values, with_faults
 
@@ -26,7 +26,7 @@ def _build(values: Values, world: World) -> World:
     return with_faults(world, *faults)
 
 
-def _findings(values: Values, record: Record, draws: Draws) -> Mapping[str, float]:
+def _findings(values: Values, record: Record) -> Mapping[str, float]:
     sides = [closed.sides[CANDIDATE] for closed in record.periods]
     return {
         "database_connection_errors": float(sum(side.db_connection_errors for side in sides)),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from simulate.controlplane import Draws, Record, World
+from simulate.controlplane import Record, World
 from simulate.dataplane import Clients, RateLimit
 from simulate.scenarios.scenario import BadParameter, Parameter, Scenario, Values
 
@@ -20,7 +20,7 @@ def _build(values: Values, world: World) -> World:
     return replace(world, model=model, warm_up_s=70.0)  # the limit's window is full when the rollout begins
 
 
-def _findings(values: Values, record: Record, draws: Draws) -> Mapping[str, float]:
+def _findings(values: Values, record: Record) -> Mapping[str, float]:
     def limited(sides: list[float]) -> float:
         return 100 * sides[0] / sides[1] if sides[1] else 0.0
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from simulate.controlplane import Delivery, Draws, Fault, Habits, Reaction, Record, Updates, World
+from simulate.controlplane import Delivery, Fault, Habits, Reaction, Record, Updates, World
 from simulate.controlplane.world import APPLICATION_DELAY, BALANCER_DELAY, STACK_UPDATE
 from simulate.dataplane import (
     Arrivals,
@@ -101,10 +101,10 @@ COMMON = (
 )
 
 Build = Callable[[Values, World], World]
-Findings = Callable[[Values, Record, Draws], Mapping[str, float]]
+Findings = Callable[[Values, Record], Mapping[str, float]]
 
 
-def _nothing(values: Values, record: Record, draws: Draws) -> Mapping[str, float]:
+def _nothing(values: Values, record: Record) -> Mapping[str, float]:
     return {}
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from simulate.controlplane import Draws, Fault, Reaction, Record, Switch, World
+from simulate.controlplane import Fault, Reaction, Record, Switch, World
 from simulate.dataplane import CANDIDATE, Constant
 from simulate.scenarios.scenario import Parameter, Scenario, Values, flag, with_faults
 
@@ -29,7 +29,7 @@ def _build(values: Values, world: World) -> World:
     )
 
 
-def _findings(values: Values, record: Record, draws: Draws) -> Mapping[str, float]:
+def _findings(values: Values, record: Record) -> Mapping[str, float]:
     drops = sum(closed.sides[CANDIDATE].ws_drops for closed in record.periods)
     alarm = next((t for t, name in record.alarms if name == _ALARM), None)
     return {

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rollout.plan import Plan
-from simulate.controlplane import Draws, Record, Rehearsal, World, model_for
+from simulate.controlplane import Record, Rehearsal, World, model_for
 from simulate.dataplane import CANDIDATE, STABLE, Arrivals, DataPlane, Model
 from simulate.scenarios import find
 
@@ -70,19 +70,22 @@ def measure(job: Job, first: int, last: int) -> Rows:
     plane = plane_of(model_for(world.model, job.plan))
     rows = []
     for replication in range(first, last):
-        run = Rehearsal(world, job.plan, job.seed, replication, plane=plane)
-        record = run.run()
-        found = scenario.findings(values, record, Draws(job.seed, replication))
-        rows.append(basic(world, record) | found)
+        record = Rehearsal(world, job.plan, job.seed, replication, plane=plane).run()
+        rows.append({**basic(world, record), **scenario.findings(values, record)})
     names = tuple(dict.fromkeys(name for row in rows for name in row))
     return Rows(names, np.array([[row.get(name, NAN) for name in names] for row in rows]))
 
 
-def onset(world: World, record: Record) -> float | None:
-    """When what is wrong began to matter: a fault, but not before the candidate had traffic; or a blackout."""
+def detection(world: World, record: Record) -> float:
+    """Seconds from when what is wrong began to matter to T+0; NaN when nothing was detected, or before it began.
+
+    It began with the fault or the blackout, but matters only once the candidate has traffic.
+    """
     begun = [t for t, _ in record.faults] + [a for a, _ in world.delivery.outages if a <= record.watched]
-    traffic = next((t for t, weight in record.weights if weight > 0), None)
-    return None if not begun or traffic is None else max(min(begun), traffic)
+    if record.detected is None or not begun or record.detected < min(begun):
+        return NAN
+    traffic = next((t for t, weight in record.weights if weight > 0), 0.0)
+    return max(record.detected - max(min(begun), traffic), 0.0)
 
 
 def basic(world: World, record: Record) -> dict[str, float]:
@@ -94,15 +97,13 @@ def basic(world: World, record: Record) -> dict[str, float]:
     requests = {role: float(sum(side.requests for side in found)) for role, found in sides.items()}
     failed = {role: float(sum(side.errors for side in found)) for role, found in sides.items()}
     edges = [closed.edge for closed in record.periods]
-    began = onset(world, record)
-    detection = NAN if record.detected is None or began is None else record.detected - began
     moved = record.detected is not None and record.moved is not None
     per_minute = world.model.arrivals.per_minute
     budget = BUDGET_SHARE * BUDGET_MINUTES * per_minute
     return {
         "outcome": float(OUTCOMES.index(record.outcome)),
         "rolled_back": float(record.rolled_back),
-        "detection_s": detection if detection >= 0 else NAN,  # before the fault: a false one
+        "detection_s": detection(world, record),
         "rollback_s": (record.moved or 0) - (record.detected or 0) if moved else NAN,
         "requests": sum(requests.values()),
         "failed_requests": sum(failed.values()),

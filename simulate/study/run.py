@@ -91,7 +91,7 @@ def _on_cluster(address: str, job: Job, blocks: list[Block], work: Measure) -> I
     from distributed import Client, as_completed  # noqa: PLC0415 -- takes a second to import
 
     try:
-        client = Client(address, timeout=_CONNECT_S, set_as_default=False)
+        client = Client(address, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TimeoutError) as error:
         raise NoCluster(
             f"no Dask scheduler answers at {address} ({type(error).__name__}): start one"
@@ -105,7 +105,7 @@ def _on_cluster(address: str, job: Job, blocks: list[Block], work: Measure) -> I
         futures: list[Any] = client.map(
             lambda block: _numbered(work, job, block), blocks, pure=False, retries=TRIES - 1
         )
-        for future in as_completed(futures):
+        for future in as_completed(futures):  # type: ignore[no-untyped-call]
             if future.status != "finished":
                 why = future.status if future.status != "error" else repr(future.exception())
                 raise Incomplete(f"the Dask cluster at {address} lost work ({why}); {_said(missing)}")
