@@ -8,8 +8,8 @@
 
 It does what `rollout.controller` and `rollout.effects` do to the policy, no more: it tells events when they would be known,
 puts commands into effect when they would be, and wakes the policy on the controller's ticks. Left out are events that
-change nothing: health rounds that are clean on a clean streak, and ticks before anything is due (``thorough`` tells them all;
-a test compares both).
+change nothing (``thorough`` tells them all; a test compares both): health rounds that are clean on a clean streak, ticks
+before anything is due, stable's metrics before an abort, and the edge's while few requests are rate limited.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from rollout.events import (
     Criterion,
     Decision,
     DecisionKind,
+    EdgeMetrics,
     Event,
     Health,
+    Metrics,
     Operator,
     Started,
     Tick,
@@ -165,6 +167,14 @@ class Rehearsal(Surroundings):
             self._next_round = self._first_round + (done + 1) * self._interval
 
     # --- the policy
+
+    def tells(self, event: Metrics | EdgeMetrics) -> bool:
+        """Whether a metric period could change anything."""
+        if self._thorough:
+            return True
+        if isinstance(event, EdgeMetrics):
+            return event.share > self.plan.rate_limit.share
+        return event.colour == "candidate" or self.state.phase in _ON_STABLE
 
     def hear(self, event: Event) -> None:
         """The policy hears an event; its decisions begin to take effect."""

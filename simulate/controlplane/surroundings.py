@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Self
 
-from rollout.events import Alarm, Event, MetricsError
+from rollout.events import Alarm, EdgeMetrics, Event, Metrics, MetricsError
 from rollout.plan import Plan
 from simulate.controlplane import alarms
 from simulate.controlplane.agenda import Agenda
@@ -61,6 +61,10 @@ class Surroundings(ABC):
     def hear(self, event: Event) -> None:
         """The controller hears an event."""
 
+    @abstractmethod
+    def tells(self, event: Metrics | EdgeMetrics) -> bool:
+        """Whether the controller hears of a metric period."""
+
     def begin(self) -> None:
         """Lets traffic flow up to the start, and enters what is known of the future into the agenda."""
         world, at = self.world, self.agenda.at
@@ -104,7 +108,8 @@ class Surroundings(ABC):
     def _poll(self, closed: Closed, arrival: Arrival) -> None:
         if not self.down:
             for event in self.cloudwatch.read(closed, arrival, self.now):
-                self.hear(event)
+                if self.tells(event):
+                    self.hear(event)
 
     def _query_fails(self) -> None:
         self.hear(MetricsError(self.now / 1000, "the query failed"))

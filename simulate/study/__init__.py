@@ -2,7 +2,7 @@
 
 from simulate.study.intervals import Estimate, Share, estimate, wilson
 from simulate.study.job import Job, Rows, measure, rehearsal
-from simulate.study.run import Incomplete, NoCluster, run
+from simulate.study.parallel import Incomplete, NoCluster, run
 from simulate.study.summary import Summary, summarize
 
 __all__ = [

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ OUTCOMES = ("promoted", "held", "aborted")
 BUDGET_MINUTES = 30 * 24 * 60  # an error budget is for 30 days
 BUDGET_SHARE = 0.001  # the guide: error rate < 0.1 %
 NAN = math.nan
+_ALONE = Lock()  # a process's data plane is used by one thread at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,12 @@ def rehearsal(job: Job, replication: int, *, listen: bool = False) -> Rehearsal:
 
 
 def measure(job: Job, first: int, last: int) -> Rows:
-    """Runs the replications from ``first`` to before ``last``."""
+    """Runs the replications from ``first`` to before ``last``; one call at a time, for the threads of a Dask worker."""
+    with _ALONE:
+        return _measured(job, first, last)
+
+
+def _measured(job: Job, first: int, last: int) -> Rows:
     world, scenario = job.world(), find(job.scenario)
     values = scenario.values(job.given)
     plane = plane_of(model_for(world.model, job.plan))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rollout.attribution import Counts
 from rollout.attribution import attribute as attribute_live
-from rollout.events import Criterion, DecisionKind, Health, Metrics, MetricsError, Traffic
+from rollout.events import Criterion, Decision, DecisionKind, Health, Metrics, MetricsError, Traffic
 from rollout.plan import Rollback
 from rollout.policy import decide, initial_state
 from simulate.controlplane import Delivery, Draws, Fault, Habits, Rehearsal, Stream, Switch, Updates
@@ -63,7 +63,7 @@ def test_what_the_policy_hears_is_so(scenario: str, given: dict[str, float]) -> 
 def test_what_is_left_out_changes_nothing(
     scenario: str, n: int, rate: int, missing: int, leak: float
 ) -> None:
-    """Telling each clean probe round and each tick makes the same decisions at the same times."""
+    """Telling each clean probe round, each tick and each metric period makes the same decisions at the same times."""
     values: dict[str, float] = {"rate_per_minute": rate, "missing_percent": missing}
     if scenario == "memory-leak":
         values["leak_mb_per_request"] = leak
@@ -84,7 +84,8 @@ def test_what_is_left_out_changes_nothing(
 
 def test_the_decisions_are_the_policys_on_the_events_heard() -> None:
     run = rehearse("error-regression")
-    state, again = initial_state(), []
+    state = initial_state()
+    again: list[Decision] = []
     for event in run.record.events:
         state, decisions = decide(PLAN, state, event)
         again += decisions

@@ -6,6 +6,7 @@ gives the same numbers, bit for bit. Workers send rows of numbers, never traces.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
 from typing import Any
@@ -90,6 +91,7 @@ def _on_processes(workers: int, job: Job, blocks: list[Block], work: Measure) ->
 def _on_cluster(address: str, job: Job, blocks: list[Block], work: Measure) -> Iterator[tuple[Block, Rows]]:
     from distributed import Client, as_completed  # noqa: PLC0415 -- takes a second to import
 
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it would say ends in one error of ours
     try:
         client = Client(address, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TimeoutError) as error:
@@ -105,7 +107,7 @@ def _on_cluster(address: str, job: Job, blocks: list[Block], work: Measure) -> I
         futures: list[Any] = client.map(
             lambda block: _numbered(work, job, block), blocks, pure=False, retries=TRIES - 1
         )
-        for future in as_completed(futures):  # type: ignore[no-untyped-call]
+        for future in as_completed(futures, loop=client.loop):  # type: ignore[no-untyped-call]
             if future.status != "finished":
                 why = future.status if future.status != "error" else repr(future.exception())
                 raise Incomplete(f"the Dask cluster at {address} lost work ({why}); {_said(missing)}")
@@ -115,5 +117,10 @@ def _on_cluster(address: str, job: Job, blocks: list[Block], work: Measure) -> I
 
 
 def _said(missing: dict[Block, None]) -> str:
-    parts = ", ".join(f"{first}-{last - 1}" for first, last in missing)
-    return f"replications {parts} are missing"
+    spans: list[list[int]] = []
+    for first, last in sorted(missing):
+        if spans and spans[-1][1] == first:
+            spans[-1][1] = last
+        else:
+            spans.append([first, last])
+    return f"replications {', '.join(f'{first}-{last - 1}' for first, last in spans)} are missing"
