@@ -26,9 +26,16 @@ class Surroundings(ABC):
     """Times are whole milliseconds from the start of the rollout, which is ``t0`` after that of the data plane."""
 
     def __init__(
-        self, world: World, plan: Plan, seed: int, replication: int, plane: DataPlane | None
+        self,
+        world: World,
+        plan: Plan,
+        seed: int,
+        replication: int,
+        plane: DataPlane | None,
+        *,
+        thorough: bool,
     ) -> None:
-        self.world, self.plan = world, plan
+        self.world, self.plan, self.thorough = world, plan, thorough
         self.draws = Draws(seed, replication)
         self.record = Record()
         if plane is None:
@@ -100,7 +107,8 @@ class Surroundings(ABC):
         closed = self._closed(number)
         arrival = self.cloudwatch.arrival(number)
         self.record.periods.append(closed)
-        for ms in self.cloudwatch.looks(closed, arrival):
+        edge = self.thorough or closed.edge.rate_limited > 0
+        for ms in self.cloudwatch.looks(closed, arrival, edge=edge):
             self.agenda.at(ms, Surroundings._poll, closed, arrival)
         self._look_at_alarms(closed, arrival)
         self.agenda.at(self.cloudwatch.end_of(number + 1), Surroundings._close_period, number + 1)
