@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from simulate.lab.rehearsal.run import DEFAULT_FAULT, Settings, rehearse
 from simulate.lab.world import CHECKOUT
 
 BUILD = CHECKOUT / "build"
+INTERRUPTED = 130
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +40,7 @@ def rehearse_command(
     Exits with 0 only if both ended as they must.
     """
     settings = Settings.checked(fault, time_scale, out, keep=keep)
-    raise typer.Exit(rehearse(settings, Console()))
+    raise typer.Exit(_orderly(lambda: rehearse(settings, Console())))
 
 
 def bench_command(
@@ -46,4 +48,13 @@ def bench_command(
     out: Annotated[Path, typer.Option("--out", help="Where the figures go.")] = BUILD / "bench.json",
 ) -> None:
     """Measure stack updates of the traffic as a rollout does them, beside a bare ModifyRule call."""
-    raise typer.Exit(bench(updates, out, Console()))
+    raise typer.Exit(_orderly(lambda: bench(updates, out, Console())))
+
+
+def _orderly(work: Callable[[], int]) -> int:
+    """The exit code of ``work``, which has stopped everything when it is interrupted."""
+    try:
+        return work()
+    except KeyboardInterrupt:
+        typer.echo("interrupted: everything that was started is stopped", err=True)
+        return INTERRUPTED

@@ -147,17 +147,17 @@ def _show(results: Sequence[ReleaseResult], settings: Settings, console: Console
 
 def results_table(results: Sequence[ReleaseResult]) -> Table:
     """Narrow enough for a terminal of 80 columns. Times are from the start of each rollout."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0)
     for heading in ("release", "fault", "outcome"):
         table.add_column(heading)
     for heading in ("requests", "failed", "breach", "decided", "moved"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("as it must")
+    table.add_column("as meant", justify="right")
     for result in results:
         told = summarize(result)
         times = (told[key] for key in ("first_breach_s", "decided_s", "traffic_moved_s"))
         table.add_row(
-            f"{result.number} {result.account.candidate} {result.version}",
+            f"{result.number} {result.account.candidate}",
             result.fault or "none",
             result.account.outcome,
             f"{result.client.requests:,}",
