@@ -150,9 +150,9 @@ def results_table(results: Sequence[ReleaseResult]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0)
     for heading in ("release", "fault", "outcome"):
         table.add_column(heading)
-    for heading in ("requests", "failed", "breach", "decided", "moved"):
+    for heading in ("sent", "failed", "breach", "decided", "moved"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("as meant", justify="right")
+    table.add_column("right", justify="right")
     for result in results:
         told = summarize(result)
         times = (told[key] for key in ("first_breach_s", "decided_s", "traffic_moved_s"))
