@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,8 +79,8 @@ async def read_environment(engine: Engine, env: str, colours: Mapping[str, str] 
     Raises :class:`EnvironmentProblem`.
     """
     names = [env, f"{env}-traffic", f"{env}-limits", f"{env}-blue", f"{env}-green"]
-    outputs = dict(zip(names, await asyncio.gather(*(_outputs(engine, name) for name in names)), strict=True))
-    states = await asyncio.gather(*(_state(engine, f"{env}-{layer}") for layer in ("traffic", "limits")))
+    outputs = dict(zip(names, await _all(*(_outputs(engine, name) for name in names)), strict=True))
+    states = await _all(*(_state(engine, f"{env}-{layer}") for layer in ("traffic", "limits")))
     traffic, foundation = outputs[f"{env}-traffic"], outputs[env]
     try:
         stable = (colours or traffic)["stable"]
@@ -113,6 +113,16 @@ async def read_environment(engine: Engine, env: str, colours: Mapping[str, str] 
         ) from None
     except TrafficRefused as error:
         raise EnvironmentProblem(str(error)) from None
+
+
+async def _all(*work: Awaitable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """All at once; the first one's problem is raised, and no engine is left running for it."""
+    results = []
+    for result in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+        results.append(result)
+    return results
 
 
 async def _outputs(engine: Engine, stack: str) -> Mapping[str, Any]:

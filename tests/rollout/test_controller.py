@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 
 from rollout.controller import Controller, Exit
 from rollout.effects import Ports
-from rollout.events import event_to_json
+from rollout.events import event_to_json, parse_event
 from rollout.fakes import FakeCloud, MemoryJournal, Release, run_virtually
 from rollout.journal import Record
 from rollout.plan import load_plan
@@ -83,7 +84,7 @@ def test_a_good_release_is_promoted() -> None:
 def test_each_window_is_held_after_the_weight_was_seen() -> None:
     run = release(FakeCloud())
     times = [at for at, _ in run.cloud.traffic.history]
-    for stage, (seen, left) in zip(PLAN.stages, zip(times, times[1:], strict=False), strict=False):
+    for stage, (seen, left) in zip(PLAN.stages, pairwise(times), strict=False):
         assert left - seen >= stage.window
 
 
@@ -131,7 +132,9 @@ def test_failing_probes_abort_after_three_rounds() -> None:
         "flowing",
         "stable",
     ]
-    prepared = [r.body for r in run.journal.records if r.body.get("act") == "prepare_rollback" and r.kind == "result"]
+    prepared = [
+        r.body for r in run.journal.records if r.body.get("act") == "prepare_rollback" and r.kind == "result"
+    ]
     assert [result["ok"] for result in prepared] == [True]
 
 
@@ -294,8 +297,6 @@ def test_the_journal_replays_as_it_is() -> None:
     run = release(bad(error_rate=5, bad_from=400))
     state = initial_state()
     replayed = []
-    from rollout.events import parse_event
-
     for record in run.journal.records:
         if record.kind == "event":
             event = parse_event(record.body)

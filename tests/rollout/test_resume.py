@@ -49,7 +49,9 @@ def cloud_of(kind: str) -> FakeCloud:
     return cloud
 
 
-async def killed_after(cloud: FakeCloud, records: int | None, orphans: bool = False) -> tuple[Exit, list[Record]]:
+async def killed_after(
+    cloud: FakeCloud, records: int | None, orphans: bool = False
+) -> tuple[Exit, list[Record]]:
     """One release whose controller dies in place of the record after ``records`` and is resumed 2 s later."""
     start = cloud.clock.now()
     journal = MemoryJournal(cloud.clock, crash_after=records)
