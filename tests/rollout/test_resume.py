@@ -61,7 +61,7 @@ async def killed_after(
     except Crash:
         cloud.traffic.orphaned = orphans
         running = {t for t in asyncio.all_tasks() if not (orphans and "_engine" in repr(t.get_coro()))}
-        running -= {asyncio.current_task()}  # type: ignore[arg-type]
+        running -= {asyncio.current_task()}
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
