@@ -181,7 +181,9 @@ def lab_environment(paths: LabPaths, time_scale: float) -> dict[str, str]:
         | {
             "PATH": program_path(),
             "KUBECONFIG": str(paths.kubeconfig),
-            "PULUMI_BACKEND_URL": f"file://{paths.pulumi_state}",
+            # Without files of attributes beside the state: they are not written atomically, so an update that reads
+            # a stack while its state is written can fail.
+            "PULUMI_BACKEND_URL": f"file://{paths.pulumi_state}?metadata=skip",
             "PULUMI_HOME": str(paths.pulumi_home),
             "PULUMI_CONFIG_PASSPHRASE": "lab",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
