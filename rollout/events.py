@@ -20,6 +20,7 @@ COMMANDS = ("pause", "resume", "abort")
 TIERS = ("immediate", "warning", "notice")
 ALARM_STATES = ("OK", "ALARM", "INSUFFICIENT_DATA")
 ROLES = ("candidate", "stable")
+WHOLE = 100  # percent
 
 
 class BadEvent(ValueError):
@@ -235,7 +236,7 @@ def _time(key: str, value: Any) -> float:
 
 
 def _percent(key: str, value: Any) -> float:
-    if not 0 <= _finite(key, value) <= 100:
+    if not 0 <= _finite(key, value) <= WHOLE:
         raise BadEvent(f"'{key}' is {value!r}: a weight is a percentage from 0 to 100")
     return float(value) if not isinstance(value, int) else value
 

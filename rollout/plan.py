@@ -23,6 +23,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 BUILT_IN = ("phase-c",)
+WHOLE = 100  # percent: where every plan ends
 
 
 class PlanError(ValueError):
@@ -292,7 +293,7 @@ class _PlanForm(_Form):
                 raise ValueError(
                     f"stages.{index}.weight is {high} after {low}: weights must rise from stage to stage"
                 )
-        if weights[-1] != 100:
+        if weights[-1] != WHOLE:
             raise ValueError(f"stages.{len(weights) - 1}.weight is {weights[-1]}: the last stage must be 100")
         return self
 
@@ -315,7 +316,7 @@ class _StrictLoader(yaml.SafeLoader):
 def parse_plan(text: str, source: str = "plan") -> Plan:
     """Reads a plan from its YAML text. Raises :class:`PlanError`; ``source`` names the text in it."""
     try:
-        data = yaml.load(text, _StrictLoader)
+        data = yaml.load(text, _StrictLoader)  # noqa: S506 - a safe loader that is stricter still
     except yaml.YAMLError as error:
         raise PlanError(f"{source}: not readable as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):

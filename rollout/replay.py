@@ -123,8 +123,8 @@ def main_replay(
 ) -> int:
     """The command ``rollout replay``: decisions go to ``out``, remarks to ``note``; returns the exit code.
 
-    1 when a journal's own plan does not lead to the decisions it recorded. Raises :class:`ReplayError` and
-    :class:`rollout.plan.PlanError`, after the decisions before the bad line were printed.
+    1 when a journal's own plan does not lead to the decisions it recorded. Raises :class:`ReplayError` (an illegal event
+    after the decisions before it were printed, an unreadable line before any) and :class:`rollout.plan.PlanError`.
     """
     source = Path(path)
     try:

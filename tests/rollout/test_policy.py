@@ -562,6 +562,19 @@ def test_an_illegal_event_raises_and_changes_nothing() -> None:
         Run()(0, "tick")
 
 
+def test_what_falls_due_before_an_event_may_end_the_rollout() -> None:
+    run, t = aborted()
+    run.metrics(t + 70, t, colour="stable")
+    late = run.metrics(t + 400, t + 300, errors=90, db_connection_errors=5)
+    assert brief(late) == [("finish", 0, "operator")]
+
+
+def test_an_abort_is_heard_before_a_promotion_that_fell_due() -> None:
+    run, t = at_weight(100)
+    run.metrics(t + 299, t + 200)
+    assert brief(run(t + 310, "operator", command="abort")) == [("set_weight", 0, "operator")]
+
+
 def test_after_the_end_events_change_nothing_and_orders_are_illegal() -> None:
     run, t = at_weight(100)
     run.metrics(t + 120, t + 30)
