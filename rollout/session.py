@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -28,6 +29,8 @@ from rollout.signals import Signals
 from rollout.station import Station
 from rollout.traffic import StackLimits, StackTraffic
 from rollout.view import Screen
+
+_THREADS = 200
 
 
 class WallClock:
@@ -77,7 +80,7 @@ class World:
         self, engine: Engine, environment: Environment, plan: Plan, start: float, clock: WallClock
     ) -> None:
         self.environment, self.plan = environment, plan
-        self.aws = clients(environment.region)
+        self.aws = clients(environment.region, plan.health.timeout)
         roles = environment.colours
         rule = WeightedRule(self.aws.elbv2, environment.rule_arn, environment.groups)
         self.traffic = StackTraffic(
@@ -89,7 +92,7 @@ class World:
         self._http = probe_client(plan.health.timeout)
         self.probes = HttpProbes(
             self._http,
-            self.aws.elbv2,
+            self.aws.probing,
             environment.probe_url,
             environment.test_secret,
             roles,
@@ -234,6 +237,10 @@ async def _conduct(
         answer = await controller.operate(command)
         return answer.accepted, answer.text
 
+    # Calls that hang must never keep the one that moves traffic waiting for a thread.
+    asyncio.get_running_loop().set_default_executor(
+        ThreadPoolExecutor(_THREADS, thread_name_prefix="rollout")
+    )
     helpers = [asyncio.create_task(station.serve(operate))]
     if command:
         helpers.append(asyncio.create_task(_command(controller, command)))

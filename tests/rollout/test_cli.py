@@ -181,6 +181,7 @@ RUN = ("run", "--yes", "--plan", "quick.yaml")
 PATIENT = ("run", "--yes", "--plan", "patient.yaml")  # stays at its first stage
 
 
+@pytest.mark.lab
 def test_a_good_release_is_promoted_and_its_journal_replays(project: Path) -> None:
     code, out = command(project, *RUN)
     assert code == 0, out
@@ -205,6 +206,7 @@ def test_a_bad_release_is_rolled_back(project: Path) -> None:
     assert "rolled back: all traffic is on stable, which is back to normal" in out
 
 
+@pytest.mark.lab
 def test_an_operator_in_another_terminal(project: Path) -> None:
     controller = start(project, *PATIENT)
     wait_for_weight(project, 5)

@@ -53,6 +53,8 @@ async def killed_after(
     cloud: FakeCloud, records: int | None, orphans: bool = False
 ) -> tuple[Exit, list[Record]]:
     """One release whose controller dies in place of the record after ``records`` and is resumed 2 s later."""
+    # What a task of a dead process raised is nobody's concern.
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
     start = cloud.clock.now()
     journal = MemoryJournal(cloud.clock, crash_after=records)
     try:

@@ -29,7 +29,10 @@ config:
   simple378:protect: false
 encryptionsalt: v1:abc
 """
-WEIGHTS: Mapping[str, Any] = {"actions[0].forward.targetGroups[0].weight": {}, "actions[0].forward.targetGroups[1].weight": {}}
+WEIGHTS: Mapping[str, Any] = {
+    "actions[0].forward.targetGroups[0].weight": {},
+    "actions[0].forward.targetGroups[1].weight": {},
+}
 
 
 def update(urn: str = RULE, op: str = "update", diff: Mapping[str, Any] | None = WEIGHTS) -> dict[str, Any]:
