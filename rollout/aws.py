@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+CLOUDFRONT = "us-east-1"  # the region of everything that belongs to CloudFront, its WebACL's metrics too
 _COMMON = {"user_agent_extra": "simple378-rollout", "max_pool_connections": 50}
 # Three tries of at most 2 + 5 s: an answer or an error well before any criterion of a plan waits for it.
 _PATIENT = Config(
@@ -22,6 +23,7 @@ class Clients:
     elbv2: Any
     probing: Any
     cloudwatch: Any
+    edge_cloudwatch: Any  # where CloudFront's metrics are; None in that region itself
     sns: Any
     sts: Any
 
@@ -36,9 +38,14 @@ def clients(region: str, probe_timeout: float = 2.0) -> Clients:
         **_COMMON,
     )
 
-    def client(service: str, config: Config = _PATIENT) -> Any:
-        return session.client(service, config=config)
+    def client(service: str, config: Config = _PATIENT, **more: str) -> Any:
+        return session.client(service, config=config, **more)
 
     return Clients(
-        client("elbv2"), client("elbv2", impatient), client("cloudwatch"), client("sns"), client("sts")
+        elbv2=client("elbv2"),
+        probing=client("elbv2", impatient),
+        cloudwatch=client("cloudwatch"),
+        edge_cloudwatch=None if region == CLOUDFRONT else client("cloudwatch", region_name=CLOUDFRONT),
+        sns=client("sns"),
+        sts=client("sts"),
     )

@@ -108,7 +108,9 @@ class World:
             alarm_prefix=f"simple378-{environment.name}-",
             topics=environment.topics,
         )
-        self.metrics = CloudWatchMetrics(self.aws.cloudwatch, watched, plan, start, probe_log)
+        self.metrics = CloudWatchMetrics(
+            self.aws.cloudwatch, watched, plan, start, probe_log, self.aws.edge_cloudwatch
+        )
 
     async def __aenter__(self) -> Self:
         return self

@@ -230,6 +230,14 @@ def test_the_edge(source: Source) -> None:
     assert source.poll(110, EdgeMetrics) == [EdgeMetrics(110, 50, 110, 1000, 0)]
 
 
+def test_the_edge_is_asked_where_cloudfront_is(source: Source) -> None:
+    elsewhere = source.metrics.edge_client = FakeCloudWatch()
+    elsewhere.publish("", allowed=1000)
+    source.cloud.publish("candidate", **GOOD)
+    assert source.poll(50, EdgeMetrics) == [EdgeMetrics(50, -10, 50, 1000, 0)]
+    assert "allowed" not in {query["Id"] for query in source.cloud.requests[0]["MetricDataQueries"]}
+
+
 # --- our own probes
 
 
