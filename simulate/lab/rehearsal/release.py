@@ -27,7 +27,7 @@ from simulate.lab.rehearsal.watch import Watch
 ENVIRONMENT = "local"
 FIRST_STABLE, FIRST_VERSION = "blue", "1.0.0"
 OTHER = {"blue": "green", "green": "blue"}
-HEALTHY_LIMIT_S = 60.0
+HEALTHY_LIMIT_S = 180.0  # at time scale 1 the load balancer checks every few seconds
 #: Exit codes of `rollout run` that are ends of a rollout: promoted, rolled back, rolled back but not verified.
 ENDS = (0, 3, 4)
 
