@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from rollout import cli
+from rollout import cli, session
 from rollout.journal import read_journal
 from rollout.plan import plan_text
 
@@ -142,6 +142,26 @@ def test_replay_is_wired(rollout: object, project: Path) -> None:
     assert json.loads(ran.out)["weight"] == 5
     (project / "events.jsonl").write_text('{"t":0,"event":"started"}\n{"t":1,"event":"gossip"}\n')
     assert "events.jsonl:2" in rollout("replay", "events.jsonl").err  # type: ignore[operator]
+
+
+def test_abort_needs_no_journal(rollout: object, monkeypatch: pytest.MonkeyPatch, project: Path) -> None:
+    moved: list[str] = []
+
+    async def to_stable(engine: object, env: str) -> None:
+        moved.append(env)
+
+    monkeypatch.setattr(cli, "Engine", lambda *args: None)
+    monkeypatch.setattr(session, "to_stable", to_stable)
+    station = project / ".rollout/prod"
+    station.mkdir(parents=True)
+    (station / "broken.jsonl").write_text("not a record\n")
+    (station / "latest").symlink_to("broken.jsonl")
+    ran = rollout("resume")  # type: ignore[operator]
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "broken.jsonl: line 1: not a journal record" in ran.err
+    ran = rollout("abort")  # type: ignore[operator]
+    assert (ran.code, moved) == (4, ["prod"])
+    assert "all traffic is on stable; nobody has verified" in ran.out
 
 
 # --- two terminals; those that only add a case run with the lab's tests, for starting programs takes time
