@@ -179,7 +179,7 @@ class Controller:
         except IllegalEvent as error:
             self.record("rejected", event_to_json(event) | {"why": str(error)}, event.t)
             if answer:
-                answer.set_result(Answer(False, str(error)))
+                _answer(answer, accepted=False, text=str(error))
             else:
                 self.page("an event was refused", f"{event_to_json(event)}: {error}")
             return
@@ -200,7 +200,7 @@ class Controller:
         self._look_ahead(before)
         if answer:
             said = "; ".join(decision.reason for decision in decisions) or f"the rollout is {state.phase}"
-            answer.set_result(Answer(True, said))
+            _answer(answer, accepted=True, text=said)
 
     def _remember(self, event: Event) -> None:
         colour = "edge" if isinstance(event, EdgeMetrics) else getattr(event, "colour", "")
@@ -348,7 +348,7 @@ class Controller:
         while not self._inbox.empty():
             _, answer = self._inbox.get_nowait()
             if answer:
-                answer.set_result(Answer(False, "the rollout is over"))
+                _answer(answer, accepted=False, text="the rollout is over")
 
     def _finish(self) -> Exit:
         final = next(d for d in reversed(self._decisions) if d.decision is DecisionKind.FINISH)
@@ -364,3 +364,8 @@ class Controller:
                 "ended", outcome=final.outcome, verified=final.verified, exit=int(code), retreats=retreats
             )
         return code
+
+
+def _answer(answer: asyncio.Future[Answer], *, accepted: bool, text: str) -> None:
+    if not answer.done():  # whoever asked may have gone
+        answer.set_result(Answer(accepted, text))

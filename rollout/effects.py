@@ -18,9 +18,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rollout.events import Criterion, Decision, DecisionKind, Severity
+from rollout.events import Decision, DecisionKind, Severity
 from rollout.plan import Plan
 from rollout.ports import Notifier, RateLimits, TrafficControl, TrafficError
+from rollout.timeline import RAISES
 
 DISK_WAIT = 1.0  # seconds that a decrease waits for its intent to be durable
 DECREASE_LIMIT = (
@@ -219,7 +220,6 @@ class TrafficActor:
         self.task = asyncio.create_task(self._reconcile(weight), name="reconcile")
 
 
-_RAISES = (Criterion.STARTED, Criterion.STAGE_PASSED)
 _TOPICS = {Severity.PAGE: "immediate", Severity.WARNING: "warning"}
 
 
@@ -259,7 +259,7 @@ class Effects:
                 topic = _TOPICS[decision.severity or Severity.PAGE]
             case DecisionKind.RAISE_RATE_LIMIT:
                 topic = "warning"
-            case DecisionKind.SET_WEIGHT if decision.criterion in _RAISES:
+            case DecisionKind.SET_WEIGHT if decision.criterion in RAISES:
                 topic = "notice"
             case DecisionKind.FINISH if decision.outcome == "promoted":
                 topic = "notice"

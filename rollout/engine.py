@@ -52,9 +52,9 @@ class EndableCommand(PulumiCommand):
         )
 
 
-def end(process: subprocess.Popen[str]) -> bool:
+def end(process: subprocess.Popen[str], *, gently: bool = True) -> bool:
     """Ends an engine and all it started. True when it had to be killed: its lock and state are as they were."""
-    if process.poll() is None:
+    if gently and process.poll() is None:
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE)
@@ -103,7 +103,10 @@ class Engine:
         try:
             stdout, stderr = await asyncio.shield(waiting)
         except asyncio.CancelledError:
-            if await asyncio.shield(asyncio.to_thread(end, process)):
+            # Only an update holds a lock and has state to save.
+            updates = args[0] == "up"
+            killed = await asyncio.shield(asyncio.to_thread(end, process, gently=updates))
+            if updates and killed:
                 self._killed.add(stack)
             await waiting
             raise

@@ -20,7 +20,7 @@ from rollout.events import Criterion, Decision, DecisionKind, Event, Health, Met
 from rollout.plan import Plan
 
 MILESTONES = ("detected", "decided", "moved", "flowing", "stable")
-_RAISES = (Criterion.STARTED, Criterion.STAGE_PASSED)
+RAISES = (Criterion.STARTED, Criterion.STAGE_PASSED)  # why the weight rises by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Timeline:
         for decision in decisions:
             if decision.decision is not DecisionKind.SET_WEIGHT or decision.weight is None:
                 continue
-            if decision.weight < self._commanded and decision.criterion not in _RAISES:
+            if decision.weight < self._commanded and decision.criterion not in RAISES:
                 by_health = decision.criterion is Criterion.HEALTH and self._streak_began is not None
                 detected = self._streak_began if by_health and self._streak_began is not None else event.t
                 retreat = Retreat(decision.weight, decision.criterion, detected, decision.t)
