@@ -151,7 +151,9 @@ class Engine:
         if not self._running:
             return None
         note = self._running / _NOTE.format(stack)
-        note.write_text(json.dumps({"pid": process.pid, "started": _started(process.pid), "stack": stack}))
+        scratch = note.with_suffix(".new")
+        scratch.write_text(json.dumps({"pid": process.pid, "started": _started(process.pid), "stack": stack}))
+        scratch.replace(note)
         return note
 
 
