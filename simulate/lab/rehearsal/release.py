@@ -153,7 +153,8 @@ class Stage:
         return self._result(number, version, journal, fault, switched)
 
     def _command(self, journal: Path) -> list[str]:
-        return ["rollout", "run", "--env", ENVIRONMENT, "--journal", str(journal), "--yes"]
+        command = ["rollout", "run", "--env", ENVIRONMENT, "--plan", self.plan]
+        return [*command, "--journal", str(journal), "--yes"]
 
     def _switch_on(self, fault: Fault, candidate: str) -> None:
         settings = (
