@@ -5,13 +5,15 @@ AWS is moto's server on a free loopback port, empty for every test.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import botocore.session
 import grpc
+import moto.backends
 import pytest
 from google.protobuf import empty_pb2
 from moto.server import ThreadedMotoServer
@@ -54,9 +56,14 @@ class Engine:
 
     stub: provider_pb2_grpc.ResourceProviderStub
     endpoint: str
+    _clients: dict[str, Any] = field(default_factory=dict)
 
     def aws(self, service: str) -> Any:
-        return botocore.session.get_session().create_client(service, REGION, endpoint_url=self.endpoint)
+        """What somebody else would use; one client a service."""
+        if service not in self._clients:
+            session = botocore.session.get_session()
+            self._clients[service] = session.create_client(service, REGION, endpoint_url=self.endpoint)
+        return self._clients[service]
 
     def configure(self, **args: Any) -> None:
         self.stub.Configure(provider_pb2.ConfigureRequest(args=to_struct({"region": REGION} | args)))
@@ -140,9 +147,12 @@ def urn(token: str) -> str:
 
 @contextmanager
 def aws_server() -> Iterator[str]:
-    # EC2's catalogue of images would be made anew for every test.
     with pytest.MonkeyPatch.context() as patch:
+        # Its catalogue of images would be made anew for every test, its own modules looked for at every request.
         patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+        modules = tuple(moto.backends.list_of_moto_modules())
+        patch.setattr(moto.backends, "list_of_moto_modules", lambda: modules)
+        logging.getLogger("werkzeug").setLevel(logging.WARNING)
         yield from _serve_moto()
 
 
