@@ -90,6 +90,7 @@ def test_http_only_where_it_is_asked_for() -> None:
     assert origin["domainName"] == "edge-balancer.elb.example"
     assert origin["customOriginConfig"]["originProtocolPolicy"] == "http-only"
     assert recording.outputs["baseUrl"] == "http://cdn-distribution.cloudfront.example"
+    assert recording.outputs["probeUrl"] == "http://edge-balancer.elb.example"
 
 
 @pytest.mark.parametrize(("colour", "priority"), [("blue", 10), ("green", 11)])
@@ -139,6 +140,9 @@ def test_database_is_safe_by_default() -> None:
     assert database.inputs["deleteAutomatedBackups"] is False
     assert database.inputs["multiAz"] is True
     assert database.inputs["backupRetentionPeriod"] >= 7
+    # Not in the guide's deployment window, 2:00 to 8:00 UTC.
+    for window in (database.inputs["backupWindow"], database.inputs["maintenanceWindow"].replace("tue:", "")):
+        assert all(not "02:00" <= time < "08:00" for time in window.split("-")), window
     assert "password" in database.secrets
     parameters = {
         parameter["name"]: parameter["value"]
@@ -162,6 +166,9 @@ def test_distribution() -> None:
     behaviours = distribution["orderedCacheBehaviors"]
     assert [behaviour["pathPattern"] for behaviour in behaviours] == list(API_PATHS)
     assert {"/api/*", "/ws", "/health", "/ready", "/deep"} == set(API_PATHS)
+    assert {b["compress"] for b in (*behaviours, distribution["defaultCacheBehavior"])} == {
+        True
+    }  # gzip, Risk 9
     for behaviour in behaviours:
         assert behaviour["targetOriginId"] == "api"
         # CachingDisabled and AllViewer.
@@ -260,6 +267,10 @@ APPLICATION, ELB = "Simple378", "AWS/ApplicationELB"
         ),
         ("unhealthy-hosts", 0, "warning", "rollback", (ELB, "UnHealthyHostCount", "Maximum")),
         ("websocket-drops", 10, "immediate", None, None),
+        # The guide's 72-hour watch warns of half of it.
+        ("error-rate-warning", 0.5, "warning", None, None),
+        ("latency-p95-warning", 1, "warning", None, (ELB, "TargetResponseTime", "p95")),
+        ("websocket-drops-warning", 5, "warning", None, None),
     ],
 )
 def test_alarms_of_a_colour_have_the_guides_limits(
@@ -372,6 +383,7 @@ def test_outputs() -> None:
         "listenerArn",
         "originSecret",
         "privateSubnetIds",
+        "probeUrl",
         "region",
         "targetGroups",
         "testSecret",
@@ -386,6 +398,7 @@ def test_outputs() -> None:
         "name": "simple378-prod-green",
     }
     assert outputs["baseUrl"] == "https://cdn-distribution.cloudfront.example"
+    assert outputs["probeUrl"] == "https://origin.example"
     assert set(outputs["topics"]) == {"immediate", "warning", "notice"}
     assert example().secret_outputs == {"databasePassword", "originSecret", "testSecret"}
 
