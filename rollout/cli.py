@@ -223,12 +223,15 @@ def _again(env: str, project_dir: Path, command: str) -> None:
         return
     check_project(project_dir, env)
     path = station.latest()
-    if path is None:
+    if path is None and command != "abort":
         fail(f"there is no rollout of {env} in {station.directory}")
     station.take()
     engine = Engine(project_dir, station.directory)
     screen = _screen(f"rollout {env}")
     try:
+        if path is None:
+            typer.echo(f"no rollout of {env} is recorded here: moving all traffic to stable")
+            _abort_without_journal(engine, env)
         records = _unfinished(path, env)
         typer.echo(
             f"no controller is at work: going on with {path}"

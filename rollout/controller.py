@@ -79,7 +79,7 @@ Observer = Callable[[str, float, Mapping[str, Any]], None]  # kind, t, body of e
 
 
 class Controller:
-    """One rollout. ``start`` is the epoch second at which its clock reads 0."""
+    """One rollout. ``start`` is the epoch second at which its clock reads 0, ``rate_limit`` what is deployed."""
 
     def __init__(
         self,
@@ -91,12 +91,14 @@ class Controller:
         journal: Journal,
         clock: Clock,
         start: float,
+        rate_limit: int | None = None,
         observer: Observer = lambda kind, t, body: None,
     ) -> None:
         self.plan = plan
         self._metrics, self._probes, self._traffic = metrics, probes, ports.traffic
         self._journal, self._clock, self._start, self._observer = journal, clock, start, observer
         self.state = State()
+        self._started = Started(0, rate_limit)
         self._effects = Effects(plan, ports, self)
         self._timeline = Timeline(plan)
         self._inbox: asyncio.Queue[tuple[Event, asyncio.Future[Answer] | None]] = asyncio.Queue()
@@ -149,7 +151,7 @@ class Controller:
 
     async def run(self, past: Past | None = None) -> Exit:
         """Runs to the end, from the start or from what a journal says. Never raises for a fault of the world."""
-        self._hear(Started(0), None) if past is None else self._continue(past)
+        self._hear(self._started, None) if past is None else self._continue(past)
         health = self.plan.health
         sources = [
             asyncio.create_task(self._supervise(source), name=source.__qualname__)
@@ -225,7 +227,7 @@ class Controller:
             self._timeline.hear(event, decisions)
         state = past.state
         if state.phase is Phase.READY:
-            self._hear(Started(0), None)
+            self._hear(self._started, None)
             return
         self.note("resumed", phase=state.phase, commanded=state.commanded, seen=state.seen)
         lost = [(self.record("decision", d.to_json()), d) for d in past.unwritten]

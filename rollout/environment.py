@@ -44,6 +44,7 @@ class Environment:
     secrets: tuple[str, ...]  # never to be written anywhere
     topics: Mapping[str, str]  # tier -> ARN
     web_acl: str
+    rate_limit: int  # deployed; requests per minute and client
     rule_target: Target
     limits_target: Target
 
@@ -99,11 +100,12 @@ async def read_environment(engine: Engine, env: str, colours: Mapping[str, str] 
             rule_arn=traffic["ruleArn"],
             deployed_weight=int(traffic["candidateWeight"]),
             generation=int(traffic["generation"]),
-            probe_url=str(foundation.get("probeUrl") or f"http://{foundation['albDnsName']}").rstrip("/"),
+            probe_url=str(foundation["probeUrl"]).rstrip("/"),
             test_secret=foundation["testSecret"],
             secrets=tuple(foundation[key] for key in ("testSecret", "originSecret", "databasePassword")),
             topics=foundation["topics"],
             web_acl=outputs[f"{env}-limits"]["webAclName"],
+            rate_limit=int(outputs[f"{env}-limits"]["rateLimit"]),
             rule_target=find_target(states[0], RULE, f"{env}-traffic"),
             limits_target=find_target(states[1], WEB_ACL, f"{env}-limits"),
         )

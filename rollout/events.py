@@ -64,7 +64,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Started:
+    """The rollout begins. ``rate_limit`` is the one deployed, in requests per minute and client; ``None``: the plan's."""
+
     t: float
+    rate_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +287,7 @@ _Reader = Callable[[str, Any], Any]
 _PERIOD: dict[str, _Reader] = {"t": _time, "start": _finite, "end": _finite}
 # kind -> (class, required keys, keys that may be missing or null)
 _FORMS: dict[str, tuple[Callable[..., Event], dict[str, _Reader], dict[str, _Reader]]] = {
-    "started": (Started, {"t": _time}, {}),
+    "started": (Started, {"t": _time}, {"rate_limit": _maybe_count}),
     "traffic": (Traffic, {"t": _time, "weight": _percent}, {}),
     "health": (Health, {"t": _time, "colour": _one_of(*ROLES), "failed": _probes}, {}),
     "metrics": (
@@ -344,7 +347,7 @@ def event_to_json(event: Event) -> dict[str, Any]:
     if isinstance(event, EdgeMetrics):
         out["colour"] = "edge"
     for field in fields(event):
-        if field.name != "t":
-            value = getattr(event, field.name)
+        value = getattr(event, field.name)
+        if field.name != "t" and not (value is None and isinstance(event, Started)):
             out[field.name] = list(value) if isinstance(value, tuple) else value
     return out

@@ -208,9 +208,9 @@ class _Policy(Step):
 
     def hear(self) -> None:
         match self.event:
-            case Started():
+            case Started(rate_limit=rate_limit):
                 first = self.plan.stages[0]
-                self.move(Cause.STARTED)
+                self.move(Cause.STARTED, rate_limit=rate_limit)
                 self.command(first.weight, Criterion.STARTED, "the first stage begins")
             case Traffic(weight=weight):
                 self._hear_traffic(weight)

@@ -225,6 +225,7 @@ def _controller(
         journal=journal,
         clock=clock,
         start=start,
+        rate_limit=world.environment.rate_limit,
         observer=screen.observe,
     )
     if screen.live:

@@ -49,7 +49,7 @@ class World:
     def __init__(
         self, engine: object, environment: Environment, plan: object, start: float, clock: object
     ) -> None:
-        self.aws = None
+        self.aws, self.environment = None, environment
         self.traffic = FileTraffic()
         self.traffic.history.append((0, self.traffic.weight))
         self.ports = Ports(self.traffic, FakeRateLimits(), FakeNotifier())
@@ -94,6 +94,7 @@ async def read_environment(engine: object, env: str, colours: Mapping[str, str] 
         secrets=(),
         topics={},
         web_acl="",
+        rate_limit=1000,
         rule_target=nothing,
         limits_target=nothing,
     )

@@ -152,8 +152,12 @@ def test_abort_needs_no_journal(rollout: object, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(cli, "Engine", lambda *args: None)
     monkeypatch.setattr(session, "to_stable", to_stable)
+    ran = rollout("abort")  # type: ignore[operator]
+    assert (ran.code, moved) == (4, ["prod"])
+    assert "no rollout of prod is recorded here: moving all traffic to stable" in ran.out
+    moved.clear()
     station = project / ".rollout/prod"
-    station.mkdir(parents=True)
+    station.mkdir(parents=True, exist_ok=True)
     (station / "broken.jsonl").write_text("not a record\n")
     (station / "latest").symlink_to("broken.jsonl")
     ran = rollout("resume")  # type: ignore[operator]

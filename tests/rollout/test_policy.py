@@ -317,6 +317,13 @@ def test_more_than_five_percent_limited_raises_the_limit_once_a_period_up_to_the
     assert brief(limits[-1]) == [("alert", None, "rate_limited")]
 
 
+def test_the_limit_rises_from_the_deployed_one() -> None:
+    run = Run()
+    run(0, "started", rate_limit=3000)
+    run(1, "traffic", weight=5)
+    assert edge(run, 61, 1, 60)[0]["rate_limit"] == 3500
+
+
 def test_the_limit_is_not_raised_while_held_and_a_429_never_moves_traffic() -> None:
     run, t = at_weight(5)
     run(t + 1, "operator", command="pause")

@@ -40,6 +40,7 @@ ENVIRONMENT = Environment(
     secrets=(),
     topics={},
     web_acl="acl",
+    rate_limit=1000,
     rule_target=NOWHERE,
     limits_target=NOWHERE,
 )
