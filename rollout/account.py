@@ -12,7 +12,17 @@ from enum import StrEnum
 from typing import Any
 
 from rollout import judge
-from rollout.events import BadEvent, Decision, EdgeMetrics, Event, Health, Metrics, Traffic, parse_event
+from rollout.events import (
+    BadEvent,
+    Criterion,
+    Decision,
+    EdgeMetrics,
+    Event,
+    Health,
+    Metrics,
+    Traffic,
+    parse_event,
+)
 from rollout.journal import JournalError, Record
 from rollout.plan import Plan, PlanError, parse_plan
 from rollout.policy import IllegalEvent, Phase, State, decide, initial_state
@@ -186,8 +196,10 @@ class _Reader:
         if isinstance(event, Metrics) and any(decision.breaches for decision in decisions):
             return event.end
         retreats = self.timeline.retreats
-        if isinstance(event, Health) and retreats and retreats[-1].decided == event.t:
-            return retreats[-1].detected
+        last = retreats[-1] if retreats else None
+        # A time-out that a round of probes has let fall due is no breach of health.
+        if last and last.criterion is Criterion.HEALTH and last.decided == event.t:
+            return last.detected
         return None
 
     def _leave(self, before: State, decisions: Sequence[Body]) -> None:

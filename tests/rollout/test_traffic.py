@@ -289,6 +289,8 @@ def test_the_rate_limit(world: World) -> None:
     file.write_text(
         "config:\n  simple378:stable: blue\n  simple378:candidateWeight: 0\n  simple378:generation: 1\n"
     )
+    # As `pulumi config set simple378:rateLimit 1000` writes it.
+    file.write_text(file.read_text() + '  simple378:rateLimit: "1000"\n')
     limits = StackLimits(world.engine, "prod-limits", TARGET)  # type: ignore[arg-type]
     asyncio.run(limits.set_rate_limit(1500))
     assert stackfile.read_config(file)["rateLimit"] == 1500

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from rollout.account import Account, tell
 from rollout.journal import read_journal
 from simulate.lab.errors import LabError
@@ -116,7 +118,7 @@ class Stage:
         """The fault's settings of other stacks."""
         for layer, settings in fault.config.items():
             before = {key: self.stacks.setting(layer, key) for key in settings}
-            self.stacks.configure(layer, settings)
+            self.stacks.configure(layer, {key: yaml.safe_load(text) for key, text in settings.items()})
             self.deploy(layer)
             self.undo.append(partial(self._restore, layer, before))
 
