@@ -16,8 +16,9 @@ from simulate.lab.aws_provider.aws import ApiError, Aws, Cancelled, ProviderErro
 from simulate.lab.aws_provider.spec import Mode
 from simulate.lab.aws_provider.table import TOKENS, resource_type
 from simulate.lab.aws_provider.wire import UNKNOWN, to_struct
-from tests.lab.aws_provider_examples import EXAMPLES, Example, World, header, queries, weighted
+from tests.lab.aws_provider_examples import EXAMPLES, queries
 from tests.lab.aws_provider_harness import Engine, Made, Refused, aws_server, served, urn
+from tests.lab.aws_provider_world import Example, World, header, weighted
 
 RULE = "aws:lb/listenerRule:ListenerRule"
 TOPIC = "aws:sns/topic:Topic"
