@@ -16,6 +16,7 @@ from pathlib import Path
 from simulate.lab.errors import bad_input
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+PLUGINS = CHECKOUT / "simulate" / "lab" / "bin"
 
 API_SERVER = "10.78.0.1"
 API_SERVER_PORT = 6443
@@ -157,8 +158,8 @@ def aws_environment(endpoint: str) -> dict[str, str]:
 
 
 def program_path() -> str:
-    """PATH of everything in the lab: the checkout's own programs first, then Debian's."""
-    directories = [str(CHECKOUT / ".venv" / "bin"), str(Path(sys.prefix) / "bin"), str(POSTGRES_BIN)]
+    """PATH of everything in the lab: its Pulumi plugin, the checkout's own programs, then Debian's."""
+    directories = [str(PLUGINS), str(CHECKOUT / ".venv" / "bin"), str(Path(sys.prefix) / "bin"), str(POSTGRES_BIN)]
     directories += os.environ.get("PATH", "").split(":")
     directories += ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
     return ":".join(dict.fromkeys(entry for entry in directories if entry))

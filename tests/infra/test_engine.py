@@ -19,6 +19,8 @@ import boto3
 import pytest
 import stamina
 
+from simulate.lab.world import PLUGINS
+
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -101,7 +103,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     port = _free_port()
     environment = {
         **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{PLUGINS}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PULUMI_BACKEND_URL": f"file://{folder}/state?metadata=skip",
         "PULUMI_CONFIG_PASSPHRASE": "lab",
         "PULUMI_HOME": str(folder / "home"),

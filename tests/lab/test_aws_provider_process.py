@@ -15,7 +15,14 @@ import pytest
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2_grpc
 
-PROGRAM = Path(sys.executable).parent / "pulumi-resource-aws"
+from simulate.lab.world import PLUGINS
+
+PROGRAM = PLUGINS / "pulumi-resource-aws"
+
+
+@pytest.fixture(autouse=True)
+def path_of_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 
 
 def _port(process: subprocess.Popen[str]) -> int:
