@@ -126,7 +126,7 @@ class _Policy(Step):
             due.append((state.reminded_at + plan.hold_timeout, 4, self._remind))
         elif state.phase is Phase.VERIFYING and state.window_start is not None:
             watched = state.window_start + plan.verification.watch
-            if not self._stable_periods():
+            if not any(judge.is_measured(p) for p in self._stable_periods()):
                 watched += plan.metric_delay  # the last chance for data; without any it is not verified
             due.append((watched, 4, self._verified))
         return due
@@ -324,7 +324,7 @@ class _Policy(Step):
         elif worst.target < commanded:
             self.command(worst.target, worst.criterion, f"{beyond}: {worst.target:g} %", **said)
             self.hold(worst.criterion, beyond, value=worst.value, limit=worst.limit)
-        elif self.state.phase is Phase.HELD:
+        elif self.state.phase in STOPPED:
             self.page(worst.criterion, f"{beyond}; already held at {commanded:g} %", **said)
         else:
             self.hold(worst.criterion, f"{beyond}; measured before {commanded:g} % was commanded", **said)
@@ -404,6 +404,7 @@ class _Policy(Step):
     # --- after an abort
 
     def _stable_periods(self) -> list[Metrics]:
+        """Stable's periods since all traffic is on it, those that measured anything at all."""
         start = self.state.window_start or 0.0
         return [
             p
@@ -412,30 +413,27 @@ class _Policy(Step):
         ]
 
     def _verify(self, event: Metrics) -> None:
-        rule, rate = self.plan.verification, event.error_rate
-        if event.start < (self.state.window_start or 0.0) or rate is None or self.state.verification_failed:
+        if event not in self._stable_periods() or self.state.verification_paged:
             return
-        for criterion, value, limit in (
-            (Criterion.ERROR_RATE, rate, rule.error_rate),
-            (Criterion.LATENCY_P95, event.p95, rule.p95),
-        ):
-            if value is not None and value >= limit:
-                self.set(verification_failed=True)
-                self.page(
-                    criterion,
-                    f"stable is not back to normal: {criterion} {value:.4g}, below {limit:g} was expected",
-                    value=value,
-                    limit=limit,
-                )
+        for breach in judge.not_normal(self.plan, event):
+            self.set(verification_paged=True)
+            self.page(
+                breach.criterion,
+                f"stable is not back to normal: {breach.criterion} {breach.value:.4g}, "
+                f"below {breach.limit:g} was expected",
+                value=breach.value,
+                limit=breach.limit,
+            )
 
     def _verified(self) -> None:
-        state = self.state
+        state, plan = self.state, self.plan
         periods = self._stable_periods()
-        verified = bool(periods) and not state.verification_failed
-        reason = f"all traffic on stable, which was normal for {self.plan.verification.watch:g} s"
-        if state.verification_failed:
+        measured = [p for p in periods if judge.is_measured(p)]
+        normal = not any(judge.not_normal(plan, p) for p in periods)
+        reason = f"all traffic on stable, which was normal for {plan.verification.watch:g} s"
+        if not normal:
             reason = "all traffic on stable, which did not return to normal"
-        elif not periods:
+        elif not measured:
             reason = "all traffic on stable, whose metrics never came: not verified"
             self.page(Criterion.BLIND, reason, value=0, limit=1)
         self.move(Cause.VERIFIED)
@@ -444,7 +442,7 @@ class _Policy(Step):
             state.abort_criterion or Criterion.OPERATOR,
             reason,
             weight=0,
-            value=len(periods),
+            value=len(measured),
             outcome="aborted",
-            verified=verified,
+            verified=normal and bool(measured),
         )

@@ -462,6 +462,15 @@ def test_a_pause_never_times_out_but_reminds() -> None:
     )
 
 
+def test_a_late_breach_that_lowers_nothing_does_not_end_a_pause() -> None:
+    run, t = at_weight(25)
+    run.metrics(t + 61, t, errors=3)
+    run(t + 63, "traffic", weight=5)
+    run(t + 70, "operator", command="pause")
+    assert brief(run.metrics(t + 121, t + 60, errors=3)) == [("alert", None, "error_rate")]
+    assert run.state.phase is Phase.PAUSED
+
+
 def test_resume_without_a_hold_is_illegal() -> None:
     run, t = at_weight(5)
     with pytest.raises(IllegalEvent, match="nothing to resume"):
@@ -507,6 +516,22 @@ def test_a_failed_verification_pages_once_and_changes_no_weight(
     finish = run(t + 300, "tick")
     assert brief(finish) == [("finish", 0, "operator")]
     assert finish[0]["verified"] is False
+
+
+@pytest.mark.parametrize("values", [{"errors": None, "p95": None}, {"p95": None}, {"errors": None}])
+def test_an_unmeasured_period_of_stable_verifies_nothing(values: dict[str, Any]) -> None:
+    run, t = aborted()
+    run.metrics(t + 70, t, colour="stable", **values)
+    assert run(t + 479, "tick") == []
+    assert [d["decision"] for d in run(t + 480, "tick")] == ["alert", "finish"]
+    assert run.all[-1]["verified"] is False
+
+
+def test_a_bad_period_of_stable_that_is_revised_to_good_is_verified() -> None:
+    run, t = aborted()
+    assert brief(run.metrics(t + 70, t, colour="stable", errors=5)) == [("alert", None, "error_rate")]
+    run.metrics(t + 130, t, colour="stable", errors=0)
+    assert run(t + 300, "tick")[0]["verified"] is True
 
 
 def test_without_stable_data_the_verification_waits_for_the_metric_delay_and_is_red() -> None:
