@@ -52,7 +52,19 @@ def test_only_the_workload_reaches_the_database_and_only_the_load_balancer_the_w
     assert rules["database-from-workload"]["referencedSecurityGroupId"] == "workload-group-id"
     assert rules["edge-into-workload"]["referencedSecurityGroupId"] == "edge-group-id"
     groups = [rule["securityGroupId"] for rule in rules.values()]
-    assert groups.count("database-group-id") == groups.count("workload-group-id") == 1
+    assert groups.count("database-group-id") == 1
+    assert {name for name, rule in rules.items() if rule["securityGroupId"] == "workload-group-id"} == {
+        "edge-into-workload",
+        "workload-within",
+    }
+
+
+def test_pods_reach_each_other() -> None:
+    # With this group alone the backend would not reach pgbouncer.
+    rule = example().one(INGRESS, "workload-within").inputs
+    assert rule["securityGroupId"] == rule["referencedSecurityGroupId"] == "workload-group-id"
+    assert rule["ipProtocol"] == "-1"
+    assert not {"fromPort", "toPort", "cidrIpv4", "cidrIpv6"} & set(rule)
 
 
 def test_security_groups_have_no_rules_of_their_own() -> None:
