@@ -93,12 +93,13 @@ class Controller:
         start: float,
         rate_limit: int | None = None,
         observer: Observer = lambda kind, t, body: None,
+        dry_run: bool = False,
     ) -> None:
         self.plan = plan
         self._metrics, self._probes, self._traffic = metrics, probes, ports.traffic
         self._journal, self._clock, self._start, self._observer = journal, clock, start, observer
         self.state = State()
-        self._started = Started(0, rate_limit)
+        self._started, self._dry_run = Started(0, rate_limit), dry_run
         self._effects = Effects(plan, ports, self)
         self._timeline = Timeline(plan)
         self._inbox: asyncio.Queue[tuple[Event, asyncio.Future[Answer] | None]] = asyncio.Queue()
@@ -331,6 +332,8 @@ class Controller:
 
     async def _leave(self) -> Exit:
         self.note("leaving", why=self._left)
+        if self._dry_run:  # it holds no traffic that somebody would have to watch
+            return Exit.FAILED
         stopping = self._effects.traffic.stop()
         if stopping:
             await asyncio.wait([stopping], timeout=DRAIN_LIMIT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from rollout.traffic import Target, find_target
 RULE = "aws:lb/listenerRule:ListenerRule"
 WEB_ACL = "aws:wafv2/webAcl:WebAcl"
 OTHER = {"blue": "green", "green": "blue"}
+_NAME = re.compile(r"[a-z][a-z0-9]{0,15}")  # as the Pulumi program takes it
 
 
 class EnvironmentProblem(Exception):
@@ -55,6 +57,16 @@ class Environment:
     @property
     def limits_stack(self) -> str:
         return f"{self.name}-limits"
+
+
+def check_name(env: str) -> str:
+    """The name, which is part of stack and file names. Raises :class:`EnvironmentProblem` when it cannot be one."""
+    if not _NAME.fullmatch(env):
+        raise EnvironmentProblem(
+            f"--env {env!r}: not an environment's name; it is a letter followed by letters or digits, such as prod "
+            "(lower case, at most 16, no dash: prod-traffic is a stack of prod)"
+        )
+    return env
 
 
 def check_project(project_dir: Path, env: str) -> None:

@@ -158,7 +158,7 @@ async def run_new(
                 station.point_at(journal.path)
             screen.say(f"journal: {journal.path}")
             controller = _controller(world, plan, journal, clock, start, screen, dry)
-            return await _conduct(controller, station, screen, None)
+            return await _conduct(controller, None if dry else station, screen, None)
         finally:
             journal.close()
 
@@ -227,6 +227,7 @@ def _controller(
         start=start,
         rate_limit=world.environment.rate_limit,
         observer=screen.observe,
+        dry_run=dry,
     )
     if screen.live:
         screen.live.snapshot = controller.snapshot
@@ -234,8 +235,14 @@ def _controller(
 
 
 async def _conduct(
-    controller: Controller, station: Station, screen: Screen, past: Past | None, command: str | None = None
+    controller: Controller,
+    station: Station | None,
+    screen: Screen,
+    past: Past | None,
+    command: str | None = None,
 ) -> Exit:
+    """``station``: whose operator is heard; none for a dry run, which must not take a real rollout's commands."""
+
     async def operate(command: str) -> tuple[bool, str]:
         answer = await controller.operate(command)
         return answer.accepted, answer.text
@@ -244,10 +251,10 @@ async def _conduct(
     asyncio.get_running_loop().set_default_executor(
         ThreadPoolExecutor(_THREADS, thread_name_prefix="rollout")
     )
-    helpers = [asyncio.create_task(station.serve(operate))]
+    helpers = [asyncio.create_task(station.serve(operate))] if station else []
     if command:
         helpers.append(asyncio.create_task(_command(controller, command)))
-    signals = Signals(controller, screen.say, screen.live)
+    signals = Signals(controller, screen.say, screen.live, asks=station is not None)
     signals.install()
     try:
         return await controller.run(past)
@@ -261,8 +268,11 @@ async def _command(controller: Controller, command: str) -> None:
     await controller.operate(command)
 
 
-async def to_stable(engine: Engine, env: str) -> None:
-    """All traffic to stable without a journal: by stack update, else break-glass. Raises :class:`TrafficError`."""
+async def to_stable(engine: Engine, env: str, say: Callable[[str], None]) -> None:
+    """All traffic to stable without a journal: by stack update, else break-glass. Raises :class:`TrafficError`.
+
+    ``say`` is told what is there before it is moved.
+    """
     engine.end_left_over()
     environment = await read_environment(engine, env)
     rule = WeightedRule(clients(environment.region).elbv2, environment.rule_arn, environment.groups)
@@ -274,6 +284,14 @@ async def to_stable(engine: Engine, env: str) -> None:
         environment.generation,
         environment.colours,
     )
+    try:
+        shown = f"{await traffic.read_weight():g} %"
+    except TrafficError:
+        shown = "an unknown share"  # no reason to leave it there
+    stable, candidate = (
+        f"{environment.colours[r]} {environment.versions[r]}" for r in ("stable", "candidate")
+    )
+    say(f"there: {candidate} has {shown} of the traffic, stable is {stable}")
     try:
         await traffic.set_weight(0, increase=False)
     except TrafficError:

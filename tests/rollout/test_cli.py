@@ -9,14 +9,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from rollout import cli, session
-from rollout.journal import read_journal
+from rollout.fakes import FakeTraffic, run_virtually
+from rollout.journal import Record, read_journal
 from rollout.plan import plan_text
+from rollout.station import Station
+from tests.rollout import driver
 
 DRIVER = Path(__file__).with_name("driver.py")
 # A whole rollout in a few real seconds.
@@ -93,6 +97,9 @@ def rollout(
         (["status"], "there is no rollout of prod in .rollout/prod"),
         (["pause"], "no controller is at work in prod"),
         (["resume"], "there is no rollout of prod"),
+        (["run", "--env", "prod-traffic"], "--env 'prod-traffic': not an environment's name"),
+        (["status", "--env", "../prod"], "--env '../prod': not an environment's name"),
+        (["abort", "--env", ""], "--env '': not an environment's name"),
         (["abort", "--env", "staging"], "--env staging: there is no Pulumi.staging-traffic.yaml"),
         (["plan", "nowhere.yaml"], "nowhere.yaml: cannot read this plan"),
         (["replay", "nowhere.jsonl"], "nowhere.jsonl: cannot read these events"),
@@ -144,28 +151,64 @@ def test_replay_is_wired(rollout: object, project: Path) -> None:
     assert "events.jsonl:2" in rollout("replay", "events.jsonl").err  # type: ignore[operator]
 
 
-def test_abort_needs_no_journal(rollout: object, monkeypatch: pytest.MonkeyPatch, project: Path) -> None:
+ENDED = "".join(
+    Record(seq, "", kind, 0, body).to_line()
+    for seq, kind, body in ((1, "rollout", {}), (2, "note", {"what": "ended", "outcome": "promoted"}))
+)
+
+
+@pytest.mark.parametrize(
+    ("journal", "message"),
+    [
+        (None, "no rollout of prod"),
+        ("", "journal.jsonl: the rollout ended before its first record"),
+        ('{"seq": 1, "at"', "journal.jsonl: the rollout ended before its first record"),
+        (ENDED, "the latest rollout of prod has ended (promoted)"),
+        ("not a record\n", "journal.jsonl: line 1: not a journal record"),
+    ],
+    ids=["none", "empty", "torn", "ended", "broken"],
+)
+def test_abort_needs_no_journal(
+    rollout: object, monkeypatch: pytest.MonkeyPatch, project: Path, journal: str | None, message: str
+) -> None:
     moved: list[str] = []
 
-    async def to_stable(engine: object, env: str) -> None:
+    async def to_stable(engine: object, env: str, say: Callable[[str], None]) -> None:
+        assert Station(project, env).holder(), "the lock is not held"
+        say("there: green 2.0.0 has 25 % of the traffic")
         moved.append(env)
 
     monkeypatch.setattr(cli, "Engine", lambda *args: None)
     monkeypatch.setattr(session, "to_stable", to_stable)
-    ran = rollout("abort")  # type: ignore[operator]
-    assert (ran.code, moved) == (4, ["prod"])
-    assert "no rollout of prod is recorded here: moving all traffic to stable" in ran.out
-    moved.clear()
     station = project / ".rollout/prod"
-    station.mkdir(parents=True, exist_ok=True)
-    (station / "broken.jsonl").write_text("not a record\n")
-    (station / "latest").symlink_to("broken.jsonl")
+    station.mkdir(parents=True)
+    if journal is not None:
+        (station / "journal.jsonl").write_text(journal)
+        (station / "latest").symlink_to("journal.jsonl")
     ran = rollout("resume")  # type: ignore[operator]
-    assert (ran.code, ran.err.count("\n")) == (2, 1)
-    assert "broken.jsonl: line 1: not a journal record" in ran.err
+    assert (ran.code, ran.err.count("\n"), moved) == (2, 1, [])
+    assert message.replace("no rollout", "there is no rollout") in ran.err
     ran = rollout("abort")  # type: ignore[operator]
     assert (ran.code, moved) == (4, ["prod"])
-    assert "all traffic is on stable; nobody has verified" in ran.out
+    assert message in ran.err
+    assert ran.out.splitlines() == [
+        "no journal to go on with: moving all traffic to stable",
+        "there: green 2.0.0 has 25 % of the traffic",
+        "all traffic is on stable; nobody has verified that it is back to normal",
+    ]
+    assert Station(project, "prod").holder() is None
+
+
+def test_to_stable_says_what_is_there_and_moves_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    traffic, said = FakeTraffic(), list[str]()
+    traffic.weight = 25
+    monkeypatch.setattr(session, "read_environment", driver.read_environment)
+    monkeypatch.setattr(session, "clients", lambda region: SimpleNamespace(elbv2=None))
+    monkeypatch.setattr(session, "StackTraffic", lambda *args: traffic)
+    engine = driver.Engine(Path())
+    run_virtually(session.to_stable(engine, "prod", said.append))  # type: ignore[arg-type]
+    assert traffic.weight == 0
+    assert said == ["there: green 2.0.0 has 25 % of the traffic, stable is blue 1.0.0"]
 
 
 # --- two terminals; those that only add a case run with the lab's tests, for starting programs takes time
@@ -289,12 +332,34 @@ def test_a_signal_without_a_terminal_leaves_traffic_as_it_is(project: Path, numb
     assert any(r.body.get("what") == "left" for r in journal)
 
 
+def test_a_dry_run_that_is_ended_pages_nobody_and_takes_no_commands(project: Path) -> None:
+    commands = project / ".rollout/prod/commands"
+    commands.mkdir(parents=True)
+    question = commands / "1.json"  # to a real rollout's controller
+    question.write_text('{"command": "abort"}')
+    controller = start(project, *PATIENT, "--dry-run")
+    assert controller.stdout is not None
+    shown = ""
+    while "read back: the candidate has 5 %" not in shown:
+        line = controller.stdout.readline()
+        assert line, shown
+        shown += line
+    controller.send_signal(signal.SIGTERM)
+    rest, _ = controller.communicate(timeout=30)
+    assert controller.returncode == 1
+    assert rest.splitlines()[-1] == "dry run ended without a result; nothing was moved"
+    assert "PAGE" not in shown + rest
+    assert question.exists()
+    assert weight(project) == 0
+
+
 @pytest.mark.lab
 def test_a_dry_run_moves_nothing_and_needs_no_lock(project: Path) -> None:
     controller = start(project, *PATIENT)
     wait_for_weight(project, 5)
     code, out = command(project, "run", "--dry-run", "--plan", "quick.yaml")
     assert code in (0, 3, 4), out
+    assert out.splitlines()[-1].startswith("dry run ended: it would have been ")
     assert weight(project) == 5
     assert command(project, "abort")[0] == 0
     assert controller.wait(30) == 3
