@@ -159,7 +159,12 @@ def aws_environment(endpoint: str) -> dict[str, str]:
 
 def program_path() -> str:
     """PATH of everything in the lab: its Pulumi plugin, the checkout's own programs, then Debian's."""
-    directories = [str(PLUGINS), str(CHECKOUT / ".venv" / "bin"), str(Path(sys.prefix) / "bin"), str(POSTGRES_BIN)]
+    directories = [
+        str(PLUGINS),
+        str(CHECKOUT / ".venv" / "bin"),
+        str(Path(sys.prefix) / "bin"),
+        str(POSTGRES_BIN),
+    ]
     directories += os.environ.get("PATH", "").split(":")
     directories += ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
     return ":".join(dict.fromkeys(entry for entry in directories if entry))
