@@ -148,6 +148,11 @@ class Account:
     def stack_updates(self) -> tuple[Effect, ...]:
         return tuple(effect for effect in self.effects if effect.stack_update)
 
+    @property
+    def deadlines_missed(self) -> int:
+        """How many of the guide's deadlines (T+1 to T+5) the retreats missed, all together."""
+        return sum(len(retreat.late(self.plan)) for retreat in self.retreats)
+
     def of(self, colour: str) -> list[Metrics]:
         return [period for period in self.periods if period.colour == colour]
 

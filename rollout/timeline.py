@@ -19,7 +19,6 @@ from typing import Any
 from rollout.events import Criterion, Decision, DecisionKind, Event, Health, Metrics, Traffic, number
 from rollout.plan import Plan
 
-MILESTONES = ("detected", "decided", "moved", "flowing", "stable")
 RAISES = (Criterion.STARTED, Criterion.STAGE_PASSED)  # why the weight rises by itself
 
 

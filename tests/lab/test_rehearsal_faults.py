@@ -106,6 +106,8 @@ def test_a_fault_ends_as_the_guide_says(good: ReleaseResult, stage: Stage, name:
         assert told["fault_started_s"] < told["decided_s"] < told["traffic_moved_s"]
         assert told["first_breach_s"] <= told["decided_s"]
         assert told["decided_s"] - told["first_breach_s"] <= account.plan.metric_delay
+    if told["last_failure_after_moved_s"] is not None:
+        assert told["last_failure_after_moved_s"] < 30, "the guide's improvement within 30 seconds"
     _check(name, account)
 
 
@@ -125,4 +127,4 @@ def _check(name: str, account: Account) -> None:
     if account.finish and account.finish.get("verified"):
         moved = account.retreats[-1].moved or 0.0
         after = [p for p in account.of("stable") if p.start >= moved and p.requests]
-        assert after and all((p.error_rate or 0) < 0.1 for p in after)
+        assert after and all(p.error_rate is not None and p.error_rate < 0.1 for p in after)

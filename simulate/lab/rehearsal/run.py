@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rollout.report import missed
 from simulate.lab.errors import LabError, bad_input
 from simulate.lab.faults import BadFault, Fault, fault
 from simulate.lab.lab import Lab
@@ -136,6 +137,8 @@ def _write(results: Sequence[ReleaseResult], out: Path) -> None:
 def _show(results: Sequence[ReleaseResult], settings: Settings, console: Console) -> None:
     console.print(results_table(results))
     for result in results:
+        if late := result.account.deadlines_missed:
+            console.print(f"[bold yellow]release {result.number}:[/] {missed(late)}", soft_wrap=True)
         for problem in result.differs:
             console.print(f"[bold red]release {result.number}:[/] {escape(problem)}", soft_wrap=True)
     console.print(f"report: {settings.out / 'report.html'}", soft_wrap=True)
