@@ -38,7 +38,7 @@ def provider(endpoint: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def engine(provider: Engine) -> Engine:
-    requests.post(f"{provider.endpoint}/moto-api/reset", timeout=10).raise_for_status()
+    requests.post(f"{provider.endpoint}/moto-api/reset", timeout=60).raise_for_status()
     return provider
 
 

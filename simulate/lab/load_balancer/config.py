@@ -31,8 +31,6 @@ from simulate.lab.load_balancer.text import anonymous, quoted
 #: The draw is a whole number below this, so that bounds of weights up to 999 are exact to one in a million.
 DRAW = 1_000_000
 CONNECT_TIMEOUT_S = 10
-#: An ALB's keep-alive towards clients, its default.
-CLIENT_KEEP_ALIVE_S = 3600
 
 #: Stands in the structure where a backend's servers come.
 _SERVERS = "  # servers of "
