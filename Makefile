@@ -7,7 +7,7 @@ FAULT ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test rehearse bench clean distclean
+.PHONY: help setup check lint quick test rehearse bench clean distclean
 
 help:  ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,9 +18,14 @@ setup:  ## .venv with `rollout` and `simulate`, Debian packages, engine and plug
 	@$(PYTHON3) -m tools.setup
 
 check: setup  ## lint, types, import rules and the quick tests
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint quick
+
+lint: setup
 	@$(BIN)/ruff check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --config pyproject.toml
+
+quick: setup
 	@$(BIN)/pytest -q -m 'not lab and not engine'
 
 test: setup  ## everything, with the real engine and the lab

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pulumi
 import pulumi_kubernetes as k8s
 
+from infra.settings import require_context
 from infra.settings_colour import ColourSettings
 from infra.stacks import OtherStack, StackError, StackName
 from infra.workload.backend import Backend, BackendArgs
@@ -19,6 +20,7 @@ from infra.workload.pgbouncer_ini import connections_needed
 async def deploy(stack: StackName) -> None:
     """Register the layer's resources and export its outputs."""
     settings = ColourSettings.load()
+    require_context()
     if stack.colour is None:
         raise StackError(f"stack {stack.name!r} is of no colour")
     colour = stack.colour.value

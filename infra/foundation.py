@@ -135,9 +135,18 @@ async def deploy(stack: StackName) -> None:
         "webAclName": limits.require("webAclName"),
         "topics": {tier.value: arn for tier, arn in topics.arns.items()},
         "baseUrl": pulumi.Output.concat(scheme, "://", distribution.domain_name),
+        "probeUrl": _probe_url(settings, balancer.dns_name),
     }
     for name, value in exports.items():
         pulumi.export(name, value)
+
+
+def _probe_url(settings: FoundationSettings, balancer_name: pulumi.Output[str]) -> pulumi.Output[str]:
+    """Where the rollout's probes find the test route: the load balancer itself, not by way of CloudFront."""
+    if settings.certificate_arn is None:
+        return pulumi.Output.concat("http://", balancer_name)
+    # The certificate names the origin's domain, which the settings ask for together with it.
+    return pulumi.Output.concat("https://", settings.origin_domain or balancer_name)
 
 
 def _network(settings: FoundationSettings, prefix: str) -> _Network:

@@ -19,8 +19,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, Validati
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
-# The AWS provider's own setting, which the program reads as well.
+# The providers' own settings that the program asks for as well.
 REGION_KEY = "aws:region"
+CONTEXT_KEY = "kubernetes:context"
 
 
 class SettingsError(pulumi.RunError):
@@ -80,19 +81,35 @@ def region() -> str:
     Raises:
         SettingsError: `aws:region` is not set.
     """
-    value = {**get_config_env(), **CONFIG.get()}.get(REGION_KEY)
-    if not value:
-        stack = pulumi.get_stack()
-        raise SettingsError(
-            f"configuration of stack {stack}:\n  - {REGION_KEY} is missing; set it with "
-            f"`pulumi config set {REGION_KEY} us-east-1 --stack {stack}`"
-        )
-    return str(value)
+    return _provider_setting(REGION_KEY, "us-east-1")
+
+
+def require_context() -> None:
+    """Refuse a stack that does not say which cluster it is for.
+
+    The provider would take the context that happens to be the kubeconfig's current one. A kubeconfig is no substitute,
+    whether it comes from the configuration or from KUBECONFIG: it has a current context as well.
+
+    Raises:
+        SettingsError: `kubernetes:context` is not set.
+    """
+    _provider_setting(CONTEXT_KEY, "NAME")
 
 
 def secret(value: SecretStr) -> pulumi.Output[str]:
     """A setting as a secret output: encrypted in the state whether or not it was so in the stack file."""
     return pulumi.Output.secret(value.get_secret_value())
+
+
+def _provider_setting(key: str, example: str) -> str:
+    value = {**get_config_env(), **CONFIG.get()}.get(key)
+    if not value:
+        stack = pulumi.get_stack()
+        raise SettingsError(
+            f"configuration of stack {stack}:\n  - {key} is missing; set it with "
+            f"`pulumi config set {key} {example} --stack {stack}`"
+        )
+    return str(value)
 
 
 def _stack_config(project: str) -> dict[str, str]:
@@ -126,10 +143,12 @@ def _is_secret(field: FieldInfo) -> bool:
 
 
 def _set_command(key: str, field: FieldInfo, project: str, stack: str) -> str:
-    secret_flag = "--secret " if _is_secret(field) else ""
+    if _is_secret(field):
+        # Without a value the command asks for it, so that the secret is in no history and no list of processes.
+        return f"pulumi config set --secret {project}:{key} --stack {stack}"
     structured = Structured in field.metadata
     target = f"--path '{project}:{key}{_element(field)}'" if structured else f"{project}:{key}"
-    return f"pulumi config set {secret_flag}{target} VALUE --stack {stack}"
+    return f"pulumi config set {target} VALUE --stack {stack}"
 
 
 def _element(field: FieldInfo) -> str:

@@ -151,7 +151,7 @@ class FoundationSettings(Settings):
         if self.origin_secret == self.test_secret:
             raise ValueError(
                 "simple378:testSecret is the same as simple378:originSecret: whoever may test must not pass for "
-                "CloudFront; set another with `pulumi config set --secret simple378:testSecret VALUE`"
+                "CloudFront; set another with `pulumi config set --secret simple378:testSecret`"
             )
         return self
 

@@ -6,8 +6,6 @@ deployment before, and registers one resource of the cloud.
 
 from __future__ import annotations
 
-import asyncio
-
 import pulumi
 
 from infra.edge.traffic_rule import TrafficRule, TrafficRuleArgs
@@ -23,8 +21,10 @@ async def deploy(stack: StackName) -> None:
     Nothing is exported before the guard: the engine records what a program exported even if it fails afterwards.
     """
     settings = TrafficSettings.load()
-    foundation, before = await asyncio.gather(OtherStack.read(stack.environment), OtherStack.read(stack.name))
+    # This stack first and alone, while the engine writes nothing to the state that is read.
+    before = await OtherStack.read(stack.name)
     check_generation(_deployed(before), settings.traffic, stack.name)
+    foundation = await OtherStack.read(stack.environment)
 
     weights = split(settings.stable, settings.candidate_weight)
     target_groups = foundation.require("targetGroups")

@@ -12,7 +12,17 @@ from enum import StrEnum
 from typing import Any
 
 from rollout import judge
-from rollout.events import BadEvent, Decision, EdgeMetrics, Event, Health, Metrics, Traffic, parse_event
+from rollout.events import (
+    BadEvent,
+    Criterion,
+    Decision,
+    EdgeMetrics,
+    Event,
+    Health,
+    Metrics,
+    Traffic,
+    parse_event,
+)
 from rollout.journal import JournalError, Record
 from rollout.plan import Plan, PlanError, parse_plan
 from rollout.policy import IllegalEvent, Phase, State, decide, initial_state
@@ -138,6 +148,11 @@ class Account:
     def stack_updates(self) -> tuple[Effect, ...]:
         return tuple(effect for effect in self.effects if effect.stack_update)
 
+    @property
+    def deadlines_missed(self) -> int:
+        """How many of the guide's deadlines (T+1 to T+5) the retreats missed, all together."""
+        return sum(len(retreat.late(self.plan)) for retreat in self.retreats)
+
     def of(self, colour: str) -> list[Metrics]:
         return [period for period in self.periods if period.colour == colour]
 
@@ -186,8 +201,10 @@ class _Reader:
         if isinstance(event, Metrics) and any(decision.breaches for decision in decisions):
             return event.end
         retreats = self.timeline.retreats
-        if isinstance(event, Health) and retreats and retreats[-1].decided == event.t:
-            return retreats[-1].detected
+        last = retreats[-1] if retreats else None
+        # A time-out that a round of probes has let fall due is no breach of health.
+        if last and last.criterion is Criterion.HEALTH and last.decided == event.t:
+            return last.detected
         return None
 
     def _leave(self, before: State, decisions: Sequence[Body]) -> None:

@@ -8,30 +8,44 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+CLOUDFRONT = "us-east-1"  # the region of everything that belongs to CloudFront, its WebACL's metrics too
+_COMMON = {"user_agent_extra": "simple378-rollout", "max_pool_connections": 50}
 # Three tries of at most 2 + 5 s: an answer or an error well before any criterion of a plan waits for it.
-_CONFIG = Config(
-    connect_timeout=2,
-    read_timeout=5,
-    retries={"mode": "standard", "total_max_attempts": 3},
-    max_pool_connections=10,
-    user_agent_extra="simple378-rollout",
+_PATIENT = Config(
+    connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3}, **_COMMON
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """boto3's clients are thread-safe; each is made once."""
+    """boto3's clients are thread-safe; each is made once. ``probing`` is elbv2 for probes: one try, no longer than theirs."""
 
     elbv2: Any
+    probing: Any
     cloudwatch: Any
+    edge_cloudwatch: Any  # where CloudFront's metrics are; None in that region itself
     sns: Any
     sts: Any
 
 
-def clients(region: str) -> Clients:
+def clients(region: str, probe_timeout: float = 2.0) -> Clients:
+    """``probe_timeout`` in seconds."""
     session = boto3.session.Session(region_name=region)
+    impatient = Config(
+        connect_timeout=probe_timeout,
+        read_timeout=probe_timeout,
+        retries={"total_max_attempts": 1},
+        **_COMMON,
+    )
 
-    def client(service: str) -> Any:
-        return session.client(service, config=_CONFIG)
+    def client(service: str, config: Config = _PATIENT, **more: str) -> Any:
+        return session.client(service, config=config, **more)
 
-    return Clients(client("elbv2"), client("cloudwatch"), client("sns"), client("sts"))
+    return Clients(
+        elbv2=client("elbv2"),
+        probing=client("elbv2", impatient),
+        cloudwatch=client("cloudwatch"),
+        edge_cloudwatch=None if region == CLOUDFRONT else client("cloudwatch", region_name=CLOUDFRONT),
+        sns=client("sns"),
+        sts=client("sts"),
+    )

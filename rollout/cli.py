@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -18,7 +18,7 @@ from rich.console import Console
 from rollout import session
 from rollout.controller import Exit
 from rollout.engine import Engine, EngineMissing
-from rollout.environment import Environment, EnvironmentProblem, check_project
+from rollout.environment import Environment, EnvironmentProblem, check_name, check_project
 from rollout.explain import explain
 from rollout.journal import JournalError, Record, read_journal
 from rollout.plan import Plan, PlanError, load_plan, parse_plan, plan_text
@@ -41,7 +41,10 @@ app = typer.Typer(
 )
 
 Env = Annotated[
-    str, typer.Option("--env", help="The environment: its stacks are ENV, ENV-traffic and so on.")
+    str,
+    typer.Option(
+        "--env", help="The environment: its stacks are ENV, ENV-traffic and so on.", callback=check_name
+    ),
 ]
 ProjectDir = Annotated[
     Path, typer.Option("--project-dir", help="Where Pulumi.yaml is.", file_okay=False, show_default="here")
@@ -136,7 +139,7 @@ def run(
             confirm=lambda environment: yes or _confirm(environment, source),
         )
 
-    _conduct(work, None if dry_run else station, screen)
+    _conduct(work, None if dry_run else station, screen, _DRY_ENDS if dry_run else _ENDS)
 
 
 def _confirm(environment: Environment, plan: str) -> bool:
@@ -147,8 +150,10 @@ def _confirm(environment: Environment, plan: str) -> bool:
     )
 
 
-def _conduct(work: Callable[[], Any], station: Station | None, screen: Screen) -> NoReturn:
-    """Runs a controller with the environment's lock held; ends the process with its exit code."""
+def _conduct(
+    work: Callable[[], Any], station: Station | None, screen: Screen, ends: Mapping[Exit, str]
+) -> NoReturn:
+    """Runs a controller with the environment's lock held; ends the process with its exit code and last words."""
     if station:
         station.take()
     try:
@@ -162,7 +167,7 @@ def _conduct(work: Callable[[], Any], station: Station | None, screen: Screen) -
     finally:
         if station:
             station.give_back()
-    screen.say(_ENDS[code])
+    screen.say(ends[code])
     raise typer.Exit(code)
 
 
@@ -171,6 +176,12 @@ _ENDS = {
     Exit.ROLLED_BACK: "rolled back: all traffic is on stable, which is back to normal",
     Exit.ROLLED_BACK_RED: "rolled back: all traffic is on stable, but it is NOT back to normal",
     Exit.FAILED: "ended without a result; `rollout status` says where the traffic is, `rollout resume` goes on",
+}
+_DRY_ENDS = {
+    Exit.PROMOTED: "dry run ended: it would have been promoted; nothing was moved",
+    Exit.ROLLED_BACK: "dry run ended: it would have been rolled back; nothing was moved",
+    Exit.ROLLED_BACK_RED: "dry run ended: it would have been rolled back, and stable is NOT normal; nothing was moved",
+    Exit.FAILED: "dry run ended without a result; nothing was moved",
 }
 
 
@@ -223,13 +234,13 @@ def _again(env: str, project_dir: Path, command: str) -> None:
         return
     check_project(project_dir, env)
     path = station.latest()
-    if path is None:
+    if path is None and command != "abort":
         fail(f"there is no rollout of {env} in {station.directory}")
     station.take()
     engine = Engine(project_dir, station.directory)
     screen = _screen(f"rollout {env}")
     try:
-        records = _unfinished(path, env)
+        path, records = _unfinished(path, env)
         typer.echo(
             f"no controller is at work: going on with {path}"
             + (", to abort it" if command == "abort" else "")
@@ -238,33 +249,39 @@ def _again(env: str, project_dir: Path, command: str) -> None:
             lambda: session.run_again(engine, station, path, records, screen, command == "abort"),
             None,
             screen,
+            _ENDS,
         )
-    except (JournalError, ResumeError, PlanError) as error:
+    except (JournalError, ResumeError, PlanError, OSError) as error:
         if command != "abort":
             raise
-        typer.echo(
-            f"rollout: {error}\nrollout: the journal is of no use; moving all traffic to stable", err=True
-        )
+        typer.echo(f"rollout: {error}", err=True)
         _abort_without_journal(engine, env)
     finally:
         station.give_back()
 
 
-def _unfinished(path: Path, env: str) -> tuple[Record, ...]:
+def _unfinished(path: Path | None, env: str) -> tuple[Path, tuple[Record, ...]]:
+    """The journal to go on with. Raises :class:`ResumeError`, :class:`JournalError`, ``OSError``."""
+    if path is None:
+        raise ResumeError(f"no rollout of {env} is recorded here")
     records = read_journal(path)
     if not records:
-        fail(f"{path}: the rollout ended before its first record: nothing was touched. Start a new one")
+        raise ResumeError(
+            f"{path}: the rollout ended before its first record: nothing was touched. Start a new one"
+        )
     for record in records:
         if record.kind == "note" and record.body["what"] == "ended":
-            fail(
+            raise ResumeError(
                 f"the latest rollout of {env} has ended ({record.body['outcome']}): start a new one with `rollout run`"
             )
-    return records
+    return path, records
 
 
 def _abort_without_journal(engine: Engine, env: str) -> NoReturn:
+    """Moves all traffic to the stable side that the stacks name: there is no rollout here that could say it."""
+    typer.echo("no journal to go on with: moving all traffic to stable")
     try:
-        asyncio.run(session.to_stable(engine, env))
+        asyncio.run(session.to_stable(engine, env, typer.echo))
     except TrafficError as error:
         fail(f"traffic could NOT be moved: {error}", Exit.FAILED)
     typer.echo("all traffic is on stable; nobody has verified that it is back to normal")

@@ -86,13 +86,14 @@ class CloudWatchMetrics:
     plan: Plan
     start: float
     probes: ProbeLog
+    edge_client: CloudWatchClient | None = None  # where CloudFront's metrics are, when that is another region
     _told: dict[tuple[str, float], _Told] = field(default_factory=dict)
     _alarms: dict[str, str] = field(default_factory=dict)
 
     async def poll(self, t: float) -> Sequence[Reading]:
         """What is new at ``t``. A failed query, of the metrics or of the alarms, is a ``metrics_error``."""
         try:
-            series = await asyncio.to_thread(self._query, t)
+            series = await asyncio.to_thread(self._query_all, t)
         except (BotoCoreError, ClientError, _QueryError) as error:
             return [Reading(MetricsError(t, _why(error)))]
         readings = [reading for start in self._periods(t) for reading in self._read(series, start, t)]
@@ -175,19 +176,28 @@ class CloudWatchMetrics:
 
     # --- queries
 
-    def _query(self, t: float) -> _Series:
+    def _query_all(self, t: float) -> _Series:
         periods = self._periods(t)
         if not periods:
             return {}
+        if self.edge_client is None:
+            return self._query(self.client, periods, [*self._queries(), *self._edge_queries()])
+        return self._query(self.client, periods, self._queries()) | self._query(
+            self.edge_client, periods, self._edge_queries()
+        )
+
+    def _query(
+        self, client: CloudWatchClient, periods: Sequence[float], queries: Sequence[Mapping[str, Any]]
+    ) -> _Series:
         request: dict[str, Any] = {
-            "MetricDataQueries": self._queries(),
+            "MetricDataQueries": queries,
             "StartTime": _utc(periods[0]),
             "EndTime": _utc(periods[-1] + self.plan.period),
             "ScanBy": "TimestampAscending",
         }
         series: _Series = {}
         while True:
-            answer = self.client.get_metric_data(**request)
+            answer = client.get_metric_data(**request)
             for result in answer["MetricDataResults"]:
                 if result.get("StatusCode") in ("InternalError", "Forbidden"):
                     raise _QueryError(f"{result['Id']}: {result['StatusCode']}")
@@ -213,8 +223,11 @@ class CloudWatchMetrics:
                     f"{role}_db_connection_errors", _APPLICATION, "DatabaseConnectionErrors", "Sum", colour
                 )
             )
-        edge = {"WebACL": watched.web_acl, "Rule": "ALL"}
-        return queries + [self._stat(name, _WAF, *metric, edge) for name, metric in _EDGE.items()]
+        return queries
+
+    def _edge_queries(self) -> list[dict[str, Any]]:
+        edge = {"WebACL": self.watched.web_acl, "Rule": "ALL"}
+        return [self._stat(name, _WAF, *metric, edge) for name, metric in _EDGE.items()]
 
     def _stat(
         self, name: str, namespace: str, metric: str, stat: str, by: Mapping[str, str]

@@ -79,7 +79,7 @@ Observer = Callable[[str, float, Mapping[str, Any]], None]  # kind, t, body of e
 
 
 class Controller:
-    """One rollout. ``start`` is the epoch second at which its clock reads 0."""
+    """One rollout. ``start`` is the epoch second at which its clock reads 0, ``rate_limit`` what is deployed."""
 
     def __init__(
         self,
@@ -91,12 +91,15 @@ class Controller:
         journal: Journal,
         clock: Clock,
         start: float,
+        rate_limit: int | None = None,
         observer: Observer = lambda kind, t, body: None,
+        dry_run: bool = False,
     ) -> None:
         self.plan = plan
         self._metrics, self._probes, self._traffic = metrics, probes, ports.traffic
         self._journal, self._clock, self._start, self._observer = journal, clock, start, observer
         self.state = State()
+        self._started, self._dry_run = Started(0, rate_limit), dry_run
         self._effects = Effects(plan, ports, self)
         self._timeline = Timeline(plan)
         self._inbox: asyncio.Queue[tuple[Event, asyncio.Future[Answer] | None]] = asyncio.Queue()
@@ -149,7 +152,7 @@ class Controller:
 
     async def run(self, past: Past | None = None) -> Exit:
         """Runs to the end, from the start or from what a journal says. Never raises for a fault of the world."""
-        self._hear(Started(0), None) if past is None else self._continue(past)
+        self._hear(self._started, None) if past is None else self._continue(past)
         health = self.plan.health
         sources = [
             asyncio.create_task(self._supervise(source), name=source.__qualname__)
@@ -179,7 +182,7 @@ class Controller:
         except IllegalEvent as error:
             self.record("rejected", event_to_json(event) | {"why": str(error)}, event.t)
             if answer:
-                answer.set_result(Answer(False, str(error)))
+                _answer(answer, accepted=False, text=str(error))
             else:
                 self.page("an event was refused", f"{event_to_json(event)}: {error}")
             return
@@ -200,7 +203,7 @@ class Controller:
         self._look_ahead(before)
         if answer:
             said = "; ".join(decision.reason for decision in decisions) or f"the rollout is {state.phase}"
-            answer.set_result(Answer(True, said))
+            _answer(answer, accepted=True, text=said)
 
     def _remember(self, event: Event) -> None:
         colour = "edge" if isinstance(event, EdgeMetrics) else getattr(event, "colour", "")
@@ -225,7 +228,7 @@ class Controller:
             self._timeline.hear(event, decisions)
         state = past.state
         if state.phase is Phase.READY:
-            self._hear(Started(0), None)
+            self._hear(self._started, None)
             return
         self.note("resumed", phase=state.phase, commanded=state.commanded, seen=state.seen)
         lost = [(self.record("decision", d.to_json()), d) for d in past.unwritten]
@@ -329,6 +332,8 @@ class Controller:
 
     async def _leave(self) -> Exit:
         self.note("leaving", why=self._left)
+        if self._dry_run:  # it holds no traffic that somebody would have to watch
+            return Exit.FAILED
         stopping = self._effects.traffic.stop()
         if stopping:
             await asyncio.wait([stopping], timeout=DRAIN_LIMIT)
@@ -348,7 +353,7 @@ class Controller:
         while not self._inbox.empty():
             _, answer = self._inbox.get_nowait()
             if answer:
-                answer.set_result(Answer(False, "the rollout is over"))
+                _answer(answer, accepted=False, text="the rollout is over")
 
     def _finish(self) -> Exit:
         final = next(d for d in reversed(self._decisions) if d.decision is DecisionKind.FINISH)
@@ -364,3 +369,8 @@ class Controller:
                 "ended", outcome=final.outcome, verified=final.verified, exit=int(code), retreats=retreats
             )
         return code
+
+
+def _answer(answer: asyncio.Future[Answer], *, accepted: bool, text: str) -> None:
+    if not answer.done():  # whoever asked may have gone
+        answer.set_result(Answer(accepted, text))

@@ -7,6 +7,8 @@ Weight commands go one at a time through :class:`TrafficActor`. What it keeps:
   disk at most a second, and is tried until the load balancer shows it: by a stack update, else through its own API;
 - a decrease counts as done when two readings in a row show it, so that a request of the stopped engine that arrives
   late is noticed.
+
+Whatever an adapter raises, a bug of ours included, is a failure of that effect and nothing more: the next way is tried.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rollout.events import Criterion, Decision, DecisionKind, Severity
+from rollout.events import Decision, DecisionKind, Severity
 from rollout.plan import Plan
 from rollout.ports import Notifier, RateLimits, TrafficControl, TrafficError
+from rollout.timeline import RAISES
 
 DISK_WAIT = 1.0  # seconds that a decrease waits for its intent to be durable
 DECREASE_LIMIT = (
@@ -98,8 +101,8 @@ class TrafficActor:
             try:
                 async with asyncio.timeout(self._apply_limit):
                     await self._traffic.foresee(weight)
-            except (TrafficError, OSError, TimeoutError) as error:
-                problem = str(error) or f"not done within {self._apply_limit:g} s"
+            except Exception as error:  # noqa: BLE001 -- see above
+                problem = _problem(error, self._apply_limit)
                 self._recorder.note("foreseen", weight=weight, ok=False, error=problem)
                 self._recorder.page(f"the next step, to {weight} %, would be refused", problem)
             else:
@@ -139,8 +142,8 @@ class TrafficActor:
             await self._recorder.durable()
             async with asyncio.timeout(self._apply_limit):
                 return {"ok": True, **await self._traffic.set_weight(command.weight, increase=True)}
-        except (TrafficError, OSError, TimeoutError) as error:
-            problem = str(error) or f"not done within {self._apply_limit:g} s"
+        except Exception as error:  # noqa: BLE001 -- see above
+            problem = _problem(error, self._apply_limit)
         self._recorder.page(
             f"traffic could not be raised to {command.weight} %", f"{problem}. Traffic stays as it is."
         )
@@ -151,9 +154,7 @@ class TrafficActor:
             async with asyncio.timeout(DISK_WAIT):
                 await self._recorder.durable()
         except (OSError, TimeoutError) as error:
-            self._recorder.note(
-                "journal_behind", error=str(error) or f"not on the disk within {DISK_WAIT:g} s"
-            )
+            self._recorder.note("journal_behind", error=_problem(error, DISK_WAIT))
         result = None if command.break_glass else await self._try_stack(command)
         return {"ok": True, **(result or await self._until_moved(command))}
 
@@ -165,8 +166,8 @@ class TrafficActor:
                 result = await self._traffic.set_weight(command.weight, increase=False)
                 await self._settled(command.weight)
                 return result
-        except (TrafficError, OSError, TimeoutError) as error:
-            problem = str(error) or f"not done within {limit:g} s"
+        except Exception as error:  # noqa: BLE001 -- see above
+            problem = _problem(error, limit)
         self._recorder.note("break_glass", weight=command.weight, because=problem)
         self._recorder.page(
             f"break-glass: traffic goes to {command.weight} % through the load balancer's API",
@@ -190,8 +191,8 @@ class TrafficActor:
                     result = await self._traffic.break_glass(command.weight)
                     await self._settled(command.weight)
                 return {"break_glass": True, "tries": tries + 1, **result}
-            except (TrafficError, OSError, TimeoutError) as error:
-                problem = str(error) or f"not done within {DECREASE_LIMIT:g} s"
+            except Exception as error:  # noqa: BLE001 -- see above
+                problem = _problem(error, DECREASE_LIMIT)
             tries += 1
             self._recorder.note("break_glass_failed", weight=command.weight, tries=tries, error=problem)
             if tries == 1 or tries % 10 == 0:
@@ -205,8 +206,8 @@ class TrafficActor:
         try:
             async with self._one_at_a_time, asyncio.timeout(RECONCILE_LIMIT):
                 self._recorder.note("reconciled", weight=weight, **await self._traffic.reconcile(weight))
-        except (TrafficError, OSError, TimeoutError) as error:
-            problem = str(error) or f"not done within {RECONCILE_LIMIT:g} s"
+        except Exception as error:  # noqa: BLE001 -- see above
+            problem = _problem(error, RECONCILE_LIMIT)
             self._recorder.note("reconcile_failed", weight=weight, error=problem)
             self._recorder.page(
                 "the traffic stack is out of line with the load balancer",
@@ -219,7 +220,6 @@ class TrafficActor:
         self.task = asyncio.create_task(self._reconcile(weight), name="reconcile")
 
 
-_RAISES = (Criterion.STARTED, Criterion.STAGE_PASSED)
 _TOPICS = {Severity.PAGE: "immediate", Severity.WARNING: "warning"}
 
 
@@ -259,7 +259,7 @@ class Effects:
                 topic = _TOPICS[decision.severity or Severity.PAGE]
             case DecisionKind.RAISE_RATE_LIMIT:
                 topic = "warning"
-            case DecisionKind.SET_WEIGHT if decision.criterion in _RAISES:
+            case DecisionKind.SET_WEIGHT if decision.criterion in RAISES:
                 topic = "notice"
             case DecisionKind.FINISH if decision.outcome == "promoted":
                 topic = "notice"
@@ -293,8 +293,8 @@ class Effects:
         self._recorder.record("intent", {"effect": effect, "act": act})
         try:
             result = {"ok": True, **await work()}
-        except (TrafficError, OSError, TimeoutError) as error:
-            result = {"ok": False, "error": str(error) or type(error).__name__}
+        except Exception as error:  # noqa: BLE001 -- see above
+            result = {"ok": False, "error": _problem(error)}
         self._recorder.record("result", {"effect": effect, "act": act, **result})
         return bool(result["ok"])
 
@@ -309,13 +309,16 @@ class Effects:
         try:
             async with asyncio.timeout(NOTIFY_LIMIT):
                 await self._ports.notifier.send(topic, subject, body)
-        except Exception as error:  # noqa: BLE001 -- whatever a notification does, the rollout goes on
-            result |= {"ok": False, "error": str(error) or f"not sent within {NOTIFY_LIMIT:g} s"}
+        except Exception as error:  # noqa: BLE001 -- see above
+            result |= {"ok": False, "error": _problem(error, NOTIFY_LIMIT)}
         self._recorder.record("result", result)
 
     async def _prepare(self, effect: int, subject: str, body: str) -> None:
         self._recorder.record("intent", {"effect": effect, "act": "prepare_rollback"})
-        checks = await self._ports.traffic.check_rollback()
+        try:
+            checks: Mapping[str, str] = await self._ports.traffic.check_rollback()
+        except Exception as error:  # noqa: BLE001 -- see above
+            checks = {"the check itself": _problem(error)}
         wrong = {name: problem for name, problem in checks.items() if problem}
         self._recorder.record(
             "result", {"effect": effect, "act": "prepare_rollback", "ok": not wrong, "checks": dict(checks)}
@@ -347,6 +350,13 @@ class Effects:
             "the release is live but not promoted",
             "All traffic is on the candidate; the stack still calls it candidate. `rollout resume` tries again.",
         )
+
+
+def _problem(error: Exception, limit: float | None = None) -> str:
+    if isinstance(error, TimeoutError) and limit is not None:
+        return f"not done within {limit:g} s"
+    # Our own exceptions say what is wrong; of others the kind says more.
+    return str(error) if isinstance(error, TrafficError) else f"{type(error).__name__}: {error}"
 
 
 def describe(decision: Decision) -> tuple[str, str]:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from pulumi.automation import CommandError, CommandResult, InvalidVersionError, 
 from pulumi.automation.errors import create_command_error
 
 GRACE = 1.0  # seconds between asking an engine to end, which saves its state and lock, and killing it
+_MARKUP = re.compile(r"<\{%.*?%\}>")  # of colours
 _NOTE = "engine.{}.json"
 _ENV = {
     "PULUMI_AUTOMATION_API": "true",
@@ -50,9 +52,9 @@ class EndableCommand(PulumiCommand):
         )
 
 
-def end(process: subprocess.Popen[str]) -> bool:
+def end(process: subprocess.Popen[str], *, gently: bool = True) -> bool:
     """Ends an engine and all it started. True when it had to be killed: its lock and state are as they were."""
-    if process.poll() is None:
+    if gently and process.poll() is None:
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE)
@@ -101,7 +103,10 @@ class Engine:
         try:
             stdout, stderr = await asyncio.shield(waiting)
         except asyncio.CancelledError:
-            if await asyncio.shield(asyncio.to_thread(end, process)):
+            # Only an update holds a lock and has state to save.
+            updates = args[0] == "up"
+            killed = await asyncio.shield(asyncio.to_thread(end, process, gently=updates))
+            if updates and killed:
                 self._killed.add(stack)
             await waiting
             raise
@@ -146,7 +151,9 @@ class Engine:
         if not self._running:
             return None
         note = self._running / _NOTE.format(stack)
-        note.write_text(json.dumps({"pid": process.pid, "started": _started(process.pid), "stack": stack}))
+        scratch = note.with_suffix(".new")
+        scratch.write_text(json.dumps({"pid": process.pid, "started": _started(process.pid), "stack": stack}))
+        scratch.replace(note)
         return note
 
 
@@ -159,8 +166,20 @@ def _started(pid: int) -> str | None:
 
 
 def problem_of(error: CommandError) -> str:
-    """The lines of an engine's complaint that say what is wrong, as one line."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    telling = [line.partition("error:")[2].strip() for line in lines if "error:" in line]
-    text = "; ".join(dict.fromkeys(filter(None, telling))) or " ".join(filter(None, lines))[-500:]
-    return text[:1000]
+    """What an engine complains of, as one line."""
+    text = str(error)
+    told = _diagnostics(text) or [
+        line.partition("error:")[2] for line in text.splitlines() if "error:" in line
+    ]
+    problems = dict.fromkeys(" ".join(_MARKUP.sub("", problem).split()) for problem in told)
+    return ("; ".join(filter(None, problems)) or " ".join(text.split())[-500:])[:1000]
+
+
+def _diagnostics(text: str) -> list[str]:
+    """The errors in what a command with ``--json`` printed."""
+    start = text.find("stdout: {")
+    try:
+        printed = json.JSONDecoder().raw_decode(text, start + len("stdout: "))[0] if start >= 0 else {}
+    except ValueError:
+        return []
+    return [d["message"] for d in printed.get("diagnostics") or () if d.get("severity") == "error"]

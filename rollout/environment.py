@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import re
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from rollout.traffic import Target, find_target
 RULE = "aws:lb/listenerRule:ListenerRule"
 WEB_ACL = "aws:wafv2/webAcl:WebAcl"
 OTHER = {"blue": "green", "green": "blue"}
+_NAME = re.compile(r"[a-z][a-z0-9]{0,15}")  # as the Pulumi program takes it
 
 
 class EnvironmentProblem(Exception):
@@ -44,6 +46,7 @@ class Environment:
     secrets: tuple[str, ...]  # never to be written anywhere
     topics: Mapping[str, str]  # tier -> ARN
     web_acl: str
+    rate_limit: int  # deployed; requests per minute and client
     rule_target: Target
     limits_target: Target
 
@@ -54,6 +57,16 @@ class Environment:
     @property
     def limits_stack(self) -> str:
         return f"{self.name}-limits"
+
+
+def check_name(env: str) -> str:
+    """The name, which is part of stack and file names. Raises :class:`EnvironmentProblem` when it cannot be one."""
+    if not _NAME.fullmatch(env):
+        raise EnvironmentProblem(
+            f"--env {env!r}: not an environment's name; it is a letter followed by letters or digits, such as prod "
+            "(lower case, at most 16, no dash: prod-traffic is a stack of prod)"
+        )
+    return env
 
 
 def check_project(project_dir: Path, env: str) -> None:
@@ -79,8 +92,8 @@ async def read_environment(engine: Engine, env: str, colours: Mapping[str, str] 
     Raises :class:`EnvironmentProblem`.
     """
     names = [env, f"{env}-traffic", f"{env}-limits", f"{env}-blue", f"{env}-green"]
-    outputs = dict(zip(names, await asyncio.gather(*(_outputs(engine, name) for name in names)), strict=True))
-    states = await asyncio.gather(*(_state(engine, f"{env}-{layer}") for layer in ("traffic", "limits")))
+    outputs = dict(zip(names, await _all(*(_outputs(engine, name) for name in names)), strict=True))
+    states = await _all(*(_state(engine, f"{env}-{layer}") for layer in ("traffic", "limits")))
     traffic, foundation = outputs[f"{env}-traffic"], outputs[env]
     try:
         stable = (colours or traffic)["stable"]
@@ -99,11 +112,12 @@ async def read_environment(engine: Engine, env: str, colours: Mapping[str, str] 
             rule_arn=traffic["ruleArn"],
             deployed_weight=int(traffic["candidateWeight"]),
             generation=int(traffic["generation"]),
-            probe_url=str(foundation.get("probeUrl") or f"http://{foundation['albDnsName']}").rstrip("/"),
+            probe_url=str(foundation["probeUrl"]).rstrip("/"),
             test_secret=foundation["testSecret"],
             secrets=tuple(foundation[key] for key in ("testSecret", "originSecret", "databasePassword")),
             topics=foundation["topics"],
             web_acl=outputs[f"{env}-limits"]["webAclName"],
+            rate_limit=int(outputs[f"{env}-limits"]["rateLimit"]),
             rule_target=find_target(states[0], RULE, f"{env}-traffic"),
             limits_target=find_target(states[1], WEB_ACL, f"{env}-limits"),
         )
@@ -113,6 +127,16 @@ async def read_environment(engine: Engine, env: str, colours: Mapping[str, str] 
         ) from None
     except TrafficRefused as error:
         raise EnvironmentProblem(str(error)) from None
+
+
+async def _all(*work: Awaitable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """All at once; the first one's problem is raised, and no engine is left running for it."""
+    results = []
+    for result in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+        results.append(result)
+    return results
 
 
 async def _outputs(engine: Engine, stack: str) -> Mapping[str, Any]:

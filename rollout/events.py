@@ -9,7 +9,7 @@ percent of the requests, latencies are seconds, shares (error rate, rate-limited
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -20,6 +20,8 @@ COMMANDS = ("pause", "resume", "abort")
 TIERS = ("immediate", "warning", "notice")
 ALARM_STATES = ("OK", "ALARM", "INSUFFICIENT_DATA")
 ROLES = ("candidate", "stable")
+WHOLE = 100  # percent
+_LONGEST = 60  # characters of a wrong value in a message
 
 
 class BadEvent(ValueError):
@@ -63,7 +65,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Started:
+    """The rollout begins. ``rate_limit`` is the one deployed, in requests per minute and client; ``None``: the plan's."""
+
     t: float
+    rate_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,26 +228,32 @@ def number(value: float | None) -> float | int | None:
 
 
 def _finite(key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise BadEvent(f"'{key}' is {value!r}: it takes a finite number")
+    # Compared, not converted: JSON has whole numbers that no float can hold.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
+        raise BadEvent(f"'{key}' is {_shown(value)}: it takes a finite number")
     return value
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _time(key: str, value: Any) -> float:
     if _finite(key, value) < 0:
-        raise BadEvent(f"'{key}' is {value!r}: seconds from the start are not negative")
+        raise BadEvent(f"'{key}' is {_shown(value)}: seconds from the start are not negative")
     return float(value) if not isinstance(value, int) else value
 
 
 def _percent(key: str, value: Any) -> float:
-    if not 0 <= _finite(key, value) <= 100:
-        raise BadEvent(f"'{key}' is {value!r}: a weight is a percentage from 0 to 100")
+    if not 0 <= _finite(key, value) <= WHOLE:
+        raise BadEvent(f"'{key}' is {_shown(value)}: a weight is a percentage from 0 to 100")
     return float(value) if not isinstance(value, int) else value
 
 
 def _count(key: str, value: Any) -> int:
     if _finite(key, value) < 0 or value != int(value):
-        raise BadEvent(f"'{key}' is {value!r}: it takes a whole number, not negative")
+        raise BadEvent(f"'{key}' is {_shown(value)}: it takes a whole number, not negative")
     return int(value)
 
 
@@ -254,20 +265,20 @@ def _maybe_seconds(key: str, value: Any) -> float | None:
     if value is None:
         return None
     if _finite(key, value) < 0:
-        raise BadEvent(f"'{key}' is {value!r}: a latency in seconds is not negative")
+        raise BadEvent(f"'{key}' is {_shown(value)}: a latency in seconds is not negative")
     return float(value)
 
 
 def _text(key: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
-        raise BadEvent(f"'{key}' is {value!r}: it takes a text")
+        raise BadEvent(f"'{key}' is {_shown(value)}: it takes a text")
     return value
 
 
 def _one_of(*names: str) -> Callable[[str, Any], str]:
     def check(key: str, value: Any) -> str:
         if value not in names:
-            raise BadEvent(f"'{key}' is {value!r}: it takes one of {', '.join(names)}")
+            raise BadEvent(f"'{key}' is {_shown(value)}: it takes one of {', '.join(names)}")
         return str(value)
 
     return check
@@ -275,7 +286,7 @@ def _one_of(*names: str) -> Callable[[str, Any], str]:
 
 def _probes(key: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list):
-        raise BadEvent(f"'{key}' is {value!r}: it takes a list of failed probes, [] for a clean round")
+        raise BadEvent(f"'{key}' is {_shown(value)}: it takes a list of failed probes, [] for a clean round")
     return tuple(_one_of(*PROBES)(key, name) for name in value)
 
 
@@ -283,7 +294,7 @@ _Reader = Callable[[str, Any], Any]
 _PERIOD: dict[str, _Reader] = {"t": _time, "start": _finite, "end": _finite}
 # kind -> (class, required keys, keys that may be missing or null)
 _FORMS: dict[str, tuple[Callable[..., Event], dict[str, _Reader], dict[str, _Reader]]] = {
-    "started": (Started, {"t": _time}, {}),
+    "started": (Started, {"t": _time}, {"rate_limit": _maybe_count}),
     "traffic": (Traffic, {"t": _time, "weight": _percent}, {}),
     "health": (Health, {"t": _time, "colour": _one_of(*ROLES), "failed": _probes}, {}),
     "metrics": (
@@ -318,7 +329,9 @@ def parse_event(line: Mapping[str, Any]) -> Event:
     """Reads one event from its JSON object. Raises :class:`BadEvent` naming the key."""
     kind = line.get("event")
     if not isinstance(kind, str) or kind not in _FORMS or kind == "edge":
-        raise BadEvent(f"'event' is {kind!r}: it takes one of {', '.join(k for k in _FORMS if k != 'edge')}")
+        raise BadEvent(
+            f"'event' is {_shown(kind)}: it takes one of {', '.join(k for k in _FORMS if k != 'edge')}"
+        )
     if kind == "metrics" and line.get("colour") == "edge":
         kind, line = ("edge", {key: value for key, value in line.items() if key != "colour"})
     build, required, optional = _FORMS[kind]
@@ -343,7 +356,7 @@ def event_to_json(event: Event) -> dict[str, Any]:
     if isinstance(event, EdgeMetrics):
         out["colour"] = "edge"
     for field in fields(event):
-        if field.name != "t":
-            value = getattr(event, field.name)
+        value = getattr(event, field.name)
+        if field.name != "t" and not (value is None and isinstance(event, Started)):
             out[field.name] = list(value) if isinstance(value, tuple) else value
     return out

@@ -76,3 +76,21 @@ def good_periods(plan: Plan, state: State) -> int:
         and period.start >= start
         and is_good(plan, period)
     )
+
+
+def is_measured(period: Metrics) -> bool:
+    """Whether error rate and P95 are both known."""
+    return period.error_rate is not None and period.p95 is not None
+
+
+def not_normal(plan: Plan, period: Metrics) -> list[Breach]:
+    """What in a period of stable after an abort is not below the verification's limits."""
+    rule = plan.verification
+    return [
+        Breach(criterion, value, limit, None)
+        for criterion, value, limit in (
+            (Criterion.ERROR_RATE, period.error_rate, rule.error_rate),
+            (Criterion.LATENCY_P95, period.p95, rule.p95),
+        )
+        if value is not None and value >= limit
+    ]

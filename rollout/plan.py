@@ -23,6 +23,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 BUILT_IN = ("phase-c",)
+WHOLE = 100  # percent: where every plan ends
 
 
 class PlanError(ValueError):
@@ -202,14 +203,30 @@ class _StageForm(_Form):
     window: PositiveSeconds
 
 
+def _rollback(value: object) -> object:
+    """``previous``, ``abort``, ``hold`` or ``{to: WEIGHT}``."""
+    if (
+        isinstance(value, dict)
+        and set(value) == {"to"}
+        and type(value["to"]) is int
+        and 0 <= value["to"] <= WHOLE
+    ):
+        return (Rollback.FIRST_STEP, value["to"])
+    if value in ("previous", "abort", "hold"):
+        return (Rollback(value), 0)
+    raise ValueError("it takes previous, abort, hold or {to: WEIGHT}")
+
+
 class _LimitForm(_Form):
     limit: Annotated[float, Field(ge=0)]
-    rollback: Literal["previous", "abort", "hold"] | dict[Literal["to"], Annotated[int, Field(ge=0, le=100)]]
+    rollback: Annotated[tuple[Rollback, int], BeforeValidator(_rollback)]
 
     def build(self) -> Limit:
-        if isinstance(self.rollback, dict):
-            return Limit(self.limit, Rollback.FIRST_STEP, self.rollback["to"])
-        return Limit(self.limit, Rollback(self.rollback))
+        return Limit(self.limit, *self.rollback)
+
+
+class _ErrorRateForm(_LimitForm):
+    limit: Percent
 
 
 class _LatencyForm(_LimitForm):
@@ -217,7 +234,7 @@ class _LatencyForm(_LimitForm):
 
 
 class _CriteriaForm(_Form):
-    error_rate: _LimitForm
+    error_rate: _ErrorRateForm
     latency_p95: _LatencyForm
     db_connection_errors: _LimitForm
 
@@ -292,7 +309,11 @@ class _PlanForm(_Form):
                 raise ValueError(
                     f"stages.{index}.weight is {high} after {low}: weights must rise from stage to stage"
                 )
-        if weights[-1] != 100:
+        for name in ("error_rate", "latency_p95", "db_connection_errors"):
+            kind, to = getattr(self.criteria, name).rollback
+            if kind is Rollback.FIRST_STEP and to not in (0, *weights):
+                raise ValueError(f"criteria.{name}.rollback.to is {to}: it takes the weight of a stage, or 0")
+        if weights[-1] != WHOLE:
             raise ValueError(f"stages.{len(weights) - 1}.weight is {weights[-1]}: the last stage must be 100")
         return self
 
@@ -303,20 +324,19 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key}' stands twice", key_node.start_mark
-                )
-            seen.add(key)
+            plain = isinstance(key_node, yaml.ScalarNode)
+            if not plain or key_node.value in seen:
+                problem = f"the key '{key_node.value}' stands twice" if plain else "a key is a plain word"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            seen.add(key_node.value)
         return super().construct_mapping(node, deep)
 
 
 def parse_plan(text: str, source: str = "plan") -> Plan:
     """Reads a plan from its YAML text. Raises :class:`PlanError`; ``source`` names the text in it."""
     try:
-        data = yaml.load(text, _StrictLoader)
-    except yaml.YAMLError as error:
+        data = yaml.load(text, _StrictLoader)  # noqa: S506 - a safe loader that is stricter still
+    except (yaml.YAMLError, RecursionError) as error:
         raise PlanError(f"{source}: not readable as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise PlanError(f"{source}: a plan is a mapping with the keys {', '.join(_PlanForm.model_fields)}")
@@ -328,10 +348,10 @@ def parse_plan(text: str, source: str = "plan") -> Plan:
 
 
 def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False)[0]
-    where = ".".join(
-        str(part) for part in problem["loc"] if part not in ("literal", "dict[literal['to'],int]")
-    )
+    problems = error.errors(include_url=False)
+    # A misspelt key is also a missing one; what was written says more.
+    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
+    where = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         message = "unknown key; remove it or correct its spelling"

@@ -21,7 +21,6 @@ at 2 a.m. Rules it keeps, whatever the plan:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from rollout import judge
@@ -41,20 +40,10 @@ from rollout.events import (
     Started,
     Tick,
     Traffic,
-    kind_of,
 )
 from rollout.plan import Limit, Plan
-from rollout.state import (
-    AT_WORK,
-    ON_STABLE,
-    REMEMBERED,
-    STOPPED,
-    TRANSITIONS,
-    Cause,
-    IllegalEvent,
-    Phase,
-    State,
-)
+from rollout.state import AT_WORK, ON_STABLE, REMEMBERED, STOPPED, Cause, IllegalEvent, Phase, State
+from rollout.step import Step
 
 __all__ = ["IllegalEvent", "Phase", "State", "decide", "initial_state"]
 
@@ -68,14 +57,14 @@ def initial_state() -> State:
 def decide(plan: Plan, state: State, event: Event) -> tuple[State, tuple[Decision, ...]]:
     """Hears one event. Returns the next state and what to do, in order. Raises :class:`IllegalEvent`."""
     _refuse_illegal(state, event)
-    step = _Step(plan, state, event)
-    if state.phase is Phase.FINISHED:
-        if isinstance(event, Operator):
-            raise IllegalEvent("the rollout is finished: start a new one")
-        return step.state, ()
-    step.act_on_deadlines(before_event=True)
-    step.hear()
-    step.act_on_deadlines(before_event=False)
+    step = _Policy(plan, state, event)
+    if not (isinstance(event, Operator) and event.command == "abort"):  # which wins over everything
+        step.act_on_deadlines(before_event=True)
+    if step.state.phase is not Phase.FINISHED:
+        step.hear()
+        step.act_on_deadlines(before_event=False)
+    elif isinstance(event, Operator):
+        raise IllegalEvent("the rollout is finished: start a new one")
     return step.state, tuple(step.decisions)
 
 
@@ -106,50 +95,8 @@ def _other_counts(event: Metrics | EdgeMetrics) -> tuple[int | None, ...]:
     return (event.errors, event.db_connection_errors)
 
 
-class _Step:
-    """One call of :func:`decide`: the state as it changes and the decisions as they are made."""
-
-    def __init__(self, plan: Plan, state: State, event: Event) -> None:
-        self.plan, self.event, self.t = plan, event, event.t
-        self.kind = kind_of(event)
-        self.state = replace(state, t=event.t)
-        self.decisions: list[Decision] = []
-
-    # --- what to write down
-
-    def _set(self, **changes: Any) -> None:
-        state = self.state
-        if any(getattr(state, key) != value for key, value in changes.items()):  # most rounds change nothing
-            self.state = replace(state, **changes)
-
-    def _move(self, cause: Cause, **changes: Any) -> None:
-        target = TRANSITIONS[self.state.phase].get(cause)
-        if target is None:
-            raise IllegalEvent(f"'{cause}' cannot happen while {self.state.phase}")
-        self._set(phase=target, **changes)
-
-    def _say(self, kind: DecisionKind, criterion: Criterion, reason: str, **more: Any) -> None:
-        self.decisions.append(
-            Decision(t=self.t, decision=kind, criterion=criterion, event=self.kind, reason=reason, **more)
-        )
-
-    def _command(self, weight: float, criterion: Criterion, reason: str, **more: Any) -> None:
-        state = self.state
-        self._set(
-            commanded=weight, commanded_at=self.t, settled=False, before=state.seen, fallback=state.commanded
-        )
-        self._say(DecisionKind.SET_WEIGHT, criterion, reason, weight=weight, **more)
-
-    def _hold(self, criterion: Criterion, reason: str, **more: Any) -> None:
-        fresh = self.state.phase is not Phase.HELD
-        self._move(Cause.HOLD, held_since=self.t if fresh else self.state.held_since)
-        self._say(DecisionKind.HOLD, criterion, reason, weight=self.state.commanded, **more)
-
-    def _abort(self, criterion: Criterion, reason: str, **more: Any) -> None:
-        if self.state.phase in ON_STABLE:
-            return
-        self._move(Cause.ABORT, abort_criterion=criterion)
-        self._command(0, criterion, f"abort: {reason}", **more)
+class _Policy(Step):
+    """The rules: what falls due, and what each event means."""
 
     # --- time-outs
 
@@ -179,7 +126,7 @@ class _Step:
             due.append((state.reminded_at + plan.hold_timeout, 4, self._remind))
         elif state.phase is Phase.VERIFYING and state.window_start is not None:
             watched = state.window_start + plan.verification.watch
-            if not self._stable_periods():
+            if not any(judge.is_measured(p) for p in self._stable_periods()):
                 watched += plan.metric_delay  # the last chance for data; without any it is not verified
             due.append((watched, 4, self._verified))
         return due
@@ -190,20 +137,20 @@ class _Step:
         measured = {"value": state.seen, "limit": state.commanded}
         if state.commanded > state.before and state.phase not in ON_STABLE:
             back = state.fallback
-            self._command(back, Criterion.TRAFFIC, f"{waited}: back to {back:g} %", **measured)
-            self._hold(Criterion.TRAFFIC, waited, **measured)
+            self.command(back, Criterion.TRAFFIC, f"{waited}: back to {back:g} %", **measured)
+            self.hold(Criterion.TRAFFIC, waited, **measured)
             return
-        self._command(
+        self.command(
             state.commanded, Criterion.TRAFFIC, f"{waited}: break-glass", break_glass=True, **measured
         )
-        self._page(
+        self.page(
             Criterion.TRAFFIC, f"{waited}; the rule is changed through the load balancer's API", **measured
         )
 
     def _blind(self) -> None:
         state, limit = self.state, self.plan.blind_limit
         since = max(state.answered_at, state.window_start or 0.0)
-        self._abort(
+        self.abort(
             Criterion.BLIND,
             f"no successful query of the candidate for {limit:g} s",
             value=self.t - since,
@@ -214,7 +161,7 @@ class _Step:
         reason = "the extension is over without enough good periods"
         if self.state.candidate_streak:
             reason = "the extension is over and the last health round was not clean"
-        self._hold(
+        self.hold(
             Criterion.INCONCLUSIVE,
             reason,
             value=judge.good_periods(self.plan, self.state),
@@ -223,21 +170,16 @@ class _Step:
 
     def _hold_timed_out(self) -> None:
         held, limit = self.t - self.state.held_since, self.plan.hold_timeout
-        self._abort(
-            Criterion.HOLD_TIMEOUT, f"held for {held:g} s and nobody resumed", value=held, limit=limit
-        )
+        self.abort(Criterion.HOLD_TIMEOUT, f"held for {held:g} s and nobody resumed", value=held, limit=limit)
 
     def _remind(self) -> None:
         held = self.t - self.state.held_since
-        self._set(reminded_at=self.t)
-        self._page(
+        self.set(reminded_at=self.t)
+        self.page(
             Criterion.OPERATOR,
             f"still paused by the operator at {self.state.commanded:g} %, for {held:g} s",
             value=held,
         )
-
-    def _page(self, criterion: Criterion, reason: str, **more: Any) -> None:
-        self._say(DecisionKind.ALERT, criterion, reason, severity=Severity.PAGE, **more)
 
     # --- advancing
 
@@ -254,22 +196,22 @@ class _Step:
         reason = f"{state.commanded:g} % held its window with {good} good period(s)"
         following = self.plan.above(state.commanded)
         if following:
-            self._move(Cause.PASSED)
-            self._command(following.weight, Criterion.STAGE_PASSED, reason, value=good, limit=needed)
+            self.move(Cause.PASSED)
+            self.command(following.weight, Criterion.STAGE_PASSED, reason, value=good, limit=needed)
             return
-        self._move(Cause.COMPLETED)
+        self.move(Cause.COMPLETED)
         said = {"weight": state.commanded, "value": good, "limit": needed}
-        self._say(DecisionKind.PROMOTE, Criterion.STAGE_PASSED, f"{reason}: candidate becomes stable", **said)
-        self._say(DecisionKind.FINISH, Criterion.STAGE_PASSED, "promoted", outcome="promoted", **said)
+        self.say(DecisionKind.PROMOTE, Criterion.STAGE_PASSED, f"{reason}: candidate becomes stable", **said)
+        self.say(DecisionKind.FINISH, Criterion.STAGE_PASSED, "promoted", outcome="promoted", **said)
 
     # --- events
 
     def hear(self) -> None:
         match self.event:
-            case Started():
+            case Started(rate_limit=rate_limit):
                 first = self.plan.stages[0]
-                self._move(Cause.STARTED)
-                self._command(first.weight, Criterion.STARTED, "the first stage begins")
+                self.move(Cause.STARTED, rate_limit=rate_limit)
+                self.command(first.weight, Criterion.STARTED, "the first stage begins")
             case Traffic(weight=weight):
                 self._hear_traffic(weight)
             case Health():
@@ -288,19 +230,19 @@ class _Step:
     def _hear_traffic(self, weight: float) -> None:
         state = self.state
         if not state.seen_history or state.seen != weight:
-            self._set(seen=weight, seen_history=(*state.seen_history, (self.t, weight))[-REMEMBERED:])
+            self.set(seen=weight, seen_history=(*state.seen_history, (self.t, weight))[-REMEMBERED:])
         measured = {"value": weight, "limit": state.commanded}
         if weight == state.commanded:
             if not state.settled:
-                self._set(settled=True)
+                self.set(settled=True)
                 if state.phase in (Phase.MOVING, Phase.ABORTED):
-                    self._move(Cause.SEEN, window_start=self.t)
+                    self.move(Cause.SEEN, window_start=self.t)
         elif not state.settled and weight == state.before:
             pass  # still on its way
         elif weight > state.commanded:
             if state.phase is Phase.VERIFYING:
-                self._move(Cause.LOST)
-            self._command(
+                self.move(Cause.LOST)
+            self.command(
                 state.commanded,
                 Criterion.TRAFFIC,
                 f"{weight:g} % seen above the commanded {state.commanded:g} %: reissued",
@@ -308,19 +250,19 @@ class _Step:
             )
         else:
             reason = f"{weight:g} % seen below the commanded {state.commanded:g} %: adopted"
-            self._set(commanded=weight, settled=True)
+            self.set(commanded=weight, settled=True)
             if state.phase is Phase.PAUSED:
-                self._say(DecisionKind.HOLD, Criterion.TRAFFIC, reason, weight=weight, **measured)
+                self.say(DecisionKind.HOLD, Criterion.TRAFFIC, reason, weight=weight, **measured)
             else:
-                self._hold(Criterion.TRAFFIC, reason, **measured)
+                self.hold(Criterion.TRAFFIC, reason, **measured)
 
     def _hear_health(self, event: Health) -> None:
         state, rule = self.state, self.plan.health
         if event.colour == "stable":
             streak = state.stable_streak + 1 if event.failed else 0
-            self._set(stable_streak=streak)
+            self.set(stable_streak=streak)
             if streak == rule.alert_after:
-                self._page(
+                self.page(
                     Criterion.HEALTH,
                     f"stable fails {', '.join(event.failed)}",
                     value=streak,
@@ -330,11 +272,11 @@ class _Step:
             if state.phase in ON_STABLE:
                 return
             streak = state.candidate_streak + 1 if event.failed else 0
-            self._set(candidate_streak=streak)
+            self.set(candidate_streak=streak)
             self._judge_streak(streak, ", ".join(event.failed))
         both = min(self.state.candidate_streak, self.state.stable_streak)
         if event.failed and both and not min(state.candidate_streak, state.stable_streak):
-            self._page(
+            self.page(
                 Criterion.HEALTH,
                 "candidate and stable both fail their probes: rollback will not cure this",
                 value=both,
@@ -345,9 +287,9 @@ class _Step:
         rule = self.plan.health
         rounds = f"candidate failed {failed} in {streak} round(s) in a row"
         if streak >= rule.abort_after:
-            self._abort(Criterion.HEALTH, rounds, value=streak, limit=rule.abort_after)
+            self.abort(Criterion.HEALTH, rounds, value=streak, limit=rule.abort_after)
         elif streak == rule.prepare_after:
-            self._say(
+            self.say(
                 DecisionKind.PREPARE_ROLLBACK,
                 Criterion.HEALTH,
                 rounds,
@@ -355,12 +297,12 @@ class _Step:
                 limit=rule.prepare_after,
             )
         elif streak == rule.alert_after:
-            self._page(Criterion.HEALTH, rounds, value=streak, limit=rule.alert_after)
+            self.page(Criterion.HEALTH, rounds, value=streak, limit=rule.alert_after)
 
     def _hear_metrics(self, event: Metrics) -> None:
         if event.colour == "candidate":
-            self._set(answered_at=self.t)
-        if not self._remember(event):
+            self.set(answered_at=self.t)
+        if not self.remember(event):
             return
         if event.end <= 0:
             return  # what the colour did before this rollout says nothing about it
@@ -368,19 +310,6 @@ class _Step:
             self._retreat(judge.breaches(self.plan, self.state, event))
         elif self.state.phase is Phase.VERIFYING:
             self._verify(event)
-
-    def _remember(self, event: Metrics | EdgeMetrics) -> bool:
-        """Keeps a period, in place of an earlier version of it. False when nothing about it is new."""
-        key = _key(event)
-        for index, known in enumerate(self.state.periods):
-            if _key(known) == key:
-                if replace(known, t=event.t) == event:
-                    return False
-                kept = self.state.periods[:index] + self.state.periods[index + 1 :]
-                self._set(periods=(*kept, event))
-                return True
-        self._set(periods=(*self.state.periods, event)[-REMEMBERED:])
-        return True
 
     def _retreat(self, breaches: list[Breach]) -> None:
         """The lowest resulting weight wins; every breach is recorded."""
@@ -391,17 +320,17 @@ class _Step:
         beyond = f"{worst.criterion} {worst.value:.4g} is above {worst.limit:g}"
         commanded = self.state.commanded
         if worst.target is None:
-            self._abort(worst.criterion, beyond, **said)
+            self.abort(worst.criterion, beyond, **said)
         elif worst.target < commanded:
-            self._command(worst.target, worst.criterion, f"{beyond}: {worst.target:g} %", **said)
-            self._hold(worst.criterion, beyond, value=worst.value, limit=worst.limit)
-        elif self.state.phase is Phase.HELD:
-            self._page(worst.criterion, f"{beyond}; already held at {commanded:g} %", **said)
+            self.command(worst.target, worst.criterion, f"{beyond}: {worst.target:g} %", **said)
+            self.hold(worst.criterion, beyond, value=worst.value, limit=worst.limit)
+        elif self.state.phase in STOPPED:
+            self.page(worst.criterion, f"{beyond}; already held at {commanded:g} %", **said)
         else:
-            self._hold(worst.criterion, f"{beyond}; measured before {commanded:g} % was commanded", **said)
+            self.hold(worst.criterion, f"{beyond}; measured before {commanded:g} % was commanded", **said)
         for other in breaches:
             if other is not worst:
-                self._page(
+                self.page(
                     other.criterion,
                     f"{other.criterion} {other.value:.4g} is above {other.limit:g} in the same period",
                     value=other.value,
@@ -411,20 +340,18 @@ class _Step:
     def _hear_edge(self, event: EdgeMetrics) -> None:
         state, rule = self.state, self.plan.rate_limit
         already = state.raised_at is not None and event.end <= state.raised_at
-        if not self._remember(event) or already or event.share <= rule.share or state.phase in STOPPED:
+        if not self.remember(event) or already or event.share <= rule.share or state.phase in STOPPED:
             return
         now = state.rate_limit or rule.initial
         said = {"value": event.share, "limit": rule.share}
-        self._set(raised_at=event.end)
+        self.set(raised_at=event.end)
         limited = f"{event.share:.3g} % of the requests were rate limited"
         if now >= rule.cap:
-            self._page(
-                Criterion.RATE_LIMITED, f"{limited}; the limit is at its cap of {rule.cap}/min", **said
-            )
+            self.page(Criterion.RATE_LIMITED, f"{limited}; the limit is at its cap of {rule.cap}/min", **said)
             return
         raised = min(now + rule.step, rule.cap)
-        self._set(rate_limit=raised)
-        self._say(
+        self.set(rate_limit=raised)
+        self.say(
             DecisionKind.RAISE_RATE_LIMIT,
             Criterion.RATE_LIMITED,
             f"{limited}: from {now} to {raised} requests per minute",
@@ -440,22 +367,22 @@ class _Step:
             self._retreat([Breach(Criterion.ALARM, 1, 0, target)])
         elif event.tier != "notice":
             severity = Severity.PAGE if event.tier == "immediate" else Severity.WARNING
-            self._say(
+            self.say(
                 DecisionKind.ALERT, Criterion.ALARM, f"{event.tier} alarm {event.name}", severity=severity
             )
 
     def _hear_operator(self, command: str) -> None:
         state = self.state
         if command == "abort":
-            self._abort(Criterion.OPERATOR, "ordered by the operator")
+            self.abort(Criterion.OPERATOR, "ordered by the operator")
         elif command == "pause":
             if state.phase not in (*AT_WORK, *STOPPED):
                 raise IllegalEvent(
                     f"nothing to pause: the rollout is {state.phase}, all traffic goes to stable"
                 )
             fresh = state.phase not in STOPPED
-            self._move(Cause.PAUSE, reminded_at=self.t, held_since=self.t if fresh else state.held_since)
-            self._say(DecisionKind.HOLD, Criterion.OPERATOR, "paused by the operator", weight=state.commanded)
+            self.move(Cause.PAUSE, reminded_at=self.t, held_since=self.t if fresh else state.held_since)
+            self.say(DecisionKind.HOLD, Criterion.OPERATOR, "paused by the operator", weight=state.commanded)
         else:
             self._resume()
 
@@ -466,17 +393,18 @@ class _Step:
         if state.phase not in STOPPED:
             raise IllegalEvent(f"nothing to resume: the rollout is {state.phase}")
         if state.commanded == 0:
-            self._move(Cause.RESUME_MOVING)
+            self.move(Cause.RESUME_MOVING)
             first = self.plan.stages[0].weight
-            self._command(first, Criterion.OPERATOR, "resumed by the operator: the first stage again")
+            self.command(first, Criterion.OPERATOR, "resumed by the operator: the first stage again")
         elif state.settled:
-            self._move(Cause.RESUME, window_start=self.t)
+            self.move(Cause.RESUME, window_start=self.t)
         else:
-            self._move(Cause.RESUME_MOVING)
+            self.move(Cause.RESUME_MOVING)
 
     # --- after an abort
 
     def _stable_periods(self) -> list[Metrics]:
+        """Stable's periods since all traffic is on it, those that measured anything at all."""
         start = self.state.window_start or 0.0
         return [
             p
@@ -485,44 +413,36 @@ class _Step:
         ]
 
     def _verify(self, event: Metrics) -> None:
-        rule, rate = self.plan.verification, event.error_rate
-        if event.start < (self.state.window_start or 0.0) or rate is None or self.state.verification_failed:
+        if event not in self._stable_periods() or self.state.verification_paged:
             return
-        for criterion, value, limit in (
-            (Criterion.ERROR_RATE, rate, rule.error_rate),
-            (Criterion.LATENCY_P95, event.p95, rule.p95),
-        ):
-            if value is not None and value >= limit:
-                self._set(verification_failed=True)
-                self._page(
-                    criterion,
-                    f"stable is not back to normal: {criterion} {value:.4g}, below {limit:g} was expected",
-                    value=value,
-                    limit=limit,
-                )
+        for breach in judge.not_normal(self.plan, event):
+            self.set(verification_paged=True)
+            self.page(
+                breach.criterion,
+                f"stable is not back to normal: {breach.criterion} {breach.value:.4g}, "
+                f"below {breach.limit:g} was expected",
+                value=breach.value,
+                limit=breach.limit,
+            )
 
     def _verified(self) -> None:
-        state = self.state
+        state, plan = self.state, self.plan
         periods = self._stable_periods()
-        verified = bool(periods) and not state.verification_failed
-        reason = f"all traffic on stable, which was normal for {self.plan.verification.watch:g} s"
-        if state.verification_failed:
+        measured = [p for p in periods if judge.is_measured(p)]
+        normal = not any(judge.not_normal(plan, p) for p in periods)
+        reason = f"all traffic on stable, which was normal for {plan.verification.watch:g} s"
+        if not normal:
             reason = "all traffic on stable, which did not return to normal"
-        elif not periods:
+        elif not measured:
             reason = "all traffic on stable, whose metrics never came: not verified"
-            self._page(Criterion.BLIND, reason, value=0, limit=1)
-        self._move(Cause.VERIFIED)
-        self._say(
+            self.page(Criterion.BLIND, reason, value=0, limit=1)
+        self.move(Cause.VERIFIED)
+        self.say(
             DecisionKind.FINISH,
             state.abort_criterion or Criterion.OPERATOR,
             reason,
             weight=0,
-            value=len(periods),
+            value=len(measured),
             outcome="aborted",
-            verified=verified,
+            verified=normal and bool(measured),
         )
-
-
-def _key(period: Metrics | EdgeMetrics) -> tuple[str, float, float]:
-    colour = period.colour if isinstance(period, Metrics) else "edge"
-    return colour, period.start, period.end

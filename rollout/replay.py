@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,10 @@ def read_recording(lines: Iterable[str], source: str) -> Recording:
     numbered = [(number, text) for number, text in enumerate(lines, start=1) if text.strip()]
     for number, text in numbered:
         try:
-            line = json.loads(text)
-        except ValueError as error:
+            line = json.loads(text, object_pairs_hook=_without_repeats)
+        except BadEvent as error:
+            raise ReplayError(f"{source}:{number}: {error}") from None
+        except (ValueError, RecursionError) as error:
             if recording.decided is not None and number == numbered[-1][0]:
                 break
             raise ReplayError(f"{source}:{number}: not JSON: {error}") from None
@@ -61,6 +64,15 @@ def read_recording(lines: Iterable[str], source: str) -> Recording:
     return recording
 
 
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, of which the second of two equal keys would silently win."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise BadEvent(f"'{next(key for key in keys if keys.count(key) > 1)}' stands twice")
+    return found
+
+
 def _take(recording: Recording, number: int, line: dict[str, Any]) -> None:
     if "kind" not in line:
         recording.events.append((number, parse_event(line)))
@@ -71,7 +83,14 @@ def _take(recording: Recording, number: int, line: dict[str, Any]) -> None:
     if recording.decided is None:
         recording.decided = []
     if line["kind"] == "rollout" and isinstance(body.get("plan"), str):
-        recording.time_scale = float(body.get("time_scale", 1.0))
+        time_scale = body.get("time_scale", 1.0)
+        if (
+            isinstance(time_scale, bool)
+            or not isinstance(time_scale, (int, float))
+            or not 0 < time_scale < inf
+        ):
+            raise BadEvent(f"'time_scale' is {time_scale!r}: it takes a number above 0")
+        recording.time_scale = float(time_scale)
         recording.plan = parse_plan(body["plan"], "the journal's plan").scaled(recording.time_scale)
     elif line["kind"] == "event":
         recording.events.append((number, parse_event(body)))
@@ -123,8 +142,8 @@ def main_replay(
 ) -> int:
     """The command ``rollout replay``: decisions go to ``out``, remarks to ``note``; returns the exit code.
 
-    1 when a journal's own plan does not lead to the decisions it recorded. Raises :class:`ReplayError` and
-    :class:`rollout.plan.PlanError`, after the decisions before the bad line were printed.
+    1 when a journal's own plan does not lead to the decisions it recorded. Raises :class:`ReplayError` (an illegal event
+    after the decisions before it were printed, an unreadable line before any) and :class:`rollout.plan.PlanError`.
     """
     source = Path(path)
     try:

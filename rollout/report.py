@@ -134,6 +134,8 @@ def section(
     """Works out what the page says. ``fault``: when (s) one was injected, and its sentence."""
     marks = rollout_marks(account, fault)
     tone, headline = _headline(account)
+    if account.finish and account.deadlines_missed:
+        headline += f"; {missed(account.deadlines_missed)}"
     return Section(
         account=account,
         title=heading or title(account),
@@ -203,6 +205,11 @@ def _headline(account: Account) -> tuple[str, str]:
     if account.outcome == "held":
         return "waiting", "Held: a person must decide"
     return "waiting", "Unfinished: nobody watches this rollout"
+
+
+def missed(deadlines: int) -> str:
+    """``2 of the guide's deadlines were missed``."""
+    return f"{deadlines} of the guide's deadlines {'was' if deadlines == 1 else 'were'} missed"
 
 
 def _sentence(account: Account) -> str:

@@ -17,6 +17,7 @@ WIDTH, LEFT, RIGHT = 1080.0, 64.0, 168.0
 PLOT = WIDTH - LEFT - RIGHT
 GAP = 34.0
 BADGE = 19.0  # the room of a numbered badge
+LABEL = 12.0  # the height of a label
 TICKS = 12  # at most, on the time axis
 Point = tuple[float, float]
 
@@ -141,10 +142,12 @@ def _panel(canvas: _Canvas, panel: Panel) -> None:
         canvas.add(
             f'<line class="grid" x1="{LEFT}" x2="{LEFT + PLOT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
         )
-    for value, name, css in panel.limits:
+    lowest = top - LABEL
+    for value, name, css in sorted(panel.limits, reverse=True):
+        lowest = max(y(value), lowest + LABEL)  # labels of near limits stand below each other
         canvas.add(
             f'<line class="limit {css}" x1="{LEFT}" x2="{LEFT + PLOT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>',
-            f'<text class="limit {css}" x="{LEFT + PLOT + 8}" y="{y(value) + 3.5:.1f}">{escape(name)}</text>',
+            f'<text class="limit {css}" x="{LEFT + PLOT + 8}" y="{lowest + 3.5:.1f}">{escape(name)}</text>',
         )
     for line in panel.lines:
         _line(canvas, line, y)
@@ -156,7 +159,7 @@ def _panel(canvas: _Canvas, panel: Panel) -> None:
 def _legend(canvas: _Canvas, top: float, entries: Iterable[Line | Bars]) -> None:
     x = LEFT + PLOT
     for entry in reversed(list(entries)):
-        x -= 6.2 * len(entry.name)
+        x -= 6.7 * len(entry.name)
         canvas.add(f'<text class="tick" x="{x:.1f}" y="{top - 7:.1f}">{escape(entry.name)}</text>')
         canvas.add(
             f'<line class="series {entry.css}" x1="{x - 20:.1f}" x2="{x - 5:.1f}" '

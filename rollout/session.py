@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -28,6 +29,8 @@ from rollout.signals import Signals
 from rollout.station import Station
 from rollout.traffic import StackLimits, StackTraffic
 from rollout.view import Screen
+
+_THREADS = 200
 
 
 class WallClock:
@@ -77,7 +80,7 @@ class World:
         self, engine: Engine, environment: Environment, plan: Plan, start: float, clock: WallClock
     ) -> None:
         self.environment, self.plan = environment, plan
-        self.aws = clients(environment.region)
+        self.aws = clients(environment.region, plan.health.timeout)
         roles = environment.colours
         rule = WeightedRule(self.aws.elbv2, environment.rule_arn, environment.groups)
         self.traffic = StackTraffic(
@@ -89,7 +92,7 @@ class World:
         self._http = probe_client(plan.health.timeout)
         self.probes = HttpProbes(
             self._http,
-            self.aws.elbv2,
+            self.aws.probing,
             environment.probe_url,
             environment.test_secret,
             roles,
@@ -105,7 +108,9 @@ class World:
             alarm_prefix=f"simple378-{environment.name}-",
             topics=environment.topics,
         )
-        self.metrics = CloudWatchMetrics(self.aws.cloudwatch, watched, plan, start, probe_log)
+        self.metrics = CloudWatchMetrics(
+            self.aws.cloudwatch, watched, plan, start, probe_log, self.aws.edge_cloudwatch
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -153,7 +158,7 @@ async def run_new(
                 station.point_at(journal.path)
             screen.say(f"journal: {journal.path}")
             controller = _controller(world, plan, journal, clock, start, screen, dry)
-            return await _conduct(controller, station, screen, None)
+            return await _conduct(controller, None if dry else station, screen, None)
         finally:
             journal.close()
 
@@ -220,7 +225,9 @@ def _controller(
         journal=journal,
         clock=clock,
         start=start,
+        rate_limit=world.environment.rate_limit,
         observer=screen.observe,
+        dry_run=dry,
     )
     if screen.live:
         screen.live.snapshot = controller.snapshot
@@ -228,16 +235,26 @@ def _controller(
 
 
 async def _conduct(
-    controller: Controller, station: Station, screen: Screen, past: Past | None, command: str | None = None
+    controller: Controller,
+    station: Station | None,
+    screen: Screen,
+    past: Past | None,
+    command: str | None = None,
 ) -> Exit:
+    """``station``: whose operator is heard; none for a dry run, which must not take a real rollout's commands."""
+
     async def operate(command: str) -> tuple[bool, str]:
         answer = await controller.operate(command)
         return answer.accepted, answer.text
 
-    helpers = [asyncio.create_task(station.serve(operate))]
+    # Calls that hang must never keep the one that moves traffic waiting for a thread.
+    asyncio.get_running_loop().set_default_executor(
+        ThreadPoolExecutor(_THREADS, thread_name_prefix="rollout")
+    )
+    helpers = [asyncio.create_task(station.serve(operate))] if station else []
     if command:
         helpers.append(asyncio.create_task(_command(controller, command)))
-    signals = Signals(controller, screen.say, screen.live)
+    signals = Signals(controller, screen.say, screen.live, asks=station is not None)
     signals.install()
     try:
         return await controller.run(past)
@@ -251,8 +268,11 @@ async def _command(controller: Controller, command: str) -> None:
     await controller.operate(command)
 
 
-async def to_stable(engine: Engine, env: str) -> None:
-    """All traffic to stable without a journal: by stack update, else break-glass. Raises :class:`TrafficError`."""
+async def to_stable(engine: Engine, env: str, say: Callable[[str], None]) -> None:
+    """All traffic to stable without a journal: by stack update, else break-glass. Raises :class:`TrafficError`.
+
+    ``say`` is told what is there before it is moved.
+    """
     engine.end_left_over()
     environment = await read_environment(engine, env)
     rule = WeightedRule(clients(environment.region).elbv2, environment.rule_arn, environment.groups)
@@ -264,6 +284,14 @@ async def to_stable(engine: Engine, env: str) -> None:
         environment.generation,
         environment.colours,
     )
+    try:
+        shown = f"{await traffic.read_weight():g} %"
+    except TrafficError:
+        shown = "an unknown share"  # no reason to leave it there
+    stable, candidate = (
+        f"{environment.colours[r]} {environment.versions[r]}" for r in ("stable", "candidate")
+    )
+    say(f"there: {candidate} has {shown} of the traffic, stable is {stable}")
     try:
         await traffic.set_weight(0, increase=False)
     except TrafficError:

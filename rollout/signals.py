@@ -2,6 +2,7 @@
 
 Elsewhere, and on SIGTERM, the controller leaves: traffic stays as it is, people are paged that nobody watches, and
 `rollout resume` goes on. It does not abort by itself: whoever ends a process has not said that the release is bad.
+A dry run has nothing to ask about: it ends.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ class Pausable(Protocol):
 class Signals:
     """Hears SIGINT and SIGTERM while a controller runs."""
 
-    def __init__(self, controller: Controller, say: Callable[[str], None], live: Pausable | None) -> None:
-        self._controller, self._say, self._live = controller, say, live
+    def __init__(
+        self, controller: Controller, say: Callable[[str], None], live: Pausable | None, *, asks: bool
+    ) -> None:
+        self._controller, self._say, self._live, self._asks = controller, say, live, asks
         self._asking = self._leaving = False
         self._tasks: set[asyncio.Task[object]] = set()
 
@@ -50,7 +53,7 @@ class Signals:
             self._end_question()
             self._say("again: the rollout is aborted, all traffic goes to stable")
             self._order("abort")
-        elif number == signal.SIGINT and sys.stdin.isatty():
+        elif self._asks and number == signal.SIGINT and sys.stdin.isatty():
             self._ask()
         else:
             self._leave(signal.Signals(number).name)

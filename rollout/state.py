@@ -85,7 +85,7 @@ class State:
     stable_streak: int = 0
     rate_limit: int | None = None  # requests per minute and client; None: the plan's initial one
     abort_criterion: Criterion | None = None
-    verification_failed: bool = False
+    verification_paged: bool = False
 
     def window_end(self, plan: Plan) -> float | None:
         """When the open stage's window is over; ``None`` without an open window."""

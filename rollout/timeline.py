@@ -19,8 +19,7 @@ from typing import Any
 from rollout.events import Criterion, Decision, DecisionKind, Event, Health, Metrics, Traffic, number
 from rollout.plan import Plan
 
-MILESTONES = ("detected", "decided", "moved", "flowing", "stable")
-_RAISES = (Criterion.STARTED, Criterion.STAGE_PASSED)
+RAISES = (Criterion.STARTED, Criterion.STAGE_PASSED)  # why the weight rises by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ class Timeline:
         for decision in decisions:
             if decision.decision is not DecisionKind.SET_WEIGHT or decision.weight is None:
                 continue
-            if decision.weight < self._commanded and decision.criterion not in _RAISES:
+            if decision.weight < self._commanded and decision.criterion not in RAISES:
                 by_health = decision.criterion is Criterion.HEALTH and self._streak_began is not None
                 detected = self._streak_began if by_health and self._streak_began is not None else event.t
                 retreat = Retreat(decision.weight, decision.criterion, detected, decision.t)

@@ -254,7 +254,8 @@ class StackLimits:
     async def set_rate_limit(self, per_minute: int) -> Mapping[str, Any]:
         began = time.monotonic()
         file = stackfile.stack_file(self.engine.project_dir, self.stack)
-        declared = stackfile.read_config(file).get("rateLimit", 0)
+        # `pulumi config set` writes a number as a text.
+        declared = int(stackfile.read_config(file).get("rateLimit", 0))
         if declared >= per_minute and not self._unclean:
             return {"already": declared}
         stackfile.write(file, stackfile.changed(file, {"rateLimit": max(declared, per_minute)}))

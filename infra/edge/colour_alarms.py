@@ -10,18 +10,28 @@ from infra.operations.alarms import Alarm, Metric
 from infra.operations.topics import Tier
 from infra.stacks import Colour
 
-# The guide's limits; "above" in every case.
+# The guide's limits; "above" in every case. A warning comes before each of three of them.
 ERROR_RATE_PERCENT = 1.0
+ERROR_RATE_WARNING_PERCENT = 0.5
 LATENCY_P95_SECONDS = 2.0
+LATENCY_P95_WARNING_SECONDS = 1.0
+# Of a colour's targets; the load balancer's own have the same limit.
 SERVER_ERRORS_PER_MINUTE = 10
 DATABASE_ERRORS_PER_MINUTE = 5
 WEBSOCKET_DROPS_PERCENT = 10.0
+WEBSOCKET_DROPS_WARNING_PERCENT = 5.0
 
 _ELB = "AWS/ApplicationELB"
 _APPLICATION = "Simple378"
 
 
-def error_rate(target: Mapping[str, pulumi.Input[str]], balancer: Mapping[str, pulumi.Input[str]]) -> Alarm:
+def error_rate(
+    suffix: str,
+    limit: float,
+    tier: Tier,
+    target: Mapping[str, pulumi.Input[str]],
+    balancer: Mapping[str, pulumi.Input[str]],
+) -> Alarm:
     """The percentage of a colour's requests that failed.
 
     An Application Load Balancer counts its own 502, 503 and 504 for all target groups together. What of them belongs to
@@ -37,11 +47,11 @@ def error_rate(target: Mapping[str, pulumi.Input[str]], balancer: Mapping[str, p
         return Metric(_ELB, name, balancer, "Sum")
 
     return Alarm(
-        suffix="error-rate",
-        description=f"More than {ERROR_RATE_PERCENT:g} % of the colour's requests failed in a minute",
-        tier=Tier.IMMEDIATE,
-        threshold=ERROR_RATE_PERCENT,
-        rollback=True,
+        suffix=suffix,
+        description=f"More than {limit:g} % of the colour's requests failed in a minute",
+        tier=tier,
+        threshold=limit,
+        rollback=tier is Tier.IMMEDIATE,
         metrics={
             "routed": per_group("RequestCount"),
             "answered2xx": per_group("HTTPCode_Target_2XX_Count"),
@@ -76,15 +86,10 @@ def colour_alarms(
     application = {"Colour": colour.value}
     database_errors = Metric(_APPLICATION, "DatabaseConnectionErrors", application, "Sum")
     return (
-        error_rate(target, balancer),
-        Alarm(
-            suffix="latency-p95",
-            description=f"95 % of the colour's requests take up to more than {LATENCY_P95_SECONDS:g} s",
-            tier=Tier.IMMEDIATE,
-            threshold=LATENCY_P95_SECONDS,
-            rollback=True,
-            metrics={"p95": Metric(_ELB, "TargetResponseTime", target, "p95")},
-        ),
+        error_rate("error-rate", ERROR_RATE_PERCENT, Tier.IMMEDIATE, target, balancer),
+        error_rate("error-rate-warning", ERROR_RATE_WARNING_PERCENT, Tier.WARNING, target, balancer),
+        _latency("latency-p95", LATENCY_P95_SECONDS, Tier.IMMEDIATE, target),
+        _latency("latency-p95-warning", LATENCY_P95_WARNING_SECONDS, Tier.WARNING, target),
         Alarm(
             suffix="server-errors",
             description=f"The colour answered 5xx more than {SERVER_ERRORS_PER_MINUTE} times in a minute",
@@ -117,16 +122,37 @@ def colour_alarms(
             rollback=True,
             metrics={"unhealthy": Metric(_ELB, "UnHealthyHostCount", target, "Maximum")},
         ),
-        Alarm(
-            suffix="websocket-drops",
-            description=f"More than {WEBSOCKET_DROPS_PERCENT:g} % of the colour's websockets dropped in a minute",
-            tier=Tier.IMMEDIATE,
-            threshold=WEBSOCKET_DROPS_PERCENT,
-            # Every pod publishes both once a minute, so the sums are the colour's.
-            metrics={
-                "drops": Metric(_APPLICATION, "WebSocketDrops", application, "Sum"),
-                "open": Metric(_APPLICATION, "WebSocketConnections", application, "Sum"),
-            },
-            expressions={"dropped": "IF(open > 0, 100 * drops / open)"},
+        _websocket_drops("websocket-drops", WEBSOCKET_DROPS_PERCENT, Tier.IMMEDIATE, application),
+        _websocket_drops(
+            "websocket-drops-warning", WEBSOCKET_DROPS_WARNING_PERCENT, Tier.WARNING, application
         ),
+    )
+
+
+def _latency(suffix: str, limit: float, tier: Tier, target: Mapping[str, pulumi.Input[str]]) -> Alarm:
+    return Alarm(
+        suffix=suffix,
+        description=f"95 % of the colour's requests take up to more than {limit:g} s",
+        tier=tier,
+        threshold=limit,
+        rollback=tier is Tier.IMMEDIATE,
+        metrics={"p95": Metric(_ELB, "TargetResponseTime", target, "p95")},
+    )
+
+
+def _websocket_drops(
+    suffix: str, limit: float, tier: Tier, application: Mapping[str, pulumi.Input[str]]
+) -> Alarm:
+    """Of the websockets that a minute began with (those still open and those that dropped), the part that dropped."""
+    return Alarm(
+        suffix=suffix,
+        description=f"More than {limit:g} % of the colour's websockets dropped in a minute",
+        tier=tier,
+        threshold=limit,
+        # Every pod publishes both once a minute, so the sums are the colour's.
+        metrics={
+            "drops": Metric(_APPLICATION, "WebSocketDrops", application, "Sum"),
+            "open": Metric(_APPLICATION, "WebSocketConnections", application, "Sum"),
+        },
+        expressions={"dropped": "IF(drops + open > 0, 100 * drops / (drops + open))"},
     )

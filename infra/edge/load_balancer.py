@@ -9,6 +9,7 @@ from ipaddress import IPv4Network
 import pulumi
 import pulumi_aws as aws
 
+from infra.edge.colour_alarms import SERVER_ERRORS_PER_MINUTE
 from infra.operations.alarms import Alarm, Metric, create_alarms
 from infra.operations.topics import Tier
 
@@ -18,8 +19,6 @@ CLOUDFRONT_PREFIX_LIST = "com.amazonaws.global.cloudfront.origin-facing"
 _TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"
 # Seconds without a byte before a connection is closed; websockets send pings more often.
 _IDLE_TIMEOUT = 60
-# Errors a minute, "service unavailable" of the guide's Strategy 5.
-SERVER_ERRORS_PER_MINUTE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,6 @@ class LoadBalancer(pulumi.ComponentResource):
     arn_suffix: pulumi.Output[str]
     dns_name: pulumi.Output[str]
     listener_arn: pulumi.Output[str]
-    security_group_id: pulumi.Output[str]
 
     def __init__(self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("simple378:edge:LoadBalancer", name, None, opts)
@@ -163,13 +161,11 @@ class LoadBalancer(pulumi.ComponentResource):
         self.arn_suffix = balancer.arn_suffix
         self.dns_name = balancer.dns_name
         self.listener_arn = listener.arn
-        self.security_group_id = group.id
         self.register_outputs(
             {
                 "arn": self.arn,
                 "arnSuffix": self.arn_suffix,
                 "dnsName": self.dns_name,
                 "listenerArn": self.listener_arn,
-                "securityGroupId": self.security_group_id,
             }
         )

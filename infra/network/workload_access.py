@@ -17,8 +17,8 @@ class WorkloadAccessArgs:
 
 
 class WorkloadAccess(pulumi.ComponentResource):
-    """A group that may reach everything and is reached by nobody; the load balancer and the database name it in their
-    own rules. The cluster's nodes (or its pods, by a SecurityGroupPolicy) carry it."""
+    """A group that may reach everything and is reached from within itself only; the load balancer and the database name
+    it in their own rules. The cluster's nodes (or its pods, by a SecurityGroupPolicy) carry it."""
 
     security_group_id: pulumi.Output[str]
 
@@ -41,6 +41,16 @@ class WorkloadAccess(pulumi.ComponentResource):
             description="Images, the APIs of AWS, third parties",
             ip_protocol="-1",
             cidr_ipv4="0.0.0.0/0",
+            opts=child,
+        )
+        # All of it, not pgbouncer's port alone: between nodes go DNS and the kubelet's and the webhooks' traffic as well,
+        # and a list of their ports would follow the cluster's add-ons.
+        aws.vpc.SecurityGroupIngressRule(
+            f"{name}-within",
+            security_group_id=group.id,
+            description="Between the pods: connection pool, DNS",
+            ip_protocol="-1",
+            referenced_security_group_id=group.id,
             opts=child,
         )
         self.security_group_id = group.id

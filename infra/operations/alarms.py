@@ -17,8 +17,6 @@ from infra.operations.topics import Tier
 
 # Seconds.
 PERIOD = 60
-# CloudWatch's limit for one alarm.
-MOST_METRICS = 10
 
 
 @dataclass(frozen=True, slots=True)

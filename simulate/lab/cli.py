@@ -35,6 +35,10 @@ def start(name: Name = "default", time_scale: TimeScale = 10.0) -> None:
         typer.echo(f"interrupted: lab {name!r} has been ended", err=True)
         raise
     typer.echo(f"lab {name!r} is ready after {time.monotonic() - began:.1f} s; its logs: {lab.paths.logs}")
+    where = "" if name == "default" else f" --name {name}"
+    typer.echo(
+        f"deploy the stacks with `simulate lab deploy{where}`, then look around in `simulate lab shell{where}`"
+    )
 
 
 @app.command()

@@ -24,7 +24,7 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 class Fault:
     """One thing that can be wrong with a release.
 
-    ``risk`` is its number in the risk guide, ``None`` for a fault of the procedure's own parts. ``env`` is added to the
+    ``risk`` is its number in the risk guide, ``None`` for one that is not in the register. ``env`` is added to the
     candidate's ``backendEnv``, ``config`` (stack layer -> key -> value) to the configuration of other stacks, and
     ``switch`` is turned on in the lab's cloud when the candidate gets its first traffic.
     """
@@ -44,13 +44,13 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             Fault(
                 "errors-5pct",
                 "5 % of the candidate's requests fail with 500",
-                2,
+                None,
                 {"FAULT_ERROR_RATE": "0.05"},
             ),
             Fault(
                 "slow-queries",
                 "the candidate's queries take 2.5 s longer (pg_sleep), so its P95 is above 2 s",
-                6,
+                8,
                 {"FAULT_PG_SLEEP_S": "2.5"},
             ),
             Fault(

@@ -69,11 +69,6 @@ def _rewrite(file: FileIO, old: bytes, new: bytes) -> None:
     file.truncate(len(new))
 
 
-def remove_section(path: Path, owner: str) -> None:
-    """Forget the names of `owner`."""
-    set_section(path, owner, {})
-
-
 def _merged(text: str, owner: str, entries: Mapping[str, str]) -> str:
     kept: list[str] = []
     inside = False

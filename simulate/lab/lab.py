@@ -121,8 +121,11 @@ class Lab:
                     start_new_session=True,
                 )
             try:
-                ours.sendall(_identify(unshare).encode() + b"\n")
-                self._follow(ours, progress, attached)
+                try:
+                    ours.sendall(_identify(unshare).encode() + b"\n")
+                    self._follow(ours, progress, attached)
+                except ConnectionError:
+                    raise self._stopped() from None
                 if attached:
                     opened.pop_all()
                     self._hold = ours
@@ -141,6 +144,8 @@ class Lab:
         """Pass the lab's messages on until it is ready. Raises LabError if it fails."""
         for line in connection.makefile("rb"):
             message: dict[str, Any] = json.loads(line)
+            if "stopped" in message or not self.paths.logs.exists():
+                raise self._stopped()
             if "failed" in message:
                 raise LabError(
                     f"the lab {self.name!r} could not be started: {message['failed']}",
@@ -155,10 +160,18 @@ class Lab:
                 message["progress"] if took is None else f"{message['progress']} ready after {took:.1f} s"
             )
         log = self.paths.logs / "supervisor.log"
+        try:
+            said = log.read_text(errors="replace").strip()
+        except OSError:
+            said = ""
+        if not said:  # it was killed, maybe by `make clean`, which takes the logs as well
+            raise self._stopped()
         raise LabError(
-            f"the lab {self.name!r} could not be started: its first process ended\n{log.read_text().strip()}",
-            f"see {log}",
+            f"the lab {self.name!r} could not be started: its first process ended\n{said}", f"see {log}"
         )
+
+    def _stopped(self) -> LabError:
+        return LabError(f"the lab {self.name!r} was stopped while it started")
 
     # -- using --------------------------------------------------------------------------------------------------
 

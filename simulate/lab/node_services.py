@@ -140,16 +140,26 @@ class Forwarder:
                 stderr=log,
             )
         async with asyncio.timeout(_SOCKET_WAIT_S):
-            while not self._socket.exists():
+            while not await self._answers():
                 self.check()
                 await asyncio.sleep(0.01)
 
+    async def _answers(self) -> bool:
+        """The socket's file is there a moment before HAProxy listens on it."""
+        try:
+            _, writer = await asyncio.open_unix_connection(self._socket)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        writer.close()
+        return True
+
     async def use(self, wanted: Endpoints) -> None:
         """Send new connections to these endpoints only. Raises OSError."""
+        slots = {port: dict(known) for port, known in self._slots.items()}
         lines = [
             line
             for port in self.frontend.ports
-            for line in commands(self._slots[port], wanted.get(port, frozenset()), port)
+            for line in commands(slots[port], wanted.get(port, frozenset()), port)
         ]
         if not lines:
             return
@@ -157,6 +167,7 @@ class Forwarder:
         writer.write((";".join(lines) + "\n").encode())
         answer = (await reader.read()).decode()
         writer.close()
+        self._slots = slots  # not before HAProxy was told: who fails is asked again
         for line in answer.splitlines():
             # Good answers are empty or tell of the change of address.
             if line and "changed" not in line and "no need to change" not in line:

@@ -53,6 +53,10 @@ class ServiceFailed(Exception):
     """A service did not become ready."""
 
 
+class StoppedWhileStarting(Exception):
+    """The lab is to end although it is not ready."""
+
+
 class Starter:
     """The other end of the socket: the `simulate lab start` that waits for us."""
 
@@ -192,6 +196,9 @@ class Supervisor:
             self._write_state()
             self._starter.say(ready=True)
             self._watch()
+        except StoppedWhileStarting:
+            self._starter.say(stopped=True)
+            return 1
         except ServiceFailed as failure:
             self._starter.say(failed=str(failure))
             return 1
@@ -231,7 +238,7 @@ class Supervisor:
                     entry.launch(self._environment, self._paths.root)
             self._wait(_POLL_S)
             if self._stop_requested:
-                raise ServiceFailed("stopped while starting")
+                raise StoppedWhileStarting
             for entry in self._running:
                 self._look_at(entry)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from simulate.lab.errors import bad_input
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+PLUGINS = CHECKOUT / "simulate" / "lab" / "bin"
 
 API_SERVER = "10.78.0.1"
 API_SERVER_PORT = 6443
@@ -157,8 +158,13 @@ def aws_environment(endpoint: str) -> dict[str, str]:
 
 
 def program_path() -> str:
-    """PATH of everything in the lab: the checkout's own programs first, then Debian's."""
-    directories = [str(CHECKOUT / ".venv" / "bin"), str(Path(sys.prefix) / "bin"), str(POSTGRES_BIN)]
+    """PATH of everything in the lab: its Pulumi plugin, the checkout's own programs, then Debian's."""
+    directories = [
+        str(PLUGINS),
+        str(CHECKOUT / ".venv" / "bin"),
+        str(Path(sys.prefix) / "bin"),
+        str(POSTGRES_BIN),
+    ]
     directories += os.environ.get("PATH", "").split(":")
     directories += ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
     return ":".join(dict.fromkeys(entry for entry in directories if entry))
@@ -181,7 +187,9 @@ def lab_environment(paths: LabPaths, time_scale: float) -> dict[str, str]:
         | {
             "PATH": program_path(),
             "KUBECONFIG": str(paths.kubeconfig),
-            "PULUMI_BACKEND_URL": f"file://{paths.pulumi_state}",
+            # Without files of attributes beside the state: they are not written atomically, so an update that reads
+            # a stack while its state is written can fail.
+            "PULUMI_BACKEND_URL": f"file://{paths.pulumi_state}?metadata=skip",
             "PULUMI_HOME": str(paths.pulumi_home),
             "PULUMI_CONFIG_PASSPHRASE": "lab",
             "PULUMI_SKIP_UPDATE_CHECK": "true",

@@ -18,6 +18,7 @@ FOUNDATION = {
     "simple378:alertEmail": "oncall@example.org",
 }
 COLOUR = {
+    "kubernetes:context": "a-cluster",
     "simple378:version": "2.1.0",
     "simple378:image": "registry.example/simple378/backend",
     "simple378:replicas": "4",

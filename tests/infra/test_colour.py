@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from infra.settings import SettingsError
 from infra.stacks import StackError
 from infra.workload.backend import database_url
 from infra.workload.pgbouncer_ini import Pool, render_ini
@@ -196,6 +197,21 @@ def test_outputs() -> None:
         "version": "2.1.0",
         "replicas": 4,
     }
+
+
+@pytest.mark.parametrize("others", [{}, {"kubernetes:kubeconfig": "{}"}])
+def test_without_a_context_no_cluster_is_touched(
+    others: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Neither kind of kubeconfig says which of its clusters is meant.
+    monkeypatch.setenv("KUBECONFIG", "kubeconfig")
+    config = {key: value for key, value in COLOUR.items() if key != "kubernetes:context"}
+    with pytest.raises(SettingsError) as refused:
+        deploy("prod-green", {**config, **others}, STACKS, SECRET_OUTPUTS)
+    assert str(refused.value) == (
+        "configuration of stack prod-green:\n  - kubernetes:context is missing; set it with "
+        "`pulumi config set kubernetes:context NAME --stack prod-green`"
+    )
 
 
 def test_without_a_foundation_says_what_to_deploy() -> None:

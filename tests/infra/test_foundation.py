@@ -52,7 +52,19 @@ def test_only_the_workload_reaches_the_database_and_only_the_load_balancer_the_w
     assert rules["database-from-workload"]["referencedSecurityGroupId"] == "workload-group-id"
     assert rules["edge-into-workload"]["referencedSecurityGroupId"] == "edge-group-id"
     groups = [rule["securityGroupId"] for rule in rules.values()]
-    assert groups.count("database-group-id") == groups.count("workload-group-id") == 1
+    assert groups.count("database-group-id") == 1
+    assert {name for name, rule in rules.items() if rule["securityGroupId"] == "workload-group-id"} == {
+        "edge-into-workload",
+        "workload-within",
+    }
+
+
+def test_pods_reach_each_other() -> None:
+    # With this group alone the backend would not reach pgbouncer.
+    rule = example().one(INGRESS, "workload-within").inputs
+    assert rule["securityGroupId"] == rule["referencedSecurityGroupId"] == "workload-group-id"
+    assert rule["ipProtocol"] == "-1"
+    assert not {"fromPort", "toPort", "cidrIpv4", "cidrIpv6"} & set(rule)
 
 
 def test_security_groups_have_no_rules_of_their_own() -> None:
@@ -90,6 +102,7 @@ def test_http_only_where_it_is_asked_for() -> None:
     assert origin["domainName"] == "edge-balancer.elb.example"
     assert origin["customOriginConfig"]["originProtocolPolicy"] == "http-only"
     assert recording.outputs["baseUrl"] == "http://cdn-distribution.cloudfront.example"
+    assert recording.outputs["probeUrl"] == "http://edge-balancer.elb.example"
 
 
 @pytest.mark.parametrize(("colour", "priority"), [("blue", 10), ("green", 11)])
@@ -139,6 +152,9 @@ def test_database_is_safe_by_default() -> None:
     assert database.inputs["deleteAutomatedBackups"] is False
     assert database.inputs["multiAz"] is True
     assert database.inputs["backupRetentionPeriod"] >= 7
+    # Not in the guide's deployment window, 2:00 to 8:00 UTC.
+    for window in (database.inputs["backupWindow"], database.inputs["maintenanceWindow"].replace("tue:", "")):
+        assert all(not "02:00" <= time < "08:00" for time in window.split("-")), window
     assert "password" in database.secrets
     parameters = {
         parameter["name"]: parameter["value"]
@@ -162,6 +178,9 @@ def test_distribution() -> None:
     behaviours = distribution["orderedCacheBehaviors"]
     assert [behaviour["pathPattern"] for behaviour in behaviours] == list(API_PATHS)
     assert {"/api/*", "/ws", "/health", "/ready", "/deep"} == set(API_PATHS)
+    assert {b["compress"] for b in (*behaviours, distribution["defaultCacheBehavior"])} == {
+        True
+    }  # gzip, Risk 9
     for behaviour in behaviours:
         assert behaviour["targetOriginId"] == "api"
         # CachingDisabled and AllViewer.
@@ -260,6 +279,10 @@ APPLICATION, ELB = "Simple378", "AWS/ApplicationELB"
         ),
         ("unhealthy-hosts", 0, "warning", "rollback", (ELB, "UnHealthyHostCount", "Maximum")),
         ("websocket-drops", 10, "immediate", None, None),
+        # The guide's 72-hour watch warns of half of it.
+        ("error-rate-warning", 0.5, "warning", None, None),
+        ("latency-p95-warning", 1, "warning", None, (ELB, "TargetResponseTime", "p95")),
+        ("websocket-drops-warning", 5, "warning", None, None),
     ],
 )
 def test_alarms_of_a_colour_have_the_guides_limits(
@@ -372,6 +395,7 @@ def test_outputs() -> None:
         "listenerArn",
         "originSecret",
         "privateSubnetIds",
+        "probeUrl",
         "region",
         "targetGroups",
         "testSecret",
@@ -386,6 +410,7 @@ def test_outputs() -> None:
         "name": "simple378-prod-green",
     }
     assert outputs["baseUrl"] == "https://cdn-distribution.cloudfront.example"
+    assert outputs["probeUrl"] == "https://origin.example"
     assert set(outputs["topics"]) == {"immediate", "warning", "notice"}
     assert example().secret_outputs == {"databasePassword", "originSecret", "testSecret"}
 

@@ -15,6 +15,8 @@ from infra.settings_foundation import FoundationSettings
 from infra.settings_limits import LimitsSettings
 from infra.settings_traffic import TrafficSettings
 from infra.stacks import Colour, Layer, parse_stack_name
+from simulate.lab import kubernetes
+from simulate.lab.world import LabPaths
 from tests.infra import examples
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -55,17 +57,17 @@ def test_examples_are_accepted(layer: Layer) -> None:
         (
             Layer.FOUNDATION,
             "databasePassword",
-            "pulumi config set --secret simple378:databasePassword VALUE --stack prod",
+            "pulumi config set --secret simple378:databasePassword --stack prod",
         ),
         (
             Layer.FOUNDATION,
             "originSecret",
-            "pulumi config set --secret simple378:originSecret VALUE --stack prod",
+            "pulumi config set --secret simple378:originSecret --stack prod",
         ),
         (
             Layer.FOUNDATION,
             "testSecret",
-            "pulumi config set --secret simple378:testSecret VALUE --stack prod",
+            "pulumi config set --secret simple378:testSecret --stack prod",
         ),
         (Layer.COLOUR, "version", "pulumi config set simple378:version VALUE --stack prod-blue"),
         (Layer.COLOUR, "image", "pulumi config set simple378:image VALUE --stack prod-blue"),
@@ -282,3 +284,19 @@ def test_a_file_for_every_layer() -> None:
         for suffix in ("", "-blue", "-green", "-limits", "-traffic")
     ]
     assert sorted(path.name.split(".")[1] for path in STACK_FILES) == sorted(names)
+
+
+@pytest.mark.parametrize("colour", ["blue", "green"])
+def test_context_of_the_cluster(colour: str, tmp_path: Path) -> None:
+    assert "# kubernetes:context: " in (CHECKOUT / f"Pulumi.prod-{colour}.yaml").read_text()
+    lab = LabPaths(tmp_path)
+    kubernetes.prepare(lab)
+    contexts = [context["name"] for context in json.loads(lab.kubeconfig.read_text())["contexts"]]
+    file = CHECKOUT / f"simulate/lab/stacks/Pulumi.local-{colour}.yaml"
+    assert yaml.safe_load(file.read_text())["config"]["kubernetes:context"] in contexts
+
+
+@pytest.mark.parametrize("stack", ["prod", "prod-limits", "prod-traffic"])
+def test_what_production_has_of_aws_is_tagged(stack: str) -> None:
+    config = yaml.safe_load((CHECKOUT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    assert config["aws:defaultTags"] == {"tags": {"Project": "simple378", "Environment": "prod"}}

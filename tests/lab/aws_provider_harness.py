@@ -5,17 +5,21 @@ AWS is moto's server on a free loopback port, empty for every test.
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import botocore.session
 import grpc
+import moto.backends
 import pytest
 from google.protobuf import empty_pb2
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
+from werkzeug.serving import make_server
 
 from simulate.lab.aws_provider.server import Provider, start
 from simulate.lab.aws_provider.wire import from_struct, to_struct
@@ -54,9 +58,14 @@ class Engine:
 
     stub: provider_pb2_grpc.ResourceProviderStub
     endpoint: str
+    _clients: dict[str, Any] = field(default_factory=dict)
 
     def aws(self, service: str) -> Any:
-        return botocore.session.get_session().create_client(service, REGION, endpoint_url=self.endpoint)
+        """What somebody else would use; one client a service."""
+        if service not in self._clients:
+            session = botocore.session.get_session()
+            self._clients[service] = session.create_client(service, REGION, endpoint_url=self.endpoint)
+        return self._clients[service]
 
     def configure(self, **args: Any) -> None:
         self.stub.Configure(provider_pb2.ConfigureRequest(args=to_struct({"region": REGION} | args)))
@@ -140,20 +149,33 @@ def urn(token: str) -> str:
 
 @contextmanager
 def aws_server() -> Iterator[str]:
-    # EC2's catalogue of images would be made anew for every test.
     with pytest.MonkeyPatch.context() as patch:
+        # Catalogues that would be made anew for every test, and its own modules, looked for at every request.
         patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+        patch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "false")
+        modules = tuple(moto.backends.list_of_moto_modules())
+        patch.setattr(moto.backends, "list_of_moto_modules", lambda: modules)
+        logging.getLogger("werkzeug").setLevel(logging.WARNING)
         yield from _serve_moto()
 
 
 def _serve_moto() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
+    moto_application = DomainDispatcherApplication(create_backend_app)
+    lock = threading.Lock()
+
+    def application(environ: dict[str, Any], start_response: Any) -> Any:
+        with lock:  # as in the lab: moto's models are not made for threads
+            return moto_application(environ, start_response)
+
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
     try:
-        yield f"http://{host}:{port}"
+        yield f"http://127.0.0.1:{server.port}"
     finally:
-        server.stop()
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @contextmanager

@@ -159,7 +159,7 @@ class Cloud:
                 "elbv2",
                 "modify_target_group_attributes",
                 TargetGroupArn=self.groups[colour],
-                Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "30"}],
+                Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "2"}],
             )
         lb = await self.call("elbv2", "create_load_balancer", Name="lab", Subnets=subnets, Type="application")
         self.arn = lb["LoadBalancers"][0]["LoadBalancerArn"]

@@ -14,6 +14,7 @@ import botocore.session
 import pytest
 from pulumi import automation
 
+from simulate.lab.world import PLUGINS
 from tests.lab.aws_provider_harness import REGION, aws_server
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
@@ -74,7 +75,7 @@ def endpoint() -> Iterator[str]:
 
 @pytest.fixture
 def environment(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{PLUGINS}:{Path(sys.executable).parent}:{os.environ['PATH']}")
     (tmp_path / "state").mkdir()
     return {
         "AWS_ENDPOINT_URL": endpoint,

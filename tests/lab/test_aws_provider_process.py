@@ -15,7 +15,14 @@ import pytest
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2_grpc
 
-PROGRAM = Path(sys.executable).parent / "pulumi-resource-aws"
+from simulate.lab.world import PLUGINS
+
+PROGRAM = PLUGINS / "pulumi-resource-aws"
+
+
+@pytest.fixture(autouse=True)
+def path_of_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 
 
 def _port(process: subprocess.Popen[str]) -> int:
@@ -31,7 +38,7 @@ def test_it_ends_quietly(ending: signal.Signals) -> None:
         try:
             _port(process)
             process.send_signal(ending)
-            assert process.communicate(timeout=10) == ("", "")
+            assert process.communicate(timeout=60) == ("", "")
             assert process.returncode == 0
         finally:
             process.kill()
@@ -54,7 +61,7 @@ def test_it_does_not_outlive_an_engine_that_was_killed() -> None:
     ) as engine:
         port = _port(engine)
         engine.kill()
-        engine.wait(timeout=10)
+        engine.wait(timeout=60)
     deadline = time.monotonic() + 10
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = provider_pb2_grpc.ResourceProviderStub(channel)

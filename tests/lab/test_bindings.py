@@ -9,6 +9,7 @@ from typing import Any
 from simulate.lab.kube_api import Change, Kind
 from simulate.lab.load_balancer.model import Target
 from simulate.lab.load_balancer.targets import BINDINGS, SERVICES, SLICES, Cluster, Controller
+from tests.lab.cloud import until
 
 ARN = "arn:targetgroup/lab-blue/1"
 
@@ -112,9 +113,11 @@ async def test_the_controller_follows_the_cluster() -> None:
 
     async def becomes(*addresses: str) -> None:
         wanted = {Target(address, 8080) for address in addresses}
-        async with asyncio.timeout(5):
-            while registry.targets[ARN] != wanted:
-                await asyncio.sleep(0.01)
+
+        async def reached() -> bool:
+            return registry.targets[ARN] == wanted
+
+        await until(reached, 5)
 
     api.put(BINDINGS, binding())
     api.put(SERVICES, service())

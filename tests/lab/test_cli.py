@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,11 @@ def pretend(name: str, *services: ServiceStatus, phase: Phase = Phase.RUNNING) -
         (["lab", "frobnicate"], "frobnicate"),
         (["lab", "exec", "--", "true"], "no lab 'default' is running"),
         (["lab", "shell", "--name", "other"], "no lab 'other' is running"),
+        (
+            ["lab", "deploy"],
+            "no lab 'default' is running\n  fix: start it with `simulate lab start --name default`",
+        ),
+        (["lab", "deploy", "--name", "../up"], "--name '../up'"),
     ],
 )
 def test_bad_input(
@@ -105,6 +111,32 @@ def test_a_second_starter_of_the_same_name(monkeypatch: pytest.MonkeyPatch) -> N
     with Lab("default")._only_starter(), pytest.raises(LabError, match="is being started") as error:
         Lab("default").start()
     assert error.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b'{"stopped": true}\n', b'{"progress": "etcd"}\n', b'{"failed": "No such file: lab.json.new"}\n'],
+    ids=["killed", "stopped", "killed later", "directory removed"],
+)
+def test_a_lab_that_is_stopped_while_it_starts_is_one_message(said: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            theirs.sendall(said)
+        # As after `make clean`: neither state nor logs are there.
+        with pytest.raises(LabError, match=r"^the lab 'default' was stopped while it started$") as error:
+            Lab("default")._follow(ours, lambda _line: None, attached=False)
+    assert error.value.exit_code == 1
+
+
+def test_what_the_first_process_said_before_it_ended_is_shown() -> None:
+    lab = Lab("default")
+    lab.paths.logs.mkdir(parents=True)
+    (lab.paths.logs / "supervisor.log").write_text("no memory left\n")
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    with ours, pytest.raises(LabError, match="its first process ended\nno memory left"):
+        lab._follow(ours, lambda _line: None, attached=False)
 
 
 def test_labs_are_not_controlled_from_inside(

@@ -90,7 +90,7 @@ def structure(load_balancer: LoadBalancer) -> str:
     return "\n".join(
         [
             *config.listeners(load_balancer, "127.0.0.1", Path("/maps")),
-            *config.backends(load_balancer, {"tg-lab-blue": 4, "tg-lab-green": 4}),
+            *config.backends(load_balancer),
         ]
     )
 
@@ -215,11 +215,18 @@ def test_haproxy_takes_it(tmp_path: Path) -> None:
     )
     lines = [
         *config.listeners(lb, "127.0.0.1", tmp_path),
-        *config.backends(lb, {"tg-lab-blue": 4, "tg-lab-green": 4}),
+        *config.backends(lb),
         *edge_config.structure(EDGE, ADDRESSES, tmp_path, 10),
     ]
     path = tmp_path / "haproxy.cfg"
-    path.write_text(GLOBAL.format(socket=tmp_path / "sock") + "\n".join(lines) + "\n")
+    servers = {
+        ("tg-lab-blue", "t1"): config.Server("10.0.0.1", 8000, "ready"),
+        ("tg-lab-green", "t1"): config.Server(),
+    }
+    text = config.with_servers("\n".join(lines), servers)
+    assert "server t1 10.0.0.1:8000\n" in text, "a new worker serves from its first moment"
+    assert "server t1 127.0.0.1:1 disabled\n" in text
+    path.write_text(GLOBAL.format(socket=tmp_path / "sock") + text)
     checked = subprocess.run(
         ["haproxy", "-c", "-f", path],
         capture_output=True,

@@ -31,14 +31,14 @@ def test_owners_replace_their_own_section_only(path: Path) -> None:
 def test_a_removed_section_leaves_no_trace(path: Path) -> None:
     before = path.read_text()
     hosts.set_section(path, "rds", {"a-long-name-of-a-database.rds": "10.78.0.5"})
-    hosts.remove_section(path, "rds")
+    hosts.set_section(path, "rds", {})
     assert path.read_text() == before
 
 
 def test_the_file_keeps_its_inode_for_the_bind_mount(path: Path) -> None:
     inode = path.stat().st_ino
     hosts.set_section(path, "rds", {"db.rds": "10.78.0.5"})
-    hosts.remove_section(path, "rds")
+    hosts.set_section(path, "rds", {})
     assert path.stat().st_ino == inode
 
 
@@ -79,7 +79,7 @@ def test_a_namespaces_copy_follows_the_source(path: Path, tmp_path: Path) -> Non
     hosts.copy_with(path, copy, "namespace", {"pgbouncer": "10.78.32.7"})
     inode = copy.stat().st_ino
     assert "10.78.0.5 db.rds\n" in copy.read_text()
-    hosts.remove_section(path, "rds")
+    hosts.set_section(path, "rds", {})
     hosts.copy_with(path, copy, "namespace", {"pgbouncer": "10.78.32.8"})
     assert copy.read_text().splitlines() == [
         "127.0.0.1 localhost",

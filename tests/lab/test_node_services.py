@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from simulate.lab.node_services import (
     SLOTS,
+    Forwarder,
     Frontend,
     Port,
     commands,
@@ -110,3 +114,21 @@ def test_names() -> None:
     }
     assert short_names([SERVICE], "blue") == {"backend": "10.78.32.9"}
     assert short_names([SERVICE], "green") == {}
+
+
+async def test_endpoints_that_haproxy_could_not_be_told_are_told_again(tmp_path: Path) -> None:
+    port = Port("", 80)
+    forwarder = Forwarder(Frontend("127.0.0.1", (port,)), "s", tmp_path, tmp_path / "log")
+    wanted = {port: frozenset({"10.78.16.2:8000"})}
+    with pytest.raises(OSError, match="No such file"):
+        await forwarder.use(wanted)
+    told: list[str] = []
+
+    async def haproxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        told.append((await reader.readline()).decode())
+        writer.close()
+
+    async with await asyncio.start_unix_server(haproxy, tmp_path / "s.sock"):
+        await forwarder.use(wanted)
+        await forwarder.use(wanted)  # known by now
+    assert told == ["set server port80/s1 addr 10.78.16.2 port 8000;set server port80/s1 state ready\n"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html import unescape
 from io import StringIO
 from pathlib import Path
@@ -21,7 +22,7 @@ from simulate.lab.rehearsal.client import Counts, read_requests
 from simulate.lab.rehearsal.expectations import EXPECTED, GOOD, differences, expected
 from simulate.lab.rehearsal.follow import Follower
 from simulate.lab.rehearsal.page import page
-from simulate.lab.rehearsal.run import Settings, results_table
+from simulate.lab.rehearsal.run import Settings, _show, results_table
 from simulate.lab.rehearsal.stacks import last_words
 from simulate.lab.rehearsal.summary import ReleaseResult, fault_start, summarize
 from simulate.lab.world import CHECKOUT
@@ -37,6 +38,17 @@ def result_of(records: tuple[Record, ...], fault: str | None = None, failed: int
     differs = differences(account, expected(fault), counts.failed, good=fault is None)
     began = fault_start(account, None) if fault else None
     return ReleaseResult(1, "2.0.0", fault, account, counts, began, tuple(differs))
+
+
+def late(deadlines: int) -> ReleaseResult:
+    """A bad release that ended as it must, but was moved, and maybe also flowed, after the guide's deadline."""
+    result = result_of(journals.bad_release(), "errors-5pct", failed=3)
+    (retreat,) = result.account.retreats
+    limits = result.account.plan.verification.deadlines
+    slow = replace(retreat, moved=retreat.detected + limits.moved + 1)
+    if deadlines == 2:
+        slow = replace(slow, flowing=None)
+    return replace(result, account=replace(result.account, retreats=(slow,)))
 
 
 def request(at: float, colour: str, status: int) -> Request:
@@ -120,6 +132,21 @@ class TestSummary:
         assert told["final_candidate_weight"] == 0 and told["failed_requests"] == 3
         assert told["fault_started_s"] < told["first_breach_s"] < told["decided_s"] < told["traffic_moved_s"]
 
+    def test_a_failure_after_the_move_is_timed(self) -> None:
+        result = result_of(journals.bad_release(), "errors-5pct", failed=3)
+        moved = result.account.retreats[0].moved
+        assert moved is not None
+        assert summarize(result)["last_failure_after_moved_s"] == pytest.approx(
+            1 - moved
+        )  # in the first second
+        result.client.failed_by_second[int(moved) + 2] += 1
+        assert summarize(result)["last_failure_after_moved_s"] == pytest.approx(int(moved) + 3 - moved)
+        assert summarize(result_of(journals.good_release()))["last_failure_after_moved_s"] is None
+
+    def test_missed_deadlines_are_counted(self) -> None:
+        assert summarize(result_of(journals.bad_release()))["deadlines_missed"] == 0
+        assert summarize(late(2))["deadlines_missed"] == 2
+
     def test_a_switched_fault_began_with_its_switch(self) -> None:
         account = tell(journals.bad_release())
         assert fault_start(account, 7.5) == 7.5
@@ -153,24 +180,20 @@ def test_the_page_shows_both_releases_and_what_the_clients_saw() -> None:
 def test_the_table_fits_a_terminal_of_80_columns() -> None:
     out = StringIO()
     console = Console(width=80, file=out)
-    console.print(results_table([result_of(journals.bad_release(), "errors-5pct", failed=3)]))
-    (row,) = [line for line in out.getvalue().splitlines() if "errors-5pct" in line]
-    assert row.split() == [
-        "1",
-        "green",
-        "2.0.0",
-        "errors-5pct",
-        "aborted",
-        "1,070",
-        "3",
-        "6.0",
-        "s",
-        "15.0",
-        "s",
-        "16.8",
-        "s",
-        "yes",
-    ]
+    console.print(results_table([result_of(journals.bad_release(), "targets-unreachable", failed=3)]))
+    row = next(line for line in out.getvalue().splitlines() if "targets-unreachable" in line)
+    assert " ".join(row.split()) == "1 green targets-unreachable aborted 1,070 3 6.0 s 15.0 s 16.8 s yes"
+
+
+def test_missed_deadlines_are_in_the_headline_and_below_the_table(tmp_path: Path) -> None:
+    good = result_of(journals.good_release())
+    text = unescape(page([good, late(2)]))
+    assert "Both releases ended as they must; 2 of the guide's deadlines were missed</h1>" in text
+    assert "<h1>Rolled back by itself; 2 of the guide's deadlines were missed</h1>" in text
+    out = StringIO()
+    settings = Settings(FAULTS["errors-5pct"], 10, tmp_path, keep=False)
+    _show([good, late(1)], settings, Console(width=80, file=out))
+    assert "release 1: 1 of the guide's deadlines was missed" in out.getvalue()
 
 
 def test_a_failure_is_said_on_the_page() -> None:

@@ -52,7 +52,9 @@ class FakeCloudWatch:
         for name in names[page : page + self.page_size]:
             found = {at: value for (of, at), value in self.points.items() if of == name}
             times = [datetime.fromtimestamp(at, UTC) for at in found]
-            results.append({"Id": name, "Timestamps": times, "Values": list(found.values()), "StatusCode": "Complete"})
+            results.append(
+                {"Id": name, "Timestamps": times, "Values": list(found.values()), "StatusCode": "Complete"}
+            )
         more = page + self.page_size
         return {"MetricDataResults": results} | ({"NextToken": str(more)} if more < len(names) else {})
 
@@ -108,13 +110,21 @@ def test_a_closed_period_is_told_once(source: Source) -> None:
     [
         ({**GOOD, "target_2xx": 57, "target_5xx": 3}, 60, 3),
         ({**GOOD, "target_2xx": 50, "target_4xx": 10}, 60, 0),  # a 429 is a 4XX
-        ({**GOOD, "target_2xx": 58, "elb_502": 5, "elb_504": 5}, 60, 2),  # at most the unanswered ones are ours
+        (
+            {**GOOD, "target_2xx": 58, "elb_502": 5, "elb_504": 5},
+            60,
+            2,
+        ),  # at most the unanswered ones are ours
         ({**GOOD, "target_2xx": 50, "elb_502": 1, "elb_504": 2}, 60, 3),
         ({**GOOD, "target_2xx": 60, "elb_502": 4}, 60, 0),  # all answered: those are the other side's
         ({**GOOD, "elb_503": 5}, 60, 0),  # it has usable targets: those are the other side's
         ({**GOOD, "elb_503": 5, "healthy_hosts": 0}, 65, 5),
         ({**GOOD, "target_2xx": 58, "target_3xx": 2}, 60, 0),
-        ({**GOOD, "request_count": 2, "target_2xx": 0, "target_5xx": 3}, 3, 3),  # answers of the period before
+        (
+            {**GOOD, "request_count": 2, "target_2xx": 0, "target_5xx": 3},
+            3,
+            3,
+        ),  # answers of the period before
     ],
 )
 def test_attribution(source: Source, published: dict[str, float], requests: int, errors: int) -> None:
@@ -211,11 +221,21 @@ def test_stable_is_told_too(source: Source) -> None:
 
 def test_the_edge(source: Source) -> None:
     source.cloud.publish("", blocked=80)
-    assert source.poll(50, EdgeMetrics) == []  # blocked requests without the others would look like all of them
+    assert (
+        source.poll(50, EdgeMetrics) == []
+    )  # blocked requests without the others would look like all of them
     source.cloud.publish("", allowed=920)
     assert source.poll(60, EdgeMetrics) == [EdgeMetrics(60, -10, 50, 920, 80)]
     source.cloud.publish("", period=PERIOD + 60, allowed=1000)
     assert source.poll(110, EdgeMetrics) == [EdgeMetrics(110, 50, 110, 1000, 0)]
+
+
+def test_the_edge_is_asked_where_cloudfront_is(source: Source) -> None:
+    elsewhere = source.metrics.edge_client = FakeCloudWatch()
+    elsewhere.publish("", allowed=1000)
+    source.cloud.publish("candidate", **GOOD)
+    assert source.poll(50, EdgeMetrics) == [EdgeMetrics(50, -10, 50, 1000, 0)]
+    assert "allowed" not in {query["Id"] for query in source.cloud.requests[0]["MetricDataQueries"]}
 
 
 # --- our own probes
@@ -295,7 +315,11 @@ def test_a_failed_query_is_an_event(source: Source, failure: Exception, reason: 
 def test_a_result_that_could_not_be_computed_is_a_failed_query(source: Source) -> None:
     class Broken(FakeCloudWatch):
         def get_metric_data(self, **request: Any) -> Mapping[str, Any]:
-            return {"MetricDataResults": [{"Id": "a", "Timestamps": [], "Values": [], "StatusCode": "InternalError"}]}
+            return {
+                "MetricDataResults": [
+                    {"Id": "a", "Timestamps": [], "Values": [], "StatusCode": "InternalError"}
+                ]
+            }
 
     source.metrics.client = Broken()
     assert source.poll(50, MetricsError)[0].reason == "a: InternalError"
@@ -318,7 +342,9 @@ def test_one_batch_looks_back_far_enough_and_no_further(source: Source) -> None:
 
 
 def test_the_request_is_one_that_aws_accepts() -> None:
-    client = boto3.client("cloudwatch", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    client = boto3.client(
+        "cloudwatch", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
+    )
     with Stubber(client) as stub:
         wanted = {"MetricDataQueries": ANY, "StartTime": ANY, "EndTime": ANY, "ScanBy": "TimestampAscending"}
         stub.add_response("get_metric_data", {"MetricDataResults": []}, wanted)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from rollout.controller import Controller, Exit
 from rollout.effects import Ports
-from rollout.events import event_to_json
-from rollout.fakes import FakeCloud, MemoryJournal, Release, run_virtually
+from rollout.events import event_to_json, parse_event
+from rollout.fakes import FakeCloud, FakeTraffic, MemoryJournal, Release, run_virtually
 from rollout.journal import Record
 from rollout.plan import load_plan
 from rollout.policy import decide, initial_state
@@ -83,7 +85,7 @@ def test_a_good_release_is_promoted() -> None:
 def test_each_window_is_held_after_the_weight_was_seen() -> None:
     run = release(FakeCloud())
     times = [at for at, _ in run.cloud.traffic.history]
-    for stage, (seen, left) in zip(PLAN.stages, zip(times, times[1:], strict=False), strict=False):
+    for stage, (seen, left) in zip(PLAN.stages, pairwise(times), strict=False):
         assert left - seen >= stage.window
 
 
@@ -131,7 +133,9 @@ def test_failing_probes_abort_after_three_rounds() -> None:
         "flowing",
         "stable",
     ]
-    prepared = [r.body for r in run.journal.records if r.body.get("act") == "prepare_rollback" and r.kind == "result"]
+    prepared = [
+        r.body for r in run.journal.records if r.body.get("act") == "prepare_rollback" and r.kind == "result"
+    ]
     assert [result["ok"] for result in prepared] == [True]
 
 
@@ -181,6 +185,24 @@ def test_a_decrease_whose_stack_update_fails_breaks_the_glass(fault: str) -> Non
     moved = next(n.body["at"] for n in run.notes("timeline") if n.body["milestone"] == "moved")
     decided = next(n.body["at"] for n in run.notes("timeline") if n.body["milestone"] == "decided")
     assert moved - decided < 25
+
+
+def test_a_bug_in_an_adapter_does_not_stop_a_decrease() -> None:
+    class Buggy(FakeTraffic):
+        async def set_weight(self, weight: int, *, increase: bool) -> Mapping[str, Any]:
+            if not increase:
+                raise KeyError("a bug")
+            return await super().set_weight(weight, increase=increase)
+
+        async def reconcile(self, weight: int) -> Mapping[str, Any]:
+            raise ValueError("another")
+
+    cloud = FakeCloud(traffic=Buggy())
+    cloud.metrics.candidate = Release(error_rate=5)
+    run = release(cloud)
+    assert run.weights == [5, 0]
+    assert run.exit is Exit.ROLLED_BACK
+    assert any("out of line" in subject for _, subject, _ in cloud.notifier.sent)
 
 
 def test_a_decrease_is_tried_until_it_holds() -> None:
@@ -294,8 +316,6 @@ def test_the_journal_replays_as_it_is() -> None:
     run = release(bad(error_rate=5, bad_from=400))
     state = initial_state()
     replayed = []
-    from rollout.events import parse_event
-
     for record in run.journal.records:
         if record.kind == "event":
             event = parse_event(record.body)

@@ -35,7 +35,20 @@ def test_where_the_guide_is_silent() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("hold_timeout: 10m", "hold_time: 10m", r"hold_time.*unknown key|hold_timeout: this key is missing"),
+        ("hold_timeout: 10m", "hold_time: 10m", r"hold_time: unknown key.*\(and 1 more\)"),
+        (
+            "rollback: {to: 5}",
+            "rollback: {too: 5}",
+            r"criteria\.error_rate\.rollback: it takes previous, abort, hold or",
+        ),
+        (
+            "rollback: {to: 5}",
+            "rollback: {to: 55}",
+            r"criteria\.error_rate\.rollback\.to is 55: it takes the weight of a",
+        ),
+        ("error_rate: {limit: 1,", "error_rate: {limit: 101,", r"criteria\.error_rate\.limit"),
+        ("name: phase-c", "? {a: b}\n: c", r"not readable as YAML: a key is a plain word"),
+        ("name: phase-c", "name: " + "[" * 5000, r"not readable as YAML"),
         (
             "{weight: 25, window: 3m}",
             "{weight: 5, window: 3m}",

@@ -317,6 +317,13 @@ def test_more_than_five_percent_limited_raises_the_limit_once_a_period_up_to_the
     assert brief(limits[-1]) == [("alert", None, "rate_limited")]
 
 
+def test_the_limit_rises_from_the_deployed_one() -> None:
+    run = Run()
+    run(0, "started", rate_limit=3000)
+    run(1, "traffic", weight=5)
+    assert edge(run, 61, 1, 60)[0]["rate_limit"] == 3500
+
+
 def test_the_limit_is_not_raised_while_held_and_a_429_never_moves_traffic() -> None:
     run, t = at_weight(5)
     run(t + 1, "operator", command="pause")
@@ -455,6 +462,15 @@ def test_a_pause_never_times_out_but_reminds() -> None:
     )
 
 
+def test_a_late_breach_that_lowers_nothing_does_not_end_a_pause() -> None:
+    run, t = at_weight(25)
+    run.metrics(t + 61, t, errors=3)
+    run(t + 63, "traffic", weight=5)
+    run(t + 70, "operator", command="pause")
+    assert brief(run.metrics(t + 121, t + 60, errors=3)) == [("alert", None, "error_rate")]
+    assert run.state.phase is Phase.PAUSED
+
+
 def test_resume_without_a_hold_is_illegal() -> None:
     run, t = at_weight(5)
     with pytest.raises(IllegalEvent, match="nothing to resume"):
@@ -500,6 +516,22 @@ def test_a_failed_verification_pages_once_and_changes_no_weight(
     finish = run(t + 300, "tick")
     assert brief(finish) == [("finish", 0, "operator")]
     assert finish[0]["verified"] is False
+
+
+@pytest.mark.parametrize("values", [{"errors": None, "p95": None}, {"p95": None}, {"errors": None}])
+def test_an_unmeasured_period_of_stable_verifies_nothing(values: dict[str, Any]) -> None:
+    run, t = aborted()
+    run.metrics(t + 70, t, colour="stable", **values)
+    assert run(t + 479, "tick") == []
+    assert [d["decision"] for d in run(t + 480, "tick")] == ["alert", "finish"]
+    assert run.all[-1]["verified"] is False
+
+
+def test_a_bad_period_of_stable_that_is_revised_to_good_is_verified() -> None:
+    run, t = aborted()
+    assert brief(run.metrics(t + 70, t, colour="stable", errors=5)) == [("alert", None, "error_rate")]
+    run.metrics(t + 130, t, colour="stable", errors=0)
+    assert run(t + 300, "tick")[0]["verified"] is True
 
 
 def test_without_stable_data_the_verification_waits_for_the_metric_delay_and_is_red() -> None:
@@ -560,6 +592,19 @@ def test_an_illegal_event_raises_and_changes_nothing() -> None:
     assert run.state is before
     with pytest.raises(IllegalEvent, match="first event"):
         Run()(0, "tick")
+
+
+def test_what_falls_due_before_an_event_may_end_the_rollout() -> None:
+    run, t = aborted()
+    run.metrics(t + 70, t, colour="stable")
+    late = run.metrics(t + 400, t + 300, errors=90, db_connection_errors=5)
+    assert brief(late) == [("finish", 0, "operator")]
+
+
+def test_an_abort_is_heard_before_a_promotion_that_fell_due() -> None:
+    run, t = at_weight(100)
+    run.metrics(t + 299, t + 200)
+    assert brief(run(t + 310, "operator", command="abort")) == [("set_weight", 0, "operator")]
 
 
 def test_after_the_end_events_change_nothing_and_orders_are_illegal() -> None:

@@ -56,7 +56,11 @@ def test_a_clean_round() -> None:
 @pytest.mark.parametrize("path", ["/health", "/ready", "/deep"])
 def test_each_probe_fails_by_itself(path: str) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(503, headers={COLOUR_HEADER: "green"}) if request.url.path == path else good(request)
+        return (
+            httpx.Response(503, headers={COLOUR_HEADER: "green"})
+            if request.url.path == path
+            else good(request)
+        )
 
     one = probes(answer)
     assert round_of(one) == (path[1:],)

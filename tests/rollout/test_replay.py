@@ -68,6 +68,10 @@ def test_a_decision_a_line(tmp_path: Path) -> None:
             ":3: 'requests' is -1",
         ),
         ('{"t":2,"event":"metrics","colour":"stable","start":0,"end":NaN}', ":3: 'end' is nan"),
+        ('{"t":2,"t":3,"event":"tick"}', ":3: 't' stands twice"),
+        ('{"t":1' + "0" * 400 + ',"event":"tick"}', ":3: 't' is 1000"),
+        ("[" * 100_000, ":3: not JSON"),
+        ('{"kind":"rollout","body":{"plan":"x","time_scale":[1]}}', ":3: 'time_scale' is [1]"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:

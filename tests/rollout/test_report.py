@@ -89,6 +89,12 @@ def test_a_probe_breaches_with_the_first_failed_round_of_its_streak() -> None:
     assert account.retreats[0].decided == 10.5
 
 
+@pytest.mark.parametrize("journal", [journals.metrics_missing, journals.metrics_failing])
+def test_a_time_out_is_no_breach(journal: Callable[[], tuple[Record, ...]]) -> None:
+    account = tell(journal())
+    assert account.retreats and account.breach_s is None
+
+
 def test_a_stage_that_was_resumed_is_watched_anew() -> None:
     account = tell(journals.slow_at_half())
     assert [visit.weight for visit in account.stages] == [5, 25, 50, 25, 50]

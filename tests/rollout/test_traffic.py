@@ -29,7 +29,10 @@ config:
   simple378:protect: false
 encryptionsalt: v1:abc
 """
-WEIGHTS = {"actions[0].forward.targetGroups[0].weight": {}, "actions[0].forward.targetGroups[1].weight": {}}
+WEIGHTS: Mapping[str, Any] = {
+    "actions[0].forward.targetGroups[0].weight": {},
+    "actions[0].forward.targetGroups[1].weight": {},
+}
 
 
 def update(urn: str = RULE, op: str = "update", diff: Mapping[str, Any] | None = WEIGHTS) -> dict[str, Any]:
@@ -283,7 +286,11 @@ def test_what_a_rollback_needs(world: World) -> None:
 
 def test_the_rate_limit(world: World) -> None:
     file = world.file.with_name("Pulumi.prod-limits.yaml")
-    file.write_text("config:\n  simple378:stable: blue\n  simple378:candidateWeight: 0\n  simple378:generation: 1\n")
+    file.write_text(
+        "config:\n  simple378:stable: blue\n  simple378:candidateWeight: 0\n  simple378:generation: 1\n"
+    )
+    # As `pulumi config set simple378:rateLimit 1000` writes it.
+    file.write_text(file.read_text() + '  simple378:rateLimit: "1000"\n')
     limits = StackLimits(world.engine, "prod-limits", TARGET)  # type: ignore[arg-type]
     asyncio.run(limits.set_rate_limit(1500))
     assert stackfile.read_config(file)["rateLimit"] == 1500
@@ -312,7 +319,7 @@ def test_the_target_is_found_in_the_state() -> None:
 def test_a_file_that_cannot_be_edited_is_named(tmp_path: Path, text: str) -> None:
     file = tmp_path / "Pulumi.x.yaml"
     file.write_text(text)
-    with pytest.raises(stackfile.StackFileError, match="Pulumi.x.yaml"):
+    with pytest.raises(stackfile.StackFileError, match=r"Pulumi\.x\.yaml"):
         stackfile.changed(file, {"candidateWeight": 5})
     assert file.read_text() == text
 
@@ -346,4 +353,6 @@ def test_target_health() -> None:
     elb.targets = [target(1, "healthy"), target(2, "draining")]
     assert asyncio.run(target_health(elb, "arn:blue")).problem == ""
     elb.targets.append(target(3, "unhealthy", Reason="Target.Timeout"))
-    assert asyncio.run(target_health(elb, "arn:blue")).problem == "10.0.0.3:8000 is unhealthy (Target.Timeout)"
+    assert (
+        asyncio.run(target_health(elb, "arn:blue")).problem == "10.0.0.3:8000 is unhealthy (Target.Timeout)"
+    )

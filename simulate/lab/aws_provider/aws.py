@@ -64,10 +64,15 @@ def endpoint_from_environment() -> str:
     return endpoint
 
 
+# Shared with the clients, so that a service's model is read once.
+_loader = botocore.loaders.create_loader()
+
+
 class Aws:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._session = botocore.session.get_session()
+        self._session.register_component("data_loader", _loader)
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
         self._cancelled = threading.Event()
@@ -134,7 +139,6 @@ class Scope:
         return str(self.other("sts").call("get_caller_identity")["Account"])
 
 
-_loader = botocore.loaders.create_loader()
 _models: dict[str, botocore.model.ServiceModel] = {}
 _models_lock = threading.Lock()
 

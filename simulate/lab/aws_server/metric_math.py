@@ -103,10 +103,10 @@ class _Evaluator:
                 if not isinstance(known, dict) or isinstance(fill, dict):
                     raise self.fail("FILL of anything but a metric by a number or REPEAT")
                 return dict.fromkeys(self.periods, fill) | known
-            case "IF", [condition, then, *otherwise] if len(otherwise) < 2:
-                return self.choose(
-                    self.visit(condition), self.visit(then), self.visit(otherwise[0]) if otherwise else None
-                )
+            case "IF", [condition, then]:
+                return self.choose(self.visit(condition), self.visit(then), None)
+            case "IF", [condition, then, otherwise]:
+                return self.choose(self.visit(condition), self.visit(then), self.visit(otherwise))
             case (("MIN" | "MAX" | "SUM" | "AVG"), _) if args:
                 return self.aggregate(name, args)
             case "ABS", [metric]:

@@ -54,6 +54,12 @@ class MeasuredHealth:
         with self._lock:
             self._groups.update(parsed)
 
+    def forget(self, arn: str, targets: Sequence[tuple[str, int]]) -> None:
+        """What was measured of these targets is of their former registration."""
+        with self._lock:
+            for target in targets:
+                self._groups.get(arn, {}).pop(target, None)
+
     def of(self, arn: str) -> dict[tuple[str, int], Health]:
         with self._lock:
             return dict(self._groups.get(arn, {}))
@@ -62,9 +68,20 @@ class MeasuredHealth:
 MEASURED = MeasuredHealth()
 
 
+_register_targets = ELBv2Backend.register_targets
+
+
 def install() -> None:
-    """Replaces moto's answer in this process."""
+    """Replaces moto's answers in this process."""
     setattr(ELBv2Backend, "describe_target_health", _describe_target_health)  # noqa: B010
+    setattr(ELBv2Backend, "register_targets", _register_anew)  # noqa: B010
+
+
+def _register_anew(self: ELBv2Backend, target_group_arn: str, instances: list[dict[str, Any]]) -> None:
+    [group] = self.describe_target_groups(None, [target_group_arn], [])
+    new = [(i["Id"], int(i.get("Port") or group.port)) for i in instances if i["Id"] not in group.targets]
+    _register_targets(self, target_group_arn, instances)
+    MEASURED.forget(target_group_arn, new)
 
 
 def _describe_target_health(
@@ -76,20 +93,22 @@ def _describe_target_health(
     if targets:
         wanted = [(t["Id"], int(t.get("Port") or group.port)) for t in targets]
     else:
-        wanted = sorted(registered | {t for t, health in measured.items() if health.state == "draining"})
+        # What was measured and is registered no more is draining, also before the load balancer has noticed.
+        wanted = sorted(registered | {t for t, health in measured.items() if health.state != "unused"})
     return [_status(group, target, target in registered, measured.get(target)) for target in wanted]
 
 
 def _status(
     group: FakeTargetGroup, target: tuple[str, int], registered: bool, measured: Health | None
 ) -> FakeHealthStatus:
-    if not registered and (measured is None or measured.state != "draining"):
-        health = Health("unused", "Target.NotRegistered", "Target is not registered to the target group")
-    elif registered and (measured is None or measured.state == "draining"):
-        health = Health("initial", "Elb.RegistrationInProgress", "Target registration is in progress")
-    else:
-        assert measured is not None
+    if registered and measured is not None and measured.state != "draining":
         health = measured
+    elif registered:
+        health = Health("initial", "Elb.RegistrationInProgress", "Target registration is in progress")
+    elif measured is not None and measured.state != "unused":
+        health = Health("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
+    else:
+        health = Health("unused", "Target.NotRegistered", "Target is not registered to the target group")
     return FakeHealthStatus(
         target[0], str(target[1]), group.health_check_port, health.state, health.reason, health.description
     )

@@ -99,14 +99,15 @@ class Agent:
 
     async def run(self) -> None:
         """Serves until cancelled. Raises HaproxyError if HAProxy ends."""
-        async with aiohttp.ClientSession(self.settings.endpoint) as self._session:
+        async with aiohttp.ClientSession(self.settings.endpoint) as session:
+            self._session = session
             try:
                 await self._read({"elbv2", "cloudfront", "wafv2", "rds", "faults"})
                 await self._apply()
                 if self.settings.ready_file is not None:
                     self.settings.ready_file.touch()
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(self._follow_changes())
+                    group.create_task(self._follow_changes(session))
                     group.create_task(self._apply_changes())
                     group.create_task(self._publish())
                     group.create_task(self._expire())
@@ -117,12 +118,11 @@ class Agent:
 
     # What is declared
 
-    async def _follow_changes(self) -> None:
-        assert self._session is not None
+    async def _follow_changes(self, session: aiohttp.ClientSession) -> None:
         version = 0
         while True:
             try:
-                async with self._session.get(f"/lab/changes?since={version}&timeout=20") as response:
+                async with session.get(f"/lab/changes?since={version}&timeout=20") as response:
                     answer = await response.json()
                 version, services = answer["version"], set(answer["services"])
                 if services:
@@ -139,10 +139,11 @@ class Agent:
         faults = self.declared.faults
         if "elbv2" in services:
             load_balancer = await asyncio.to_thread(self._reader.load_balancer)
+            # A target registered anew has lost what was reported of it, even if nothing seems to have changed.
+            self._reported.clear()
         if services & {"cloudfront", "wafv2"}:
             distributions = tuple(await asyncio.to_thread(self._edge_reader.distributions))
-        if "faults" in services:
-            assert self._session is not None
+        if "faults" in services and self._session is not None:
             async with self._session.get("/lab/faults") as response:
                 faults = await response.json()
         self.declared = Declared(load_balancer, distributions, faults)
@@ -281,8 +282,10 @@ class Agent:
     def _structure(self, load_balancer: LoadBalancer | None) -> str:
         maps, lines = self.haproxy.maps, list[str]()
         if load_balancer is not None:
+            if "bad-rule" in (self.declared.faults or {}):
+                load_balancer = config.with_broken_rules(load_balancer)
             lines += config.listeners(load_balancer, self.settings.alb, maps)
-            lines += config.backends(load_balancer, self._sizes)
+            lines += config.backends(load_balancer)
         if (distribution := self.declared.distribution) is not None:
             addresses = edge_config.Addresses(
                 self.settings.edge,

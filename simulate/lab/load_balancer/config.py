@@ -15,7 +15,7 @@ set only by a response of a target. HAProxy answers a failed connection 503; an 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from simulate.lab.load_balancer.model import (
@@ -31,9 +31,9 @@ from simulate.lab.load_balancer.text import anonymous, quoted
 #: The draw is a whole number below this, so that bounds of weights up to 999 are exact to one in a million.
 DRAW = 1_000_000
 CONNECT_TIMEOUT_S = 10
-#: An ALB's keep-alive towards clients, its default.
-CLIENT_KEEP_ALIVE_S = 3600
 
+#: Stands in the structure where a backend's servers come.
+_SERVERS = "  # servers of "
 LOG_FORMAT = "alb|%[date(0,ms)]|%[var(txn.rule)]|%[var(txn.tg)]|%s|%ST|%ts|%Tr"
 
 _SAMPLES = {
@@ -111,6 +111,26 @@ def unreachable_map(load_balancer: LoadBalancer, settings: Mapping[str, str] | N
     }
 
 
+def with_broken_rules(load_balancer: LoadBalancer) -> LoadBalancer:
+    """As if somebody had broken the rules that share traffic: they match nothing (the lab's ``bad-rule`` switch)."""
+    never = (Condition("never", ()),)
+    return replace(
+        load_balancer,
+        listeners=tuple(
+            replace(
+                listener,
+                rules=tuple(
+                    replace(rule, conditions=never)
+                    if isinstance(rule.action, Forward) and len(rule.action.weights) > 1
+                    else rule
+                    for rule in listener.rules
+                ),
+            )
+            for listener in load_balancer.listeners
+        ),
+    )
+
+
 def listeners(load_balancer: LoadBalancer, address: str, maps: Path) -> list[str]:
     """The frontends."""
     groups = {group.arn: group for group in load_balancer.target_groups}
@@ -120,10 +140,8 @@ def listeners(load_balancer: LoadBalancer, address: str, maps: Path) -> list[str
             f"frontend alb-{listener.port}",
             f"  bind {address}:{listener.port}",
             f"  log-format {quoted(LOG_FORMAT)}",
+            "  option forwardfor",
             "  http-request set-var(txn.began) date(0,ms)",
-            "  http-request set-header X-Forwarded-For %[req.hdr(X-Forwarded-For)],\\ %[src] if"
-            " { req.hdr(X-Forwarded-For) -m found }",
-            "  http-request set-header X-Forwarded-For %[src] unless { req.hdr(X-Forwarded-For) -m found }",
             f"  http-request set-header X-Forwarded-Port {listener.port}",
             "  http-request set-header X-Forwarded-Proto http",
             f"  http-request set-var(txn.draw) rand({DRAW})",
@@ -143,8 +161,7 @@ def listeners(load_balancer: LoadBalancer, address: str, maps: Path) -> list[str
             "  http-request return status 503 unless { var(txn.tg) -m found }",
             "  http-response set-var(txn.answered) bool(true)",
             "  http-after-response set-var(txn.took) date(0,ms),sub(txn.began)",
-            f"  http-after-response set-status 504 if {_CONNECTION_FAILED}"
-            f" {{ var(txn.took) -m int ge {CONNECT_TIMEOUT_S * 1000} }}",
+            f"  http-after-response set-status 504 if {_CONNECTION_FAILED} {_TIMED_OUT}",
             f"  http-after-response set-status 502 if {_CONNECTION_FAILED}",
             "  use_backend unreachable if { var(txn.cut) -m found }",
             "  use_backend %[var(txn.tg)]",
@@ -152,11 +169,12 @@ def listeners(load_balancer: LoadBalancer, address: str, maps: Path) -> list[str
     return lines
 
 
+_TIMED_OUT = f"{{ var(txn.took) -m int ge {CONNECT_TIMEOUT_S * 1000} }}"
 _CONNECTION_FAILED = "{ status 503 } { srv_name -m found } !{ var(txn.answered) -m bool }"
 
 
-def backends(load_balancer: LoadBalancer, slots: Mapping[str, int]) -> list[str]:
-    """The target groups; ``slots`` is the number of servers by backend."""
+def backends(load_balancer: LoadBalancer) -> list[str]:
+    """The target groups, without their servers."""
     timeout = round(load_balancer.idle_timeout_s)
     lines: list[str] = []
     for group in load_balancer.target_groups:
@@ -166,10 +184,26 @@ def backends(load_balancer: LoadBalancer, slots: Mapping[str, int]) -> list[str]
             f"  balance {'leastconn' if group.algorithm == 'least_outstanding_requests' else 'roundrobin'}",
             f"  timeout server {timeout}s",
             f"  timeout tunnel {timeout}s",
-            f"  server-template t 1-{slots[name]} 127.0.0.1:1 disabled",
+            f"{_SERVERS}{name}",
         ]
     # A closed port: what a connection is refused by, for the lab's targets-unreachable switch.
     return [*lines, "backend unreachable", "  server closed 127.0.0.1:1"]
+
+
+def with_servers(structure: str, servers: Mapping[tuple[str, str], Server]) -> str:
+    """The structure with the servers as they are now, so that a new worker serves from its first moment."""
+    lines: list[str] = []
+    for line in structure.splitlines():
+        if not line.startswith(_SERVERS):
+            lines.append(line)
+            continue
+        name = line.removeprefix(_SERVERS)
+        lines += [
+            f"  server {slot} {server.ip}:{server.port}{'' if server.state == 'ready' else ' disabled'}"
+            for (backend, slot), server in servers.items()
+            if backend == name
+        ]
+    return "\n".join(lines) + "\n"
 
 
 def _condition(condition: Condition) -> str:
@@ -180,6 +214,7 @@ def _condition(condition: Condition) -> str:
     if condition.kind in _SAMPLES:
         sample, ignore_case = _SAMPLES[condition.kind]
         return anonymous(sample, condition.values, ignore_case=ignore_case)
+    # Nothing else is emulated, and a condition that is not understood must not match.
     return "FALSE"
 
 
@@ -192,11 +227,11 @@ def _actions(rule: Rule, groups: Mapping[str, TargetGroup], maps: Path) -> list[
         case Forward(weights):
             lines = []
             for index, (arn, _) in enumerate(weights):
+                bound = f"str({rule.key}/{index}),map_str_int({maps / 'weights.map'},0)"
+                below = "{ var(txn.draw),sub(txn.bound) -m int lt 0 } !{ var(txn.tg) -m found }"
                 lines += [
-                    f"  http-request set-var(txn.bound) str({rule.key}/{index}),map_str_int({maps / 'weights.map'},0)"
-                    f" if {chosen}",
-                    f"  http-request set-var(txn.tg) str({backend_name(groups[arn])}) if {chosen}"
-                    " { var(txn.draw),sub(txn.bound) -m int lt 0 } !{ var(txn.tg) -m found }",
+                    f"  http-request set-var(txn.bound) {bound} if {chosen}",
+                    f"  http-request set-var(txn.tg) str({backend_name(groups[arn])}) if {chosen} {below}",
                 ]
             return lines
         case None:

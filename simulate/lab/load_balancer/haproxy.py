@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import os
 import shutil
+import signal
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from simulate.lab.errors import LabError
-from simulate.lab.load_balancer.config import Dynamic, Server
+from simulate.lab.load_balancer.config import Dynamic, Server, with_servers
 
 # Linux's F_SETPIPE_SZ. HAProxy drops log lines when nobody reads them fast enough, and a dropped line is a request
 # that the metrics miss; the default pipe of 64 KiB holds about a thousand.
@@ -53,6 +56,7 @@ class Haproxy:
         self._on_line = on_line
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._log: asyncio.ReadTransport | None = None
         self._structure = ""
         self._applied = Dynamic()
         self.reloads = 0
@@ -94,36 +98,43 @@ class Haproxy:
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
             await self._process.wait()
-        if self._reader is not None:
-            self._reader.cancel()
+        if self._reader is not None and self._log is not None:
+            await self._reader
+            self._log.close()
 
     async def wait(self) -> int:
         """Waits until HAProxy ends, which it should not, and returns its exit code."""
-        assert self._process is not None
-        return await self._process.wait()
+        return await self._running.wait()
+
+    @property
+    def _running(self) -> asyncio.subprocess.Process:
+        if self._process is None:
+            raise HaproxyError("HAProxy was not started")
+        return self._process
 
     async def _load(self, structure: str, dynamic: Dynamic) -> None:
         for name, entries in dynamic.maps.items():
-            (self.maps / name).write_text(
-                "".join(f"{key} {value}\n" for key, value in sorted(entries.items()))
-            )
+            text = "".join(f"{key} {value}\n" for key, value in sorted(entries.items()))
+            (self.maps / name).write_text(text)
         new = self.directory / "haproxy.cfg.new"
-        new.write_text(GLOBAL.format(socket=self.socket) + structure)
+        new.write_text(GLOBAL.format(socket=self.socket) + with_servers(structure, dynamic.servers))
         await self._check(new)
         new.replace(self.directory / "haproxy.cfg")
         if self._process is None:
             await self._start()
         else:
             before = await self._worker()
-            self._process.send_signal(
-                12
-            )  # SIGUSR2: the master starts a new worker, the old one finishes its work
+            # The master starts a new worker, the old one takes no more connections and finishes its work.
+            self._process.send_signal(signal.SIGUSR2)
             await self._until(lambda worker: worker not in ("", before))
             self.reloads += 1
         self._structure = structure
-        # A new worker has all slots closed, and its maps from the files just written.
-        closed = Dynamic(dynamic.maps, {name: Server() for name in dynamic.servers})
-        await self.command(*_server_commands(closed.servers, dynamic.servers))
+        # What serves was in the file; what only drains can be said to a running worker alone.
+        loaded = {
+            slot: server if server.state == "ready" else replace(server, state="maint")
+            for slot, server in dynamic.servers.items()
+        }
+        await self.command(*_server_commands(loaded, dynamic.servers))
         self._applied = dynamic
 
     async def _check(self, path: Path) -> None:
@@ -135,24 +146,29 @@ class Haproxy:
             raise HaproxyError(f"HAProxy refuses {path}: {errors.decode().strip()}")
 
     async def _start(self) -> None:
-        # The kernel ends HAProxy when this process dies, however it dies, so its address is free for the next.
-        self._process = await asyncio.create_subprocess_exec(
-            *(_program("setpriv"), "--pdeathsig", "TERM", "--", _program("haproxy"), "-W", "-db"),
-            *("-f", str(self.directory / "haproxy.cfg")),
-            stdout=asyncio.subprocess.PIPE,
+        read, write = os.pipe()
+        try:
+            fcntl.fcntl(write, *_PIPE_SIZE)
+            # The kernel ends HAProxy when this process dies, however it dies, so its address is free for the next.
+            self._process = await asyncio.create_subprocess_exec(
+                *(_program("setpriv"), "--pdeathsig", "TERM", "--", _program("haproxy"), "-W", "-db"),
+                *("-f", str(self.directory / "haproxy.cfg")),
+                stdout=write,
+            )
+        finally:
+            os.close(write)
+        stream = asyncio.StreamReader()
+        self._log, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(read, "rb", buffering=0)
         )
-        assert self._process.stdout is not None
-        transport: asyncio.ReadTransport = self._process.stdout._transport  # type: ignore[attr-defined]
-        fcntl.fcntl(transport.get_extra_info("pipe"), *_PIPE_SIZE)
-        self._reader = asyncio.create_task(self._read(self._process.stdout))
+        self._reader = asyncio.create_task(self._read(stream))
         await self._until(bool)
 
     async def _until(self, ready: Callable[[str], object]) -> None:
         async with asyncio.timeout(20):
             while not ready(await self._worker()):
-                assert self._process is not None
-                if self._process.returncode is not None:
-                    raise HaproxyError(f"HAProxy ended with {self._process.returncode}; its log says why")
+                if self._running.returncode is not None:
+                    raise HaproxyError(f"HAProxy ended with {self._running.returncode}; its log says why")
                 await asyncio.sleep(0.01)
 
     async def _worker(self) -> str:

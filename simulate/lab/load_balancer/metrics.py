@@ -17,6 +17,11 @@ from simulate.lab.load_balancer.log import AlbRequest, EdgeRequest, Origin
 #: PutMetricData takes at most this many values in a datum and data in a request.
 _MAX_VALUES, _MAX_DATA = 150, 1000
 
+#: A 101 opens a websocket and is in no class of statuses; what the load balancer answers itself is counted by class,
+#: and these one by one as well.
+_OK = 200
+_OWN_METRIC = (500, 502, 503, 504)
+
 Dimensions = tuple[tuple[str, str], ...]
 
 
@@ -59,28 +64,26 @@ class Collector:
 
     def alb(self, request: AlbRequest) -> None:
         names, period = self.names, self._at(request.at)
-        if not names.load_balancer or (request.origin is Origin.CLIENT and not request.target):
-            return
         whole = (("LoadBalancer", names.load_balancer),)
         group = names.groups.get(request.group)
+        if not names.load_balancer or (request.origin is Origin.CLIENT and not request.target):
+            return
         scopes: list[Dimensions] = [whole]
         if group is not None and request.target:
             scopes.append((("LoadBalancer", names.load_balancer), ("TargetGroup", group)))
             for scope in scopes:
                 period.counts[scope, "RequestCount"] += 1
-                if request.connection_failed:
-                    period.counts[scope, "TargetConnectionErrorCount"] += 1
-        if request.origin is Origin.TARGET:
+                period.counts[scope, "TargetConnectionErrorCount"] += request.connection_failed
+        if request.response_s is not None:
             for scope in scopes:
-                if 200 <= request.status < 600:
-                    period.counts[scope, f"HTTPCode_Target_{request.status // 100}XX_Count"] += 1
-                assert request.response_s is not None
                 period.time(scope, request.response_s)
+                if request.status >= _OK:
+                    period.counts[scope, f"HTTPCode_Target_{request.status // 100}XX_Count"] += 1
         elif request.origin is Origin.CLIENT:
             period.counts[whole, "HTTPCode_ELB_4XX_Count"] += 1  # an ALB's 460: the client went away
-        elif request.status >= 300:
+        else:
             period.counts[whole, f"HTTPCode_ELB_{request.status // 100}XX_Count"] += 1
-            if request.status in (500, 502, 503, 504):  # these have a metric of their own
+            if request.status in _OWN_METRIC:
                 period.counts[whole, f"HTTPCode_ELB_{request.status}_Count"] += 1
 
     def edge(self, request: EdgeRequest) -> None:
@@ -110,6 +113,8 @@ def data(period: Period) -> Iterator[tuple[str, dict[str, Any]]]:
     """The period as (namespace, datum of PutMetricData), without its timestamp."""
     for namespace, counts in (("AWS/ApplicationELB", period.counts), ("AWS/WAFV2", period.waf)):
         for (dimensions, name), count in counts.items():
+            if count == 0:
+                continue
             yield namespace, {**_metric(name, dimensions, "Count"), "Value": float(count)}
     for dimensions, times in period.times.items():
         yield from _distribution("TargetResponseTime", dimensions, times, "Seconds")

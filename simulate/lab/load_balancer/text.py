@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 def quoted(text: str) -> str:
     """The text as one word that HAProxy takes literally. Raises ValueError for what it cannot hold."""
-    if any(ord(character) < 32 for character in text):
+    if any(character < " " for character in text):
         raise ValueError(f"HAProxy's configuration cannot hold a control character: {text!r}")
     return "'" + text.replace("'", "'\\''") + "'"
 

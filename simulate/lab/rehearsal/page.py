@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader
 
-from rollout.report import precise, render, rollout_marks, seconds, section
+from rollout.report import missed, precise, render, rollout_marks, seconds, section
 from rollout.report_chart import Bars, Line, Panel, draw, nice_top
 from simulate.lab.faults import FAULTS
 from simulate.lab.rehearsal.client import Counts
@@ -25,7 +25,12 @@ def page(results: Sequence[ReleaseResult]) -> str:
     templates = Environment(loader=PackageLoader("simulate.lab.rehearsal", "templates"), autoescape=True)
     templates.filters |= {"clock": precise, "seconds": seconds}
     front = templates.get_template("overview.html.j2").render(
-        results=results, faults=FAULTS, expected=expected, as_expected=not any(r.differs for r in results)
+        results=results,
+        faults=FAULTS,
+        expected=expected,
+        as_expected=not any(r.differs for r in results),
+        late=sum(r.account.deadlines_missed for r in results),
+        missed=missed,
     )
     clients = templates.get_template("clients.html.j2")
     sections = []

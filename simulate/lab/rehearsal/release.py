@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from rollout.account import Account, tell
 from rollout.journal import read_journal
 from simulate.lab.errors import LabError
@@ -27,7 +29,7 @@ from simulate.lab.rehearsal.watch import Watch
 ENVIRONMENT = "local"
 FIRST_STABLE, FIRST_VERSION = "blue", "1.0.0"
 OTHER = {"blue": "green", "green": "blue"}
-HEALTHY_LIMIT_S = 60.0
+HEALTHY_LIMIT_S = 180.0  # at time scale 1 the load balancer checks every few seconds
 #: Exit codes of `rollout run` that are ends of a rollout: promoted, rolled back, rolled back but not verified.
 ENDS = (0, 3, 4)
 
@@ -80,6 +82,16 @@ class Stage:
             colour, {"version": version, "replicas": replicas, "backendEnv": dict(env) if env else None}
         )
         self.deploy(colour)
+        self._await_healthy(colour, replicas)
+
+    def deploy_as_set(self) -> None:
+        """All five stacks as their settings files say. In a fresh lab: both sides at 1.0.0, all traffic on blue."""
+        for layer in (*LAYERS, OTHER[FIRST_STABLE]):
+            self.deploy(layer)
+        for colour in OTHER:
+            self._await_healthy(colour, int(self.stacks.setting(colour, "replicas")))
+
+    def _await_healthy(self, colour: str, replicas: int) -> None:
         began = time.monotonic()
         group = self.target_group(colour)
         self.inside(
@@ -116,7 +128,7 @@ class Stage:
         """The fault's settings of other stacks."""
         for layer, settings in fault.config.items():
             before = {key: self.stacks.setting(layer, key) for key in settings}
-            self.stacks.configure(layer, settings)
+            self.stacks.configure(layer, {key: yaml.safe_load(text) for key, text in settings.items()})
             self.deploy(layer)
             self.undo.append(partial(self._restore, layer, before))
 
@@ -153,7 +165,8 @@ class Stage:
         return self._result(number, version, journal, fault, switched)
 
     def _command(self, journal: Path) -> list[str]:
-        return ["rollout", "run", "--env", ENVIRONMENT, "--journal", str(journal), "--yes"]
+        command = ["rollout", "run", "--env", ENVIRONMENT, "--plan", self.plan]
+        return [*command, "--journal", str(journal), "--yes"]
 
     def _switch_on(self, fault: Fault, candidate: str) -> None:
         settings = (

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rollout.report import missed
 from simulate.lab.errors import LabError, bad_input
 from simulate.lab.faults import BadFault, Fault, fault
 from simulate.lab.lab import Lab
@@ -136,6 +137,8 @@ def _write(results: Sequence[ReleaseResult], out: Path) -> None:
 def _show(results: Sequence[ReleaseResult], settings: Settings, console: Console) -> None:
     console.print(results_table(results))
     for result in results:
+        if late := result.account.deadlines_missed:
+            console.print(f"[bold yellow]release {result.number}:[/] {missed(late)}", soft_wrap=True)
         for problem in result.differs:
             console.print(f"[bold red]release {result.number}:[/] {escape(problem)}", soft_wrap=True)
     console.print(f"report: {settings.out / 'report.html'}", soft_wrap=True)
@@ -147,17 +150,17 @@ def _show(results: Sequence[ReleaseResult], settings: Settings, console: Console
 
 def results_table(results: Sequence[ReleaseResult]) -> Table:
     """Narrow enough for a terminal of 80 columns. Times are from the start of each rollout."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0)
     for heading in ("release", "fault", "outcome"):
         table.add_column(heading)
-    for heading in ("requests", "failed", "breach", "decided", "moved"):
+    for heading in ("sent", "failed", "breach", "decided", "moved"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("as it must")
+    table.add_column("right", justify="right")
     for result in results:
         told = summarize(result)
         times = (told[key] for key in ("first_breach_s", "decided_s", "traffic_moved_s"))
         table.add_row(
-            f"{result.number} {result.account.candidate} {result.version}",
+            f"{result.number} {result.account.candidate}",
             result.fault or "none",
             result.account.outcome,
             f"{result.client.requests:,}",

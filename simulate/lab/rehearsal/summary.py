@@ -38,6 +38,10 @@ def summarize(result: ReleaseResult) -> dict[str, Any]:
         "first_breach_s": _rounded(account.breach_s),
         "decided_s": _rounded(retreat.decided if retreat else None),
         "traffic_moved_s": _rounded(retreat.moved if retreat else None),
+        "last_failure_after_moved_s": _rounded(
+            _last_failure_after(result, retreat.moved if retreat else None)
+        ),
+        "deadlines_missed": account.deadlines_missed,
         "stack_updates": len(account.stack_updates),
         "stages": [
             {
@@ -57,6 +61,12 @@ def fault_start(account: Account, switched_at: float | None) -> float | None:
     if switched_at is not None:
         return switched_at
     return next((t for t, weight in account.seen if weight > 0), None)
+
+
+def _last_failure_after(result: ReleaseResult, moved: float | None) -> float | None:
+    """From the move to the end of the last second in which a request was sent that failed; below 0: before the move."""
+    failed = result.client.failed_by_second
+    return max(failed) + 1 - moved if failed and moved is not None else None
 
 
 def _rounded(t: float | None) -> float | None:

@@ -1,0 +1,412 @@
+"""The command `rollout`: exit codes, one-line errors, and two terminals."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from rollout import cli, session
+from rollout.fakes import FakeTraffic, run_virtually
+from rollout.journal import Record, read_journal
+from rollout.plan import plan_text
+from rollout.station import Station
+from tests.rollout import driver
+
+DRIVER = Path(__file__).with_name("driver.py")
+# A whole rollout in a few real seconds.
+QUICK = {
+    "  - {weight: 25, window: 3m}\n  - {weight: 50, window: 3m}\n": "",
+    "weight: 5, window: 2m": "weight: 5, window: 1s",
+    "weight: 100, window: 5m": "weight: 100, window: 1s",
+    "period: 60s": "period: 1s",
+    "interval: 5s": "interval: 200ms",
+    "watch: 5m": "watch: 2s",
+    "hold_timeout: 10m": "hold_timeout: 1s",
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "Pulumi.yaml").write_text("name: simple378\nruntime: python\n")
+    (tmp_path / "Pulumi.prod-traffic.yaml").write_text("config:\n  simple378:stable: blue\n")
+    text, _ = plan_text("phase-c")
+    for old, new in QUICK.items():
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "quick.yaml").write_text(text)
+    (tmp_path / "patient.yaml").write_text(text.replace("window: 1s", "window: 5m"))
+    return tmp_path
+
+
+class Ran:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def rollout(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], project: Path
+) -> Iterator[object]:
+    monkeypatch.chdir(project)
+
+    def run(*args: str) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["rollout", *args])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return Ran(code, out, err)
+
+    return run  # type: ignore[return-value]
+
+
+# --- bad input: one line, exit code 2
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["run", "--plan", "nowhere.yaml"], "nowhere.yaml: cannot read this plan"),
+        (
+            ["run", "--env", "staging"],
+            "--env staging: there is no Pulumi.staging-traffic.yaml in .; the environments here: prod",
+        ),
+        (
+            ["run", "--project-dir", "/"],
+            "/: there is no Pulumi.yaml in it; give the project's directory with --project-dir",
+        ),
+        (["run", "--time-scale", "0"], "--time-scale 0: it takes a number above 0"),
+        (["run", "--time-scale", "-3"], "--time-scale -3: it takes a number above 0"),
+        (["run", "--time-scale", "nan"], "--time-scale nan: it takes a number above 0"),
+        (["run", "--time-scale", "7"], "take one that leaves whole seconds"),
+        (["run", "--time-scale", "100"], "take one that leaves whole seconds"),
+        (["run"], "nobody can be asked here: add --yes"),
+        (["run", "--yes", "--journal", "quick.yaml"], "--journal quick.yaml: there is a file already"),
+        (["status"], "there is no rollout of prod in .rollout/prod"),
+        (["pause"], "no controller is at work in prod"),
+        (["resume"], "there is no rollout of prod"),
+        (["run", "--env", "prod-traffic"], "--env 'prod-traffic': not an environment's name"),
+        (["status", "--env", "../prod"], "--env '../prod': not an environment's name"),
+        (["abort", "--env", ""], "--env '': not an environment's name"),
+        (["abort", "--env", "staging"], "--env staging: there is no Pulumi.staging-traffic.yaml"),
+        (["plan", "nowhere.yaml"], "nowhere.yaml: cannot read this plan"),
+        (["replay", "nowhere.jsonl"], "nowhere.jsonl: cannot read these events"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_line(rollout: object, args: list[str], message: str) -> None:
+    ran = rollout(*args)  # type: ignore[operator]
+    assert ran.code == 2
+    assert ran.err.startswith("rollout: ")
+    assert ran.err.count("\n") == 1
+    assert message in ran.err
+
+
+def test_a_plan_with_an_unknown_key_is_refused_before_anything(rollout: object, project: Path) -> None:
+    (project / "bad.yaml").write_text(plan_text("phase-c")[0] + "\nstagse: []\n")
+    ran = rollout("run", "--yes", "--plan", "bad.yaml")  # type: ignore[operator]
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "bad.yaml: stagse: unknown key" in ran.err
+    assert not (project / ".rollout").exists()
+
+
+def test_a_missing_engine_is_named_with_the_fix(
+    rollout: object, monkeypatch: pytest.MonkeyPatch, project: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(project))
+    ran = rollout("run", "--yes")  # type: ignore[operator]
+    assert (ran.code, ran.err) == (
+        2,
+        "rollout: pulumi is not on PATH: run `make setup` and `. .venv/bin/activate`, or install it from pulumi.com\n",
+    )
+
+
+def test_plan_is_explained(rollout: object) -> None:
+    ran = rollout("plan")  # type: ignore[operator]
+    assert ran.code == 0
+    assert "5 % of the traffic to the candidate, watched for 2 min" in ran.out
+    assert "Earliest end of a good release: 13 min" in ran.out
+    scaled = rollout("plan", "--time-scale", "10")  # type: ignore[operator]
+    assert "watched for 12 s" in scaled.out
+
+
+def test_replay_is_wired(rollout: object, project: Path) -> None:
+    (project / "events.jsonl").write_text('{"t":0,"event":"started"}\n')
+    ran = rollout("replay", "events.jsonl", "--json")  # type: ignore[operator]
+    assert ran.code == 0
+    assert json.loads(ran.out)["weight"] == 5
+    (project / "events.jsonl").write_text('{"t":0,"event":"started"}\n{"t":1,"event":"gossip"}\n')
+    assert "events.jsonl:2" in rollout("replay", "events.jsonl").err  # type: ignore[operator]
+
+
+ENDED = "".join(
+    Record(seq, "", kind, 0, body).to_line()
+    for seq, kind, body in ((1, "rollout", {}), (2, "note", {"what": "ended", "outcome": "promoted"}))
+)
+
+
+@pytest.mark.parametrize(
+    ("journal", "message"),
+    [
+        (None, "no rollout of prod"),
+        ("", "journal.jsonl: the rollout ended before its first record"),
+        ('{"seq": 1, "at"', "journal.jsonl: the rollout ended before its first record"),
+        (ENDED, "the latest rollout of prod has ended (promoted)"),
+        ("not a record\n", "journal.jsonl: line 1: not a journal record"),
+    ],
+    ids=["none", "empty", "torn", "ended", "broken"],
+)
+def test_abort_needs_no_journal(
+    rollout: object, monkeypatch: pytest.MonkeyPatch, project: Path, journal: str | None, message: str
+) -> None:
+    moved: list[str] = []
+
+    async def to_stable(engine: object, env: str, say: Callable[[str], None]) -> None:
+        assert Station(project, env).holder(), "the lock is not held"
+        say("there: green 2.0.0 has 25 % of the traffic")
+        moved.append(env)
+
+    monkeypatch.setattr(cli, "Engine", lambda *args: None)
+    monkeypatch.setattr(session, "to_stable", to_stable)
+    station = project / ".rollout/prod"
+    station.mkdir(parents=True)
+    if journal is not None:
+        (station / "journal.jsonl").write_text(journal)
+        (station / "latest").symlink_to("journal.jsonl")
+    ran = rollout("resume")  # type: ignore[operator]
+    assert (ran.code, ran.err.count("\n"), moved) == (2, 1, [])
+    assert message.replace("no rollout", "there is no rollout") in ran.err
+    ran = rollout("abort")  # type: ignore[operator]
+    assert (ran.code, moved) == (4, ["prod"])
+    assert message in ran.err
+    assert ran.out.splitlines() == [
+        "no journal to go on with: moving all traffic to stable",
+        "there: green 2.0.0 has 25 % of the traffic",
+        "all traffic is on stable; nobody has verified that it is back to normal",
+    ]
+    assert Station(project, "prod").holder() is None
+
+
+def test_to_stable_says_what_is_there_and_moves_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    traffic, said = FakeTraffic(), list[str]()
+    traffic.weight = 25
+    monkeypatch.setattr(session, "read_environment", driver.read_environment)
+    monkeypatch.setattr(session, "clients", lambda region: SimpleNamespace(elbv2=None))
+    monkeypatch.setattr(session, "StackTraffic", lambda *args: traffic)
+    engine = driver.Engine(Path())
+    run_virtually(session.to_stable(engine, "prod", said.append))  # type: ignore[arg-type]
+    assert traffic.weight == 0
+    assert said == ["there: green 2.0.0 has 25 % of the traffic, stable is blue 1.0.0"]
+
+
+# --- two terminals; those that only add a case run with the lab's tests, for starting programs takes time
+
+
+def start(project: Path, *args: str, **env: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(DRIVER), *args],
+        cwd=project,
+        env={**os.environ, **env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def command(project: Path, *args: str, **env: str) -> tuple[int, str]:
+    process = start(project, *args, **env)
+    out, _ = process.communicate(timeout=60)
+    return process.returncode, out
+
+
+def weight(project: Path) -> float:
+    file = project / "weight"
+    return float(file.read_text() or 0) if file.exists() else 0
+
+
+def wait_for_weight(project: Path, wanted: float) -> None:
+    deadline = time.monotonic() + 40
+    while weight(project) != wanted:
+        assert time.monotonic() < deadline, f"the weight is {weight(project)}, not {wanted}"
+        time.sleep(0.02)
+
+
+RUN = ("run", "--yes", "--plan", "quick.yaml")
+PATIENT = ("run", "--yes", "--plan", "patient.yaml")  # stays at its first stage
+
+
+@pytest.mark.lab
+def test_a_good_release_is_promoted_and_its_journal_replays(project: Path) -> None:
+    code, out = command(project, *RUN)
+    assert code == 0, out
+    assert weight(project) == 100
+    assert out.splitlines()[-1] == "promoted: the candidate is stable now"
+    code, out = command(project, "status", "--json")
+    assert code == 0
+    assert (json.loads(out)["outcome"], json.loads(out)["controller"]) == ("promoted", None)
+    code, out = command(project, "replay", str((project / ".rollout/prod/latest").resolve()))
+    assert code == 0
+    assert "the same" in out
+    code, out = command(project, "resume")
+    assert code == 2
+    assert "has ended (promoted)" in out
+
+
+@pytest.mark.lab
+def test_a_bad_release_is_rolled_back(project: Path) -> None:
+    code, out = command(project, *RUN, ERROR_RATE="5")
+    assert code == 3, out
+    assert weight(project) == 0
+    assert "rolled back: all traffic is on stable, which is back to normal" in out
+
+
+@pytest.mark.lab
+def test_an_operator_in_another_terminal(project: Path) -> None:
+    controller = start(project, *PATIENT)
+    wait_for_weight(project, 5)
+    code, out = command(project, *RUN)
+    assert code == 2
+    assert f"another controller is at work: process {controller.pid}" in out
+    code, out = command(project, "resume")
+    assert (code, out.count("\n")) == (2, 1)
+    assert "resume was refused: nothing to resume" in out
+    assert command(project, "pause")[0] == 0
+    code, out = command(project, "status")
+    assert "paused" in out
+    assert f"process {controller.pid}" in out
+    assert command(project, "resume")[0] == 0
+    assert command(project, "abort")[0] == 0
+    assert controller.wait(30) == 3
+    assert weight(project) == 0
+
+
+def test_a_killed_controller_is_resumed_and_ends_in_the_same_place(project: Path) -> None:
+    controller = start(project, *RUN)
+    wait_for_weight(project, 5)
+    controller.kill()
+    controller.wait()
+    code, out = command(project, "status")
+    assert "nobody watches it: `rollout resume` goes on" in out
+    code, out = command(project, "resume")
+    assert code == 0, out
+    assert "no controller is at work: going on with" in out
+    assert weight(project) == 100
+
+
+@pytest.mark.lab
+def test_abort_works_without_a_controller(project: Path) -> None:
+    controller = start(project, *PATIENT)
+    wait_for_weight(project, 5)
+    controller.kill()
+    controller.wait()
+    code, out = command(project, "abort")
+    assert code == 3, out
+    assert weight(project) == 0
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_without_a_terminal_leaves_traffic_as_it_is(project: Path, number: signal.Signals) -> None:
+    controller = start(project, *PATIENT)
+    wait_for_weight(project, 5)
+    controller.send_signal(number)
+    out, _ = controller.communicate(timeout=30)
+    assert controller.returncode == 1
+    assert "nobody watches the rollout" in out
+    assert weight(project) == 5
+    assert "`rollout status` says where the traffic is" in out
+    journal = read_journal((project / ".rollout/prod/latest").resolve())
+    assert any(r.body.get("what") == "left" for r in journal)
+
+
+def test_a_dry_run_that_is_ended_pages_nobody_and_takes_no_commands(project: Path) -> None:
+    commands = project / ".rollout/prod/commands"
+    commands.mkdir(parents=True)
+    question = commands / "1.json"  # to a real rollout's controller
+    question.write_text('{"command": "abort"}')
+    controller = start(project, *PATIENT, "--dry-run")
+    assert controller.stdout is not None
+    shown = ""
+    while "read back: the candidate has 5 %" not in shown:
+        line = controller.stdout.readline()
+        assert line, shown
+        shown += line
+    controller.send_signal(signal.SIGTERM)
+    rest, _ = controller.communicate(timeout=30)
+    assert controller.returncode == 1
+    assert rest.splitlines()[-1] == "dry run ended without a result; nothing was moved"
+    assert "PAGE" not in shown + rest
+    assert question.exists()
+    assert weight(project) == 0
+
+
+@pytest.mark.lab
+def test_a_dry_run_moves_nothing_and_needs_no_lock(project: Path) -> None:
+    controller = start(project, *PATIENT)
+    wait_for_weight(project, 5)
+    code, out = command(project, "run", "--dry-run", "--plan", "quick.yaml")
+    assert code in (0, 3, 4), out
+    assert out.splitlines()[-1].startswith("dry run ended: it would have been ")
+    assert weight(project) == 5
+    assert command(project, "abort")[0] == 0
+    assert controller.wait(30) == 3
+    (dry,) = (project / ".rollout/prod").glob("dry-*.jsonl")
+    records = read_journal(dry)
+    assert records[0].body["dry_run"]
+    assert all(r.body.get("dry_run") for r in records if r.kind == "result" and r.body["act"] == "set_weight")
+    assert (project / ".rollout/prod/latest").resolve() != dry
+
+
+def test_ctrl_c_at_a_terminal_asks(project: Path) -> None:
+    pty = pytest.importorskip("pty")
+    main, terminal = pty.openpty()
+    controller = subprocess.Popen(
+        [sys.executable, str(DRIVER), *PATIENT],
+        cwd=project,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+    )
+    os.close(terminal)
+    shown = ""
+
+    def read_until(text: str) -> None:
+        nonlocal shown
+        deadline = time.monotonic() + 30
+        while text not in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown):
+            assert time.monotonic() < deadline, shown
+            shown += os.read(main, 4096).decode(errors="replace")
+
+    read_until("candidate: commanded 5 %, seen 5 %")
+    controller.send_signal(signal.SIGINT)
+    read_until("[a]bort")
+    os.write(main, b"h\n")
+    read_until("paused by the operator")
+    controller.send_signal(signal.SIGINT)
+    shown = ""
+    read_until("[a]bort")
+    controller.send_signal(signal.SIGINT)
+    read_until("again: the rollout is aborted")
+    while True:
+        try:
+            if not os.read(main, 4096):
+                break
+        except OSError:
+            break
+    assert controller.wait(30) == 3
+    assert weight(project) == 0
+    os.close(main)
