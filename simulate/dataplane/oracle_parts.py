@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
@@ -96,10 +96,13 @@ class Station:
 
     def serve(self) -> None:
         while self.waiting and self.free():
-            first = next(iter(self.waiting))
-            turn, _ = self.waiting.pop(first)
-            self.take(first)
-            turn.succeed(True)
+            self.serve_first()
+
+    def serve_first(self) -> None:
+        first = next(iter(self.waiting))
+        turn, _ = self.waiting.pop(first)
+        self.take(first)
+        turn.succeed(True)
 
     def longest_wait_began(self) -> float:
         return next((since for _, since in self.waiting.values()), math.inf)
@@ -155,6 +158,7 @@ class Slots(Station):
         self.up, self.busy = [True] * replicas, [0] * replicas
         self.inside: set[Attempt] = set()
         self._next: int = 0
+        self._serving = False
 
     def take(self, attempt: Attempt) -> None:
         """Of the next replica that lives and has a free slot."""
@@ -170,6 +174,18 @@ class Slots(Station):
         self.busy[attempt.replica] -= 1
         self.inside.remove(attempt)
         super().leave(attempt)
+
+    def serve(self) -> None:
+        """One after the other: whoever fails at once has left when the next one starts."""
+        if self.waiting and self.free() and not self._serving:
+            self._serving = True
+            self.env.process(self._serve_in_turn())
+
+    def _serve_in_turn(self) -> Generator[simpy.Event, object, None]:
+        while self.waiting and self.free():
+            self.serve_first()
+            yield self.env.timeout(0)
+        self._serving = False
 
 
 class LastThing(simpy.Event):

@@ -89,7 +89,7 @@ def differences(
     return found
 
 
-def disagreements(seed: int, nights: int = 5) -> int:
+def disagreements(seed: int, nights: int) -> int:
     """How many differences there are on so many nights with a bit of everything, and on a quiet one."""
     backend = Backend(
         2, 8, 30, Exponential(0.1), Exponential(0.05), 0.01, Pool(6, 40, Constant(0.8)), restart_s=6.1, detect_s=2.3

@@ -29,6 +29,7 @@ from simulate.dataplane import (
     WebSockets,
 )
 from simulate.validation import Step, differences
+from simulate.validation.agreement import disagreements
 
 
 def laws(mean: float) -> st.SearchStrategy[Law]:
@@ -52,20 +53,20 @@ pools = st.builds(
 backends = st.builds(
     Backend,
     replicas=st.integers(1, 3),
-    concurrency=st.integers(1, 6),
+    concurrency=st.sampled_from([1, 2, 4, 6, 15]),
     backlog=st.sampled_from([0, 2, 20, 2000]),
     query=laws(0.1),
     work=st.one_of(laws(0.05), st.just(Constant(0.0))),
     error_share=st.sampled_from([0.0, 0.1]),
     pool=pools,
     memory=st.builds(Memory, base_mb=st.just(200.0), spread_mb=st.sampled_from([0.0, 7.0])),
-    restart_s=st.sampled_from([1.0, 5.0]),
+    restart_s=st.sampled_from([1.0313, 5.0437]),
     detect_s=st.sampled_from([0.0, 0.5, 10.0]),
 )
 models = st.builds(
     Model,
     arrivals=st.one_of(
-        st.builds(Poisson, per_minute=st.sampled_from([300.0, 1500.0])),
+        st.builds(Poisson, per_minute=st.sampled_from([300.0, 1500.0, 5000.0])),
         st.builds(Bursty, per_minute=st.just(900.0), variance_to_mean=st.just(20.0), interval_s=st.just(5.0)),
         st.just(Trace((5.0, 100.0, 0.0, 40.0), 3.0)),
     ),
@@ -104,7 +105,7 @@ faults = st.one_of(
     st.builds(lambda v: {"memory_mb_per_request": v}, st.sampled_from([0.0, 10.0])),
     st.builds(lambda v: {"deep_fails": v, "targets_fails": v}, flag),
 )
-# Of no round sum: what is due at the very instant of a control event may come before or after it.
+# Here and in restart times no round sums: two unlike things due at the very same instant have no order of their own.
 waits = st.sampled_from([0.0, 0.1371, 0.7717, 2.0391, 5.0173])
 colour = st.sampled_from([0, 1])
 steps: st.SearchStrategy[Step] = st.one_of(
@@ -115,7 +116,7 @@ steps: st.SearchStrategy[Step] = st.one_of(
     st.tuples(waits, st.just("set_rate_limit"), st.tuples(st.sampled_from([5.0, 50.0])), st.just({})),
     st.tuples(waits, st.just("set_max_connections"), st.tuples(st.sampled_from([1, 100])), st.just({})),
     st.tuples(
-        waits, st.just("kill"), st.tuples(colour, st.sampled_from([None, 1]), st.sampled_from([None, 3.0, math.inf])),
+        waits, st.just("kill"), st.tuples(colour, st.sampled_from([None, 1]), st.sampled_from([None, 3.0519, math.inf])),
         st.just({}),
     ),
 )  # fmt: skip
@@ -125,3 +126,7 @@ steps: st.SearchStrategy[Step] = st.one_of(
 @given(models, st.lists(steps, max_size=8), st.integers(0, 2**32))
 def test_same_fate_for_every_attempt(model: Model, script: list[Step], seed: int) -> None:
     assert differences(model, script, seed) == []
+
+
+def test_same_fate_in_nights_where_everything_happens() -> None:
+    assert disagreements(seed=11, nights=8) == 0
