@@ -6,6 +6,8 @@ import math
 
 import pytest
 
+from simulate.dataplane import plane
+from simulate.dataplane.streams import Keys, Stream, keys
 from simulate.validation import closed_forms as known
 from simulate.validation.checks import Case, cases, examine
 
@@ -37,3 +39,25 @@ def test_guides_false_alarms() -> None:
 def test_data_plane_agrees(case: Case) -> None:
     check = examine(case, effort=0.1, narrow=0.3)
     assert check.passed, check
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "name"),
+    [
+        (Stream.QUERY, Stream.WORK, "query and work: above 0.25 s"),
+        (Stream.ROUTE, Stream.ERROR, "alarm of a healthy 5 % stage"),
+    ],
+)
+def test_a_stream_used_twice_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, one: Stream, other: Stream, name: str
+) -> None:
+    """Even where oracle and kernel make the same mistake."""
+
+    def mixed_up(seed: int, replication: int = 0) -> Keys:
+        found = keys(seed, replication)
+        found[other] = found[one]
+        return found
+
+    monkeypatch.setattr(plane, "keys", mixed_up)
+    case = next(case for case in cases() if case.name == name)
+    assert not examine(case, effort=0.1, narrow=math.inf).passed
