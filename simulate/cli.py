@@ -6,6 +6,8 @@ import sys
 
 import typer
 
+from simulate.commands.errors import CommandError
+from simulate.commands.rehearse import list_command, rehearse_command
 from simulate.lab.cli import app as lab_app
 from simulate.lab.errors import LabError
 from simulate.lab.rehearsal.cli import register
@@ -19,6 +21,8 @@ app = typer.Typer(
 )
 register(lab_app)
 app.add_typer(lab_app)
+app.command(name="list")(list_command)
+app.command(name="rehearse")(rehearse_command)
 
 
 @app.callback()
@@ -30,7 +34,7 @@ def main() -> None:
     """Run the command line. Exits with 2 for bad input, 1 for a failure, 130 when interrupted."""
     try:
         app()
-    except LabError as error:
+    except (LabError, CommandError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:

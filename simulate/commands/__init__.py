@@ -1,0 +1,1 @@
+"""The commands of `simulate` that need no lab."""

@@ -1,0 +1,43 @@
+"""The control plane of the simulator: the real policy under a simulated clock.
+
+``World`` says what a rehearsal is set in, ``Rehearsal`` runs it, ``Record`` says what happened.
+"""
+
+from simulate.controlplane.alarms import FRONTEND_ASSETS
+from simulate.controlplane.cloudwatch import Closed
+from simulate.controlplane.draws import Draws, Stream
+from simulate.controlplane.record import Record
+from simulate.controlplane.rehearsal import Rehearsal
+from simulate.controlplane.surroundings import model_for
+from simulate.controlplane.world import (
+    Change,
+    Delivery,
+    Fault,
+    Habits,
+    Kill,
+    Reaction,
+    Surge,
+    Switch,
+    Updates,
+    World,
+)
+
+__all__ = [
+    "FRONTEND_ASSETS",
+    "Change",
+    "Closed",
+    "Delivery",
+    "Draws",
+    "Fault",
+    "Habits",
+    "Kill",
+    "Reaction",
+    "Record",
+    "Rehearsal",
+    "Stream",
+    "Surge",
+    "Switch",
+    "Updates",
+    "World",
+    "model_for",
+]

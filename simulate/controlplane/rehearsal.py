@@ -1,0 +1,310 @@
+"""One rehearsal: the real policy under a simulated clock, over the data plane.
+
+    >>> from rollout.plan import load_plan
+    >>> from simulate.controlplane import Rehearsal, World
+    >>> record = Rehearsal(World(), load_plan("phase-c"), seed=7).run()
+    >>> record.outcome, record.weights[-1][1]
+    ('promoted', 100)
+
+It does what `rollout.controller` and `rollout.effects` do to the policy, no more: it tells events when they would be known,
+puts commands into effect when they would be, and wakes the policy on the controller's ticks. Left out are events that
+change nothing (``thorough`` tells them all; a test compares both): health rounds that are clean on a clean streak, ticks
+before anything is due, stable's metrics before an abort, and the edge's while few requests are rate limited.
+"""
+
+from __future__ import annotations
+
+from rollout.events import (
+    Criterion,
+    Decision,
+    DecisionKind,
+    EdgeMetrics,
+    Event,
+    Health,
+    Metrics,
+    Operator,
+    Started,
+    Tick,
+    Traffic,
+)
+from rollout.plan import Plan
+from rollout.policy import IllegalEvent, Phase, State, decide
+from simulate.controlplane.cloudwatch import NEVER, ROLES
+from simulate.controlplane.draws import Stream
+from simulate.controlplane.record import Record
+from simulate.controlplane.surroundings import Surroundings
+from simulate.controlplane.wake import due_times
+from simulate.controlplane.world import World
+from simulate.dataplane import DataPlane
+
+DECREASE_LIMIT = 20_000  # ms; as rollout.effects: then a decrease goes through the load balancer's own API
+READ_BACK = 500  # ms between read-backs while a weight is to change
+_ON_STABLE = (Phase.ABORTED, Phase.VERIFYING)
+_STOPPED = (Phase.HELD, Phase.PAUSED)
+
+
+class Rehearsal(Surroundings):
+    """``plane`` is taken and restarted if it is given: making one is slower. ``listen`` keeps the events heard."""
+
+    def __init__(
+        self,
+        world: World,
+        plan: Plan,
+        seed: int,
+        replication: int = 0,
+        *,
+        plane: DataPlane | None = None,
+        listen: bool = False,
+        thorough: bool = False,
+    ) -> None:
+        super().__init__(world, plan, seed, replication, plane)
+        self.state = State()
+        self._listen, self._thorough = listen, thorough
+        self._interval = max(round(plan.health.interval * 1000), 2)
+        self._first_round = round(plan.health.timeout * 1000)  # one sent at 0 is judged then
+        self._judged = -1  # when the last round was judged
+        self._next_round = NEVER  # the one to be told whatever it shows
+        self._wake = NEVER
+        self._command = 0  # number of the newest weight command
+        self._busy_until = 0
+        self._streak_began: float | None = None
+        self._holds = self._raises = 0
+        self.begin()
+
+    # --- running
+
+    def begin(self) -> None:
+        super().begin()
+        self.plane.watch_probes(self._interval / 1000, (self.t0 + self._first_round) / 1000)
+        for begins, lasts in self.world.crashes:
+            self.agenda.at(round(1000 * begins), Rehearsal._crash)
+            self.agenda.at(round(1000 * (begins + lasts)), Rehearsal._resume)
+        self.agenda.at(0, Rehearsal._start)
+        self.agenda.at(round(1000 * self.world.observe_s), Rehearsal._look)
+        self.agenda.at(round(1000 * self.world.horizon_s), Rehearsal._look)
+
+    def _start(self) -> None:
+        self.hear(Started(0.0))
+        self.hear(Traffic(0.0, self.plane.weight))
+        self._look_for_rounds()
+        if self._thorough:
+            self.agenda.at(self._interval // 2, Rehearsal._every_tick)
+
+    def _look(self) -> None:
+        """A time at which the rehearsal may end."""
+
+    @property
+    def finished(self) -> bool:
+        finished = self.state.phase is Phase.FINISHED and self.now >= self.world.observe_s * 1000
+        return finished or self.now >= self.world.horizon_s * 1000
+
+    def run(self) -> Record:
+        """Runs to the end of the rollout, and of the metric period in which it ends."""
+        while not self.finished:
+            self.step()
+        self.close()
+        return self.record
+
+    def step(self) -> None:
+        """Goes on to the next thing that happens: a probe round to be told, or what is due next."""
+        due = self.agenda.next
+        if self._advance(due):
+            self.now = due
+            self.agenda.step()
+
+    def close(self) -> None:
+        super().close()
+        record, state = self.record, self.state
+        if state.phase is not Phase.FINISHED:
+            record.ended = record.watched
+            record.outcome = "aborted" if state.phase in _ON_STABLE else "held"
+            if state.phase in _STOPPED:
+                record.held += record.ended - state.held_since
+
+    def _advance(self, ms: int) -> bool:
+        """Runs the data plane up to ``ms``; false when a probe round was told on the way."""
+        while True:
+            until = min(ms, self._next_round)
+            aim = max((self.t0 + until) / 1000, self.plane.now)
+            reached = self.plane.advance(aim)
+            at = until if reached == aim else round(1000 * reached) - self.t0
+            since = at - self._first_round
+            if since >= 0 and since % self._interval == 0 and at > self._judged:
+                self._judged = self.now = at
+                if self._judge_round():
+                    return False
+            if at >= ms:
+                return True
+
+    # --- probes
+
+    def _judge_round(self) -> bool:
+        """Tells the round that is judged now, unless it changes nothing. Whether it was told."""
+        failed = {role: self.plane.failed_probes(colour) for colour, role in ROLES}
+        hears_candidate = self.state.phase not in _ON_STABLE
+        news = self._in_streak or failed["stable"] or (failed["candidate"] and hears_candidate)
+        self._next_round = NEVER
+        if self.down or self.state.phase is Phase.FINISHED or not (news or self._thorough):
+            return False
+        t = self.now / 1000
+        for role, names in failed.items():
+            if role == "candidate" and hears_candidate:
+                self._streak_began = (self._streak_began or t) if names else None
+            self.hear(Health(t, role, names))
+        self._look_for_rounds()
+        return True
+
+    @property
+    def _in_streak(self) -> bool:
+        """Whether a clean round would change something. After an abort the candidate's are not heard."""
+        state = self.state
+        return bool(state.stable_streak or (state.candidate_streak and state.phase not in _ON_STABLE))
+
+    def _look_for_rounds(self) -> None:
+        """While a streak lasts, and for the thorough, each round is told; else only those that failed."""
+        if self._in_streak or self._thorough:
+            done = (self.now - self._first_round) // self._interval  # -1 before the first
+            self._next_round = self._first_round + (done + 1) * self._interval
+
+    # --- the policy
+
+    def tells(self, event: Metrics | EdgeMetrics) -> bool:
+        """Whether a metric period could change anything."""
+        if self._thorough:
+            return True
+        if isinstance(event, EdgeMetrics):
+            return event.share > self.plan.rate_limit.share
+        return event.colour == "candidate" or self.state.phase in _ON_STABLE
+
+    def hear(self, event: Event) -> None:
+        """The policy hears an event; its decisions begin to take effect."""
+        if self.down or self.state.phase is Phase.FINISHED:
+            return
+        before, record = self.state, self.record
+        try:
+            self.state, decisions = decide(self.plan, before, event)
+        except IllegalEvent:
+            record.refused += 1
+            return
+        if self._listen:
+            record.events.append(event)
+        commanded = before.commanded
+        for decision in decisions:
+            record.decisions.append(decision)
+            self._carry_out(decision, commanded, before.seen)
+            if decision.decision is DecisionKind.SET_WEIGHT:
+                commanded = decision.weight or 0
+        if before.phase in _STOPPED and self.state.phase not in _STOPPED:
+            record.held += event.t - before.held_since
+        self._plan_wake()
+
+    def _carry_out(self, decision: Decision, commanded: float, seen: float) -> None:
+        record = self.record
+        match decision.decision:
+            case DecisionKind.SET_WEIGHT:
+                weight = decision.weight or 0
+                if weight < commanded and record.decided is None:
+                    by_health = decision.criterion is Criterion.HEALTH and self._streak_began is not None
+                    record.detected = self._streak_began if by_health else decision.t
+                    record.decided = decision.t
+                self._move(weight, increase=weight > max(commanded, seen), by_api=decision.break_glass)
+            case DecisionKind.RAISE_RATE_LIMIT:
+                self._raises += 1
+                took = self.draws.time(self.world.updates.stack, Stream.LIMIT, self._raises)
+                self.agenda.at(self.now + round(1000 * took), Rehearsal._set_limit, decision.rate_limit)
+            case DecisionKind.HOLD if decision.criterion is not Criterion.OPERATOR:
+                self._ask_operator()
+            case DecisionKind.FINISH:
+                record.outcome, record.verified = decision.outcome or "", decision.verified
+                record.ended = decision.t
+
+    def _plan_wake(self) -> None:
+        """The controller hears something twice a probe interval and at each round; here only when something is due."""
+        due = min((ms for ms in due_times(self.plan, self.state) if ms >= self.now), default=NEVER)
+        if due == NEVER:
+            return
+        half, due = self._interval // 2, max(due, self.now + 1)
+        tick = -(-due // half) * half
+        first = self._first_round
+        wake = min(tick, max(first, first - (first - due) // self._interval * self._interval))
+        if wake != self._wake:
+            self._wake = wake
+            self.agenda.at(wake, Rehearsal._tick)
+
+    def _tick(self) -> None:
+        if self.now == self._wake:
+            self._wake = NEVER
+            self.hear(Tick(self.now / 1000))
+
+    def _every_tick(self) -> None:
+        self.hear(Tick(self.now / 1000))
+        self.agenda.at(self.now + self._interval // 2, Rehearsal._every_tick)
+
+    # --- its effects
+
+    def _move(self, weight: float, *, increase: bool, by_api: bool) -> None:
+        """Begins to put a weight into force. A newer command ends one that is still on its way."""
+        self._command += 1
+        number, updates, draws = self._command, self.world.updates, self.draws
+        begins = max(self.now, self._busy_until) if increase else self.now
+        took = round(1000 * draws.time(updates.stack, Stream.UPDATE, number))
+        fails = updates.failing > 0 and draws.uniform(Stream.UPDATE_FAILS, number) < updates.failing
+        if not increase and (by_api or fails or took > DECREASE_LIMIT):
+            begins += 0 if by_api else min(took, DECREASE_LIMIT)
+            took = round(1000 * draws.time(updates.break_glass, Stream.BREAK_GLASS, number))
+            fails = False
+        self._busy_until = begins + took
+        if not fails:
+            self.agenda.at(begins + took, Rehearsal._in_force, number, weight)
+
+    def _in_force(self, number: int, weight: float) -> None:
+        if number != self._command:
+            return
+        self.plane.weight = weight
+        if weight != self.record.weights[-1][1]:
+            self.record.weights.append((self.now / 1000, weight))
+        wait = 1 + int(READ_BACK * self.draws.uniform(Stream.READ_BACK, number))
+        self.agenda.at(self.now + wait, Rehearsal._read_back)
+
+    def _read_back(self) -> None:
+        weight, record = self.plane.weight, self.record
+        if record.decided is not None and record.moved is None and weight == self.state.commanded:
+            record.moved = self.now / 1000
+        self.hear(Traffic(self.now / 1000, weight))
+
+    def _set_limit(self, per_minute: int) -> None:
+        self.record.limits.append((self.now / 1000, per_minute))
+        if self.plane.model.rate_limit:
+            self.plane.set_rate_limit(per_minute)
+
+    # --- the operator
+
+    def _ask_operator(self) -> None:
+        habits = self.world.operator
+        if habits and self._holds < habits.most:
+            late = self.draws.time(habits.delay, Stream.OPERATOR, self._holds)
+            self._holds += 1
+            self.agenda.at(self.now + round(1000 * late), Rehearsal._operate, habits.command)
+
+    def _operate(self, command: str) -> None:
+        if self.state.phase in _STOPPED:
+            self.hear(Operator(self.now / 1000, command))
+
+    # --- a crash of the controller
+
+    def _crash(self) -> None:
+        """The controller dies, and with it an engine that it had started."""
+        self.down = True
+        self._command += 1
+
+    def _resume(self) -> None:
+        """`rollout resume`: the state is the journal's; a command without a result is carried out again."""
+        self.down = False
+        state = self.state
+        self.look_again()
+        if not state.settled:
+            self._move(
+                state.commanded, increase=state.commanded > max(state.fallback, state.seen), by_api=False
+            )
+        self._look_for_rounds()
+        self._plan_wake()

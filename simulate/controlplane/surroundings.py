@@ -1,0 +1,172 @@
+"""Everything around the controller of a rehearsal: the clock, the data plane, its metrics, alarms and people, and faults."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import Self
+
+from rollout.events import Alarm, EdgeMetrics, Event, Metrics, MetricsError
+from rollout.plan import Plan
+from simulate.controlplane import alarms
+from simulate.controlplane.agenda import Agenda
+from simulate.controlplane.cloudwatch import NEVER, Arrival, Closed, CloudWatch
+from simulate.controlplane.draws import Draws, Stream
+from simulate.controlplane.record import Record
+from simulate.controlplane.world import Change, Fault, Kill, Reaction, Surge, Switch, World
+from simulate.dataplane import CANDIDATE, STABLE, DataPlane, Model
+
+
+def model_for(model: Model, plan: Plan) -> Model:
+    """The model with the plan's metric period and probe time-out."""
+    return replace(model, period_s=plan.period, probe_timeout_s=plan.health.timeout)
+
+
+class Surroundings(ABC):
+    """Times are whole milliseconds from the start of the rollout, which is ``t0`` after that of the data plane."""
+
+    def __init__(
+        self, world: World, plan: Plan, seed: int, replication: int, plane: DataPlane | None
+    ) -> None:
+        self.world, self.plan = world, plan
+        self.draws = Draws(seed, replication)
+        self.record = Record()
+        if plane is None:
+            plane = DataPlane(model_for(world.model, plan), seed, replication)
+        else:
+            plane.restart(seed, replication)
+        self.plane = plane
+        phase = int(self.draws.uniform(Stream.PHASE, 0) * round(plan.period * 1000))
+        self.t0 = round(world.warm_up_s * 1000) + phase
+        self.cloudwatch = CloudWatch(world.delivery, plan, self.draws, self.t0)
+        self.now = 0
+        self.down = False  # the controller is dead
+        self._failing: set[str] = set()  # alarms in ALARM
+        self._alarm_changes = 0
+        self._reacted: dict[str, int] = {}
+        self.agenda: Agenda[Surroundings] = Agenda(self)
+
+    def copy(self) -> Self:
+        """Another rehearsal that stands where this one does and goes on independently."""
+        other = object.__new__(type(self))
+        other.__dict__ |= self.__dict__
+        other.plane = self.plane.copy()
+        other.cloudwatch = self.cloudwatch.copy()
+        other.record = self.record.copy()
+        other._failing, other._reacted = set(self._failing), dict(self._reacted)
+        other.agenda = self.agenda.copy(other)
+        return other
+
+    @abstractmethod
+    def hear(self, event: Event) -> None:
+        """The controller hears an event."""
+
+    @abstractmethod
+    def tells(self, event: Metrics | EdgeMetrics) -> bool:
+        """Whether the controller hears of a metric period."""
+
+    def begin(self) -> None:
+        """Lets traffic flow up to the start, and enters what is known of the future into the agenda."""
+        world, at = self.world, self.agenda.at
+        self.plane.advance(self.t0 / 1000)
+        for number, fault in enumerate(world.faults):
+            late = self.draws.time(fault.spread, Stream.FAULT, number)
+            at(round(1000 * (fault.at_s + late)), Surroundings._fault, fault)
+        for ms in self.cloudwatch.failing_polls():
+            at(ms, Surroundings._query_fails)
+        number = self.plane.periods
+        at(self.cloudwatch.end_of(number), Surroundings._close_period, number)
+
+    def close(self) -> None:
+        """Completes the metric period in which the rehearsal stands."""
+        record, plane = self.record, self.plane
+        record.watched = self.now / 1000
+        plane.watch_probes(0, 0)
+        whole = (self.t0 + self.now) // self.cloudwatch.period + 1
+        plane.advance(max(plane.now, whole * self.plan.period))
+        first = self.t0 // self.cloudwatch.period
+        for number in range(first + len(record.periods), plane.periods):
+            record.periods.append(self._closed(number))
+
+    # --- metrics
+
+    def _closed(self, number: int) -> Closed:
+        plane = self.plane
+        sides = plane.period(number, STABLE), plane.period(number, CANDIDATE)
+        start = (self.cloudwatch.end_of(number) - self.cloudwatch.period) / 1000
+        return Closed(number, start, sides, plane.edge(number))
+
+    def _close_period(self, number: int) -> None:
+        closed = self._closed(number)
+        arrival = self.cloudwatch.arrival(number)
+        self.record.periods.append(closed)
+        for ms in self.cloudwatch.looks(closed, arrival):
+            self.agenda.at(ms, Surroundings._poll, closed, arrival)
+        self._look_at_alarms(closed, arrival)
+        self.agenda.at(self.cloudwatch.end_of(number + 1), Surroundings._close_period, number + 1)
+
+    def _poll(self, closed: Closed, arrival: Arrival) -> None:
+        if not self.down:
+            for event in self.cloudwatch.read(closed, arrival, self.now):
+                if self.tells(event):
+                    self.hear(event)
+
+    def _query_fails(self) -> None:
+        self.hear(MetricsError(self.now / 1000, "the query failed"))
+
+    def look_again(self) -> None:
+        """A controller that was resumed asks for all periods that are closed."""
+        look = self.cloudwatch.poll_after(self.now)
+        for closed in self.record.periods:
+            self.agenda.at(look, Surroundings._poll, closed, self.cloudwatch.arrival(closed.number))
+
+    # --- alarms, and people who hear them
+
+    def _look_at_alarms(self, closed: Closed, arrival: Arrival) -> None:
+        beyond = alarms.beyond(closed)
+        read = max(arrival.balancer, arrival.application)
+        if beyond == self._failing or read >= NEVER:
+            return
+        for name in sorted(beyond ^ self._failing):
+            self._alarm_changes += 1
+            waits = self.draws.uniform(Stream.ALARM, self._alarm_changes) * alarms.EVALUATION_S
+            state = "ALARM" if name in beyond else "OK"
+            self.agenda.at(read + round(1000 * waits), Surroundings._alarm, name, state)
+        self._failing = beyond
+
+    def _alarm(self, name: str, state: str) -> None:
+        """An alarm changes: people hear at once, the controller at its next poll."""
+        if state == "ALARM":
+            self.record.alarms.append((self.now / 1000, name))
+            for reaction in self.world.reactions:
+                done = self._reacted.get(reaction.sentence, 0)
+                if reaction.alarm == name and done < reaction.most:
+                    self._reacted[reaction.sentence] = done + 1
+                    late = self.draws.time(reaction.delay, Stream.REACTION, done)
+                    self.agenda.at(self.now + round(1000 * late), Surroundings._react, reaction)
+        self.agenda.at(self.cloudwatch.poll_after(self.now), Surroundings._tell_alarm, name, state)
+
+    def _tell_alarm(self, name: str, state: str) -> None:
+        self.hear(Alarm(self.now / 1000, name, alarms.TIER[name], state))
+
+    def _react(self, reaction: Reaction) -> None:
+        self.record.faults.append((self.now / 1000, reaction.sentence))
+        self._change(reaction.changes)
+
+    # --- the world
+
+    def _fault(self, fault: Fault) -> None:
+        self.record.faults.append((self.now / 1000, fault.sentence))
+        self._change(fault.changes)
+        if fault.alarm:
+            self._alarm(fault.alarm, "ALARM")
+
+    def _change(self, changes: tuple[Change, ...]) -> None:
+        for change in changes:
+            match change:
+                case Switch(colour, values):
+                    self.plane.switch(colour, **values)
+                case Surge(factor):
+                    self.plane.set_traffic(factor)
+                case Kill(colour, replicas, back):
+                    self.plane.kill(colour, replicas, back)

@@ -1,0 +1,144 @@
+"""What a rehearsal is set in, as data: the data plane's model, what goes wrong and when, how late metrics are, who reacts.
+
+Times are seconds from the start of the rollout. ``Law``s are drawn anew in each replication.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from simulate.dataplane import SWITCHES, Constant, Law, LogNormal, Model
+
+# A traffic update through the Pulumi engine until the rule is changed: 2.7 s measured on two busy cores for one weight,
+# 5 s at worst on idle ones (`simulate lab bench`).
+STACK_UPDATE = LogNormal.from_quantiles(p50=2.5, p95=4.2)
+# The load balancer's own API: 0.04 s at the median, 0.5 s at worst (`simulate lab bench`).
+BREAK_GLASS = LogNormal.from_quantiles(p50=0.04, p95=0.2)
+# From the end of a metric period to its datapoint in GetMetricData. AWS gives no figure; a 60-s alarm of one period was
+# measured to take 4 min from the fault, which is 60 s of period, up to 60 s of evaluation, and the rest delay.
+BALANCER_DELAY = LogNormal.from_quantiles(p50=75.0, p95=150.0)
+# Custom metrics are put by the application itself and are readable sooner.
+APPLICATION_DELAY = LogNormal.from_quantiles(p50=20.0, p95=60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Faults of a colour (STABLE or CANDIDATE), by the names of ``simulate.dataplane.SWITCHES``."""
+
+    colour: int
+    values: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.values if name not in SWITCHES]:
+            raise ValueError(f"'{unknown[0]}' is not a switch: it is one of {', '.join(SWITCHES)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Surge:
+    """Users' requests come at ``factor`` times the usual rate."""
+
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """The colour's first so many replicas die (``None``: all), to be back after so many seconds (``None``: as usual)."""
+
+    colour: int
+    replicas: int | None = None
+    back_after_s: float | None = None
+
+
+Change = Switch | Surge | Kill
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something happens to the world ``at_s``, and a random ``spread`` later.
+
+    ``alarm`` goes off with it: one that watches what the data plane does not hold, such as the frontend's assets.
+    """
+
+    sentence: str
+    at_s: float
+    changes: tuple[Change, ...] = ()
+    spread: Law = field(default_factory=lambda: Constant(0.0))
+    alarm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What people or automation do about an alarm, ``delay`` after it went off, at most ``most`` times."""
+
+    alarm: str
+    sentence: str
+    delay: Law
+    changes: tuple[Change, ...]
+    most: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Updates:
+    """How long traffic updates take until the rule is changed; ``failing``: the share that fails without effect."""
+
+    stack: Law = STACK_UPDATE
+    break_glass: Law = BREAK_GLASS
+    failing: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.failing <= 1:
+            raise ValueError(f"Updates.failing is {self.failing!r}: it takes a share from 0 to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How metrics come: delays after the period's end, the share of periods that never come, and failing queries.
+
+    ``outages`` are (from, to) in which every query fails.
+    """
+
+    balancer: Law = BALANCER_DELAY
+    application: Law = APPLICATION_DELAY
+    edge: Law = BALANCER_DELAY
+    missing: float = 0.0
+    outages: tuple[tuple[float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.missing <= 1:
+            raise ValueError(f"Delivery.missing is {self.missing!r}: it takes a share from 0 to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """What the operator does about a hold: ``command`` (resume or abort) after ``delay``, at most ``most`` times."""
+
+    command: str
+    delay: Law
+    most: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything around the policy. ``crashes``: (at, for how long) the controller is dead.
+
+    ``warm_up_s``: how long traffic flows before the rollout begins. ``observe_s``: traffic is watched at least so long,
+    even if the rollout ends sooner. ``horizon_s`` ends a rehearsal that does not end.
+    """
+
+    model: Model = field(default_factory=Model)
+    faults: tuple[Fault, ...] = ()
+    reactions: tuple[Reaction, ...] = ()
+    updates: Updates = field(default_factory=Updates)
+    delivery: Delivery = field(default_factory=Delivery)
+    operator: Habits | None = None
+    crashes: tuple[tuple[float, float], ...] = ()
+    warm_up_s: float = 10.0
+    observe_s: float = 0.0
+    horizon_s: float = 4 * 3600.0
+
+    def __post_init__(self) -> None:
+        for name, value in (("warm_up_s", self.warm_up_s), ("horizon_s", self.horizon_s)):
+            if not 0 < value < math.inf:
+                raise ValueError(f"World.{name} is {value!r}: it takes seconds above 0")

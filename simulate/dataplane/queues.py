@@ -1,0 +1,182 @@
+"""The ordered things of the compiled state: first-come-first-served queues, and two heaps of what comes next."""
+
+# mypy: disable-error-code="no-any-return"
+# (to mypy an element of an array is Any)
+
+from __future__ import annotations
+
+import math
+
+from simulate.dataplane import layout as x
+from simulate.dataplane._compiled import compiled, inlined
+from simulate.dataplane.layout import Floats, Ints, State
+
+# --- queues: linked both ways through the attempts, so that one can leave from the middle
+
+
+@inlined
+def join(s: State, queue: int, a: int) -> None:
+    """Attempt ``a`` becomes the queue's last."""
+    q = x.QUEUE + 3 * queue
+    tail = s.i[q + 1]
+    s.ri[a, x.PREVIOUS] = tail
+    s.ri[a, x.NEXT] = -1
+    if tail >= 0:
+        s.ri[tail, x.NEXT] = a
+    else:
+        s.i[q] = a
+    s.i[q + 1] = a
+    s.i[q + 2] += 1
+
+
+@inlined
+def leave(s: State, queue: int, a: int) -> None:
+    """Attempt ``a`` leaves the queue it is in."""
+    q = x.QUEUE + 3 * queue
+    before, after = s.ri[a, x.PREVIOUS], s.ri[a, x.NEXT]
+    if before >= 0:
+        s.ri[before, x.NEXT] = after
+    else:
+        s.i[q] = after
+    if after >= 0:
+        s.ri[after, x.PREVIOUS] = before
+    else:
+        s.i[q + 1] = before
+    s.i[q + 2] -= 1
+
+
+@inlined
+def head(s: State, queue: int) -> int:
+    """The queue's first attempt, or -1."""
+    return s.i[x.QUEUE + 3 * queue]
+
+
+@inlined
+def length(s: State, queue: int) -> int:
+    return s.i[x.QUEUE + 3 * queue + 2]
+
+
+# --- the heap of completions; simultaneous ones in the order in which the attempts arrived
+
+
+@inlined
+def _earlier(ri: Ints, t: float, a: int, u: float, b: int) -> bool:
+    return t < u or (t == u and ri[a, x.ORDER] < ri[b, x.ORDER])
+
+
+@inlined
+def push_coming(s: State, t: float, a: int) -> None:
+    n = s.i[x.COMING]
+    s.i[x.COMING] = n + 1
+    _rise(s, n, t, a)
+
+
+@inlined
+def drop_first(s: State) -> None:
+    """Takes out the attempt that is first; the heap is not empty."""
+    n = s.i[x.COMING] - 1
+    s.i[x.COMING] = n
+    _replace_first(s, n, s.coming_t[n], s.coming_a[n])
+
+
+@inlined
+def postpone_first(s: State, t: float, a: int) -> None:
+    """The attempt that is first is due again, at a later time."""
+    _replace_first(s, s.i[x.COMING], t, a)
+
+
+@inlined
+def _replace_first(s: State, n: int, t: float, a: int) -> None:
+    """Fills the free root of a heap of n: the hole sinks to the bottom, where most entries belong, and rises.
+
+    The smaller child is chosen by arithmetic, because a processor would guess that branch wrong half of the time.
+    """
+    times, attempts = s.coming_t, s.coming_a
+    times[n] = math.inf  # beside the last child if it has no sibling
+    k, child = 0, 1
+    while child < n:
+        left, right = times[child], times[child + 1]
+        child += int(right < left)
+        if right == left and s.ri[attempts[child + 1], x.ORDER] < s.ri[attempts[child], x.ORDER]:
+            child += 1
+        times[k] = times[child]
+        attempts[k] = attempts[child]
+        k = child
+        child = 2 * k + 1
+    _rise(s, k, t, a)
+
+
+@inlined
+def _rise(s: State, k: int, t: float, a: int) -> None:
+    times, attempts = s.coming_t, s.coming_a
+    while k > 0:
+        parent = (k - 1) >> 1
+        if not _earlier(s.ri, t, a, times[parent], attempts[parent]):
+            break
+        times[k] = times[parent]
+        attempts[k] = attempts[parent]
+        k = parent
+    times[k] = t
+    attempts[k] = a
+
+
+# --- the heap of timers; simultaneous ones by kind, then by what they are about
+
+
+@compiled
+def _before(t: float, key: Ints, u: float, other: Ints) -> bool:
+    if t != u:
+        return t < u
+    if key[x.KIND] != other[x.KIND]:
+        return key[x.KIND] < other[x.KIND]
+    return key[x.GENERATION] < other[x.GENERATION]
+
+
+@compiled
+def push_timer(s: State, t: float, kind: int, about: int, generation: int) -> None:
+    times, keys = s.timer_t, s.timer_i
+    k = s.i[x.TIMERS]
+    s.i[x.TIMERS] = k + 1
+    while k > 0:
+        p = (k - 1) >> 1
+        if times[p] < t:
+            break
+        if times[p] == t and (
+            keys[p, x.KIND] < kind or (keys[p, x.KIND] == kind and keys[p, x.GENERATION] <= generation)
+        ):
+            break
+        _move(times, keys, k, p)
+        k = p
+    times[k] = t
+    keys[k, x.KIND] = kind
+    keys[k, x.ABOUT] = about
+    keys[k, x.GENERATION] = generation
+
+
+@compiled
+def _move(times: Floats, keys: Ints, to: int, source: int) -> None:
+    times[to] = times[source]
+    keys[to, x.KIND] = keys[source, x.KIND]
+    keys[to, x.ABOUT] = keys[source, x.ABOUT]
+    keys[to, x.GENERATION] = keys[source, x.GENERATION]
+
+
+@compiled
+def pop_timer(s: State) -> tuple[int, int, int]:
+    """Takes out the first timer: its kind, what it is about, its generation; the heap is not empty."""
+    times, keys = s.timer_t, s.timer_i
+    first = keys[0, x.KIND], keys[0, x.ABOUT], keys[0, x.GENERATION]
+    n = s.i[x.TIMERS] - 1
+    s.i[x.TIMERS] = n
+    k, child = 0, 1
+    while child < n:
+        other = child + 1
+        if other < n and _before(times[other], keys[other], times[child], keys[child]):
+            child = other
+        if not _before(times[child], keys[child], times[n], keys[n]):
+            break
+        _move(times, keys, k, child)
+        k = child
+        child = 2 * k + 1
+    _move(times, keys, k, n)
+    return first

@@ -1,0 +1,61 @@
+"""The scenarios that ship: the nine risks of the guide's register, a good release, and what else goes wrong."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from simulate.scenarios import (
+    bundle_too_large,
+    cdn_failure,
+    controller_crash,
+    error_regression,
+    healthy,
+    latency_regression,
+    lb_misconfiguration,
+    memory_leak,
+    metric_blackout,
+    migration_failure,
+    pool_exhaustion,
+    rate_limit_too_strict,
+    retry_storm,
+    slow_queries,
+    traffic_surge,
+    websocket_instability,
+)
+from simulate.scenarios.scenario import BadParameter, Parameter, Scenario, Values
+
+__all__ = ["SCENARIOS", "BadParameter", "Parameter", "Scenario", "UnknownScenario", "Values", "find"]
+
+SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
+    {
+        module.SCENARIO.name: module.SCENARIO
+        for module in (
+            healthy,
+            migration_failure,
+            lb_misconfiguration,
+            cdn_failure,
+            rate_limit_too_strict,
+            websocket_instability,
+            pool_exhaustion,
+            memory_leak,
+            slow_queries,
+            bundle_too_large,
+            error_regression,
+            latency_regression,
+            metric_blackout,
+            controller_crash,
+            traffic_surge,
+            retry_storm,
+        )
+    }
+)
+
+
+class UnknownScenario(ValueError):
+    """No scenario has this name; the message says which there are."""
+
+
+def find(name: str) -> Scenario:
+    """Raises :class:`UnknownScenario`."""
+    if name not in SCENARIOS:
+        raise UnknownScenario(f"'{name}' is not a scenario: it is one of {', '.join(SCENARIOS)}")
+    return SCENARIOS[name]

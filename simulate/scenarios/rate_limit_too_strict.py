@@ -1,0 +1,53 @@
+"""Risk 4: a rate limit per client meets a few addresses behind which many people work."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from simulate.controlplane import Record, World
+from simulate.dataplane import Clients, RateLimit
+from simulate.scenarios.scenario import BadParameter, Parameter, Scenario, Values
+
+
+def _build(values: Values, world: World) -> World:
+    heavy, clients = int(values["heavy_clients"]), int(values["clients"])
+    if heavy >= clients:
+        raise BadParameter(f"'heavy_clients' is {heavy}: it takes fewer than all clients ({clients})")
+    model = replace(
+        world.model,
+        clients=Clients(clients, heavy, values["heavy_percent"] / 100),
+        rate_limit=RateLimit(values["limit_per_minute"]),
+    )
+    return replace(world, model=model, warm_up_s=70.0)  # the limit's window is full when the rollout begins
+
+
+def _findings(values: Values, record: Record) -> Mapping[str, float]:
+    def limited(sides: list[float]) -> float:
+        return 100 * sides[0] / sides[1] if sides[1] else 0.0
+
+    edges = [closed.edge for closed in record.periods]
+    found = {
+        "rate_limited_percent": limited([sum(e.rate_limited for e in edges), sum(e.attempts for e in edges)]),
+        "rate_limited_percent_at_the_end": limited([edges[-1].rate_limited, edges[-1].attempts]),
+        "rate_limit_per_minute": record.limits[-1][1] if record.limits else values["limit_per_minute"],
+    }
+    if record.limits:
+        found["rate_limit_raised_after_s"] = record.limits[-1][0]
+    return found
+
+
+SCENARIO = Scenario(
+    name="rate-limit-too-strict",
+    sentence="a few addresses, each an office full of people, send more than the rate limit admits",
+    symptom="429 for legitimate requests",
+    mitigation="above 5 % of the requests: raise the limit, step by step up to the cap",
+    risk=4,
+    probability=40,
+    build=_build,
+    parameters=(
+        Parameter("limit_per_minute", 1000, "requests/min", "that a client may send at first", 10),
+        Parameter("heavy_clients", 2, "clients", "behind which many people work", 1, 1e6, whole=True),
+        Parameter("heavy_percent", 60, "%", "of all requests that they send together", 0.001, 100),
+    ),
+    defaults={"rate_per_minute": 6000},
+    findings=_findings,
+)
