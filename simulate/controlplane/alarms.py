@@ -16,28 +16,32 @@ IMMEDIATE, WARNING, _ = TIERS
 EVALUATION_S = 60.0  # an alarm is looked at once a minute, some time after the datapoint
 
 
+def _error_rate(own: Period, other: Period) -> float:
+    """Percent."""
+    requests, errors = attribute(own, other)
+    return 100.0 * errors / requests if requests else 0.0
+
+
 def _dropped(period: Period) -> float:
-    """Percent of the open websockets that dropped in the period."""
-    held = period.ws_open + period.ws_drops
-    return 100.0 * period.ws_drops / held if held else 0.0
+    """Drops of the period, in percent of the websockets open at its end."""
+    return 100.0 * period.ws_drops / period.ws_open if period.ws_open else 0.0
 
 
-# suffix -> (tier, limit, value of a period)
-_OF_A_SIDE: Mapping[str, tuple[str, float, Callable[[Period], float]]] = MappingProxyType(
+# suffix -> (tier, limit, value of a period beside the other side's)
+_OF_A_SIDE: Mapping[str, tuple[str, float, Callable[[Period, Period], float]]] = MappingProxyType(
     {
-        "latency-p95": (IMMEDIATE, 2.0, lambda period: period.p95 or 0.0),
-        "server-errors": (IMMEDIATE, 10, lambda period: period.server_errors + period.db_errors),
-        "database-connection-errors": (IMMEDIATE, 5, lambda period: period.db_connection_errors),
-        "websocket-drops": (IMMEDIATE, 10.0, _dropped),
-        "memory": (WARNING, 85.0, lambda period: 100.0 * period.memory),
+        "error-rate": (IMMEDIATE, 1.0, _error_rate),
+        "latency-p95": (IMMEDIATE, 2.0, lambda own, other: own.p95 or 0.0),
+        "server-errors": (IMMEDIATE, 10, lambda own, other: own.server_errors + own.db_errors),
+        "database-connection-errors": (IMMEDIATE, 5, lambda own, other: own.db_connection_errors),
+        "websocket-drops": (IMMEDIATE, 10.0, lambda own, other: _dropped(own)),
+        "memory": (WARNING, 85.0, lambda own, other: 100.0 * own.memory),
     }
 )
-_ERROR_RATE = 1.0  # percent
 FRONTEND_ASSETS = "frontend-assets"  # a canary that loads the page; the scenarios of the frontend set it off
 
 TIER: Mapping[str, str] = MappingProxyType(
     {f"{role}-{suffix}": tier for _, role in ROLES for suffix, (tier, _, _) in _OF_A_SIDE.items()}
-    | {f"{role}-error-rate": IMMEDIATE for _, role in ROLES}
     | {FRONTEND_ASSETS: IMMEDIATE}
 )
 
@@ -46,11 +50,8 @@ def beyond(closed: Closed) -> set[str]:
     """The alarms whose value is above its limit in a closed period."""
     found = set()
     for colour, role in ROLES:
-        own = closed.sides[colour]
-        requests, errors = attribute(own, closed.sides[1 - colour])
-        if requests and 100.0 * errors > _ERROR_RATE * requests:
-            found.add(f"{role}-error-rate")
+        own, other = closed.sides[colour], closed.sides[1 - colour]
         for suffix, (_, limit, value) in _OF_A_SIDE.items():
-            if value(own) > limit:
+            if value(own, other) > limit:
                 found.add(f"{role}-{suffix}")
     return found

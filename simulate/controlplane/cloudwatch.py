@@ -19,7 +19,7 @@ from rollout.events import EdgeMetrics, Metrics
 from rollout.plan import Plan
 from simulate.controlplane.draws import Draws, Stream
 from simulate.controlplane.world import Delivery
-from simulate.dataplane import CANDIDATE, STABLE, EdgePeriod, Period
+from simulate.dataplane import CANDIDATE, STABLE, EdgePeriod, Law, Period
 
 POLLS_A_PERIOD = 6  # as rollout.controller
 NEVER = 1 << 60  # ms
@@ -102,27 +102,23 @@ class CloudWatch:
 
     def arrival(self, n: int) -> Arrival:
         """When the numbers of the n-th period come."""
+        world, end = self._delivery, self.end_of(n)
         return Arrival(
-            self._arrives(n, Stream.BALANCER_DELAY, Stream.BALANCER_MISSING),
-            self._arrives(n, Stream.APPLICATION_DELAY, Stream.APPLICATION_MISSING),
-            self._arrives(n, Stream.EDGE_DELAY, Stream.EDGE_MISSING),
+            self._arrives(n, end, world.balancer, Stream.BALANCER_DELAY, Stream.BALANCER_MISSING),
+            self._arrives(n, end, world.application, Stream.APPLICATION_DELAY, Stream.APPLICATION_MISSING),
+            self._arrives(n, end, world.edge, Stream.EDGE_DELAY, Stream.EDGE_MISSING),
         )
 
-    def _arrives(self, n: int, delay: Stream, missing: Stream) -> int:
-        world = self._delivery
-        if world.missing and self._draws.uniform(missing, n) < world.missing:
+    def _arrives(self, n: int, end: int, law: Law, delay: Stream, missing: Stream) -> int:
+        share = self._delivery.missing
+        if share and self._draws.uniform(missing, n) < share:
             return NEVER
-        law = {
-            Stream.BALANCER_DELAY: world.balancer,
-            Stream.APPLICATION_DELAY: world.application,
-            Stream.EDGE_DELAY: world.edge,
-        }[delay]
-        return self.end_of(n) + round(1000 * self._draws.time(law, delay, n))
+        return end + round(1000 * self._draws.time(law, delay, n))
 
-    def looks(self, closed: Closed, arrival: Arrival) -> list[int]:
-        """The polls (ms) at which something about a closed period is new."""
+    def looks(self, closed: Closed, arrival: Arrival, *, edge: bool) -> list[int]:
+        """The polls (ms) at which something about a closed period is new; about the edge only if that is asked for."""
         overdue = self.end_of(closed.number) + self._overdue
-        found = {arrival.edge} if closed.edge.attempts else set()
+        found = {arrival.edge} if edge and closed.edge.attempts else set()
         for side in closed.sides:
             if routed(side) and arrival.balancer < NEVER:
                 found.add(arrival.balancer + (self._poll if side.p95 is None else 0))

@@ -63,12 +63,12 @@ class Draws:
     def time(self, law: Law, stream: Stream, n: int) -> float:
         """A time (seconds) that follows a law, made of the n-th number of a stream."""
         match law:
+            case LogNormal(median, sigma):
+                return median * math.exp(sigma * _NORMAL(self.uniform(stream, n)))
             case Constant(seconds):
                 return seconds
             case Exponential(mean):
                 return -mean * math.log(self.uniform(stream, n))
-            case LogNormal(median, sigma):
-                return median * math.exp(sigma * _NORMAL(self.uniform(stream, n)))
             case Empirical(quantiles):
                 place = self.uniform(stream, n) * (len(quantiles) - 1)
                 k = int(place)

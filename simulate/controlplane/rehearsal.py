@@ -57,9 +57,9 @@ class Rehearsal(Surroundings):
         listen: bool = False,
         thorough: bool = False,
     ) -> None:
-        super().__init__(world, plan, seed, replication, plane)
+        super().__init__(world, plan, seed, replication, plane, thorough=thorough)
         self.state = State()
-        self._listen, self._thorough = listen, thorough
+        self._listen = listen
         self._interval = max(round(plan.health.interval * 1000), 2)
         self._first_round = round(plan.health.timeout * 1000)  # one sent at 0 is judged then
         self._judged = -1  # when the last round was judged
@@ -87,7 +87,7 @@ class Rehearsal(Surroundings):
         self.hear(Started(0.0))
         self.hear(Traffic(0.0, self.plane.weight))
         self._look_for_rounds()
-        if self._thorough:
+        if self.thorough:
             self.agenda.at(self._interval // 2, Rehearsal._every_tick)
 
     def _look(self) -> None:
@@ -144,7 +144,7 @@ class Rehearsal(Surroundings):
         hears_candidate = self.state.phase not in _ON_STABLE
         news = self._in_streak or failed["stable"] or (failed["candidate"] and hears_candidate)
         self._next_round = NEVER
-        if self.down or self.state.phase is Phase.FINISHED or not (news or self._thorough):
+        if self.down or self.state.phase is Phase.FINISHED or not (news or self.thorough):
             return False
         t = self.now / 1000
         for role, names in failed.items():
@@ -162,7 +162,7 @@ class Rehearsal(Surroundings):
 
     def _look_for_rounds(self) -> None:
         """While a streak lasts, and for the thorough, each round is told; else only those that failed."""
-        if self._in_streak or self._thorough:
+        if self._in_streak or self.thorough:
             done = (self.now - self._first_round) // self._interval  # -1 before the first
             self._next_round = self._first_round + (done + 1) * self._interval
 
@@ -170,7 +170,7 @@ class Rehearsal(Surroundings):
 
     def tells(self, event: Metrics | EdgeMetrics) -> bool:
         """Whether a metric period could change anything."""
-        if self._thorough:
+        if self.thorough:
             return True
         if isinstance(event, EdgeMetrics):
             return event.share > self.plan.rate_limit.share

@@ -13,7 +13,7 @@ from simulate.controlplane.agenda import Agenda
 from simulate.controlplane.cloudwatch import NEVER, Arrival, Closed, CloudWatch
 from simulate.controlplane.draws import Draws, Stream
 from simulate.controlplane.record import Record
-from simulate.controlplane.world import Change, Fault, Kill, Reaction, Surge, Switch, World
+from simulate.controlplane.world import Change, Fault, Reaction, Surge, Switch, World
 from simulate.dataplane import CANDIDATE, STABLE, DataPlane, Model
 
 
@@ -26,9 +26,16 @@ class Surroundings(ABC):
     """Times are whole milliseconds from the start of the rollout, which is ``t0`` after that of the data plane."""
 
     def __init__(
-        self, world: World, plan: Plan, seed: int, replication: int, plane: DataPlane | None
+        self,
+        world: World,
+        plan: Plan,
+        seed: int,
+        replication: int,
+        plane: DataPlane | None,
+        *,
+        thorough: bool,
     ) -> None:
-        self.world, self.plan = world, plan
+        self.world, self.plan, self.thorough = world, plan, thorough
         self.draws = Draws(seed, replication)
         self.record = Record()
         if plane is None:
@@ -43,7 +50,7 @@ class Surroundings(ABC):
         self.down = False  # the controller is dead
         self._failing: set[str] = set()  # alarms in ALARM
         self._alarm_changes = 0
-        self._reacted: dict[str, int] = {}
+        self._reacted: set[int] = set()  # numbers of the world's reactions
         self.agenda: Agenda[Surroundings] = Agenda(self)
 
     def copy(self) -> Self:
@@ -53,7 +60,7 @@ class Surroundings(ABC):
         other.plane = self.plane.copy()
         other.cloudwatch = self.cloudwatch.copy()
         other.record = self.record.copy()
-        other._failing, other._reacted = set(self._failing), dict(self._reacted)
+        other._failing, other._reacted = set(self._failing), set(self._reacted)
         other.agenda = self.agenda.copy(other)
         return other
 
@@ -100,7 +107,8 @@ class Surroundings(ABC):
         closed = self._closed(number)
         arrival = self.cloudwatch.arrival(number)
         self.record.periods.append(closed)
-        for ms in self.cloudwatch.looks(closed, arrival):
+        edge = self.thorough or closed.edge.rate_limited > 0
+        for ms in self.cloudwatch.looks(closed, arrival, edge=edge):
             self.agenda.at(ms, Surroundings._poll, closed, arrival)
         self._look_at_alarms(closed, arrival)
         self.agenda.at(self.cloudwatch.end_of(number + 1), Surroundings._close_period, number + 1)
@@ -138,11 +146,10 @@ class Surroundings(ABC):
         """An alarm changes: people hear at once, the controller at its next poll."""
         if state == "ALARM":
             self.record.alarms.append((self.now / 1000, name))
-            for reaction in self.world.reactions:
-                done = self._reacted.get(reaction.sentence, 0)
-                if reaction.alarm == name and done < reaction.most:
-                    self._reacted[reaction.sentence] = done + 1
-                    late = self.draws.time(reaction.delay, Stream.REACTION, done)
+            for number, reaction in enumerate(self.world.reactions):
+                if reaction.alarm == name and number not in self._reacted:
+                    self._reacted.add(number)
+                    late = self.draws.time(reaction.delay, Stream.REACTION, number)
                     self.agenda.at(self.now + round(1000 * late), Surroundings._react, reaction)
         self.agenda.at(self.cloudwatch.poll_after(self.now), Surroundings._tell_alarm, name, state)
 
@@ -168,5 +175,3 @@ class Surroundings(ABC):
                     self.plane.switch(colour, **values)
                 case Surge(factor):
                     self.plane.set_traffic(factor)
-                case Kill(colour, replicas, back):
-                    self.plane.kill(colour, replicas, back)

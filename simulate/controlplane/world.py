@@ -42,16 +42,7 @@ class Surge:
     factor: float
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """The colour's first so many replicas die (``None``: all), to be back after so many seconds (``None``: as usual)."""
-
-    colour: int
-    replicas: int | None = None
-    back_after_s: float | None = None
-
-
-Change = Switch | Surge | Kill
+Change = Switch | Surge
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +61,12 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What people or automation do about an alarm, ``delay`` after it went off, at most ``most`` times."""
+    """What people or automation do about an alarm, ``delay`` after it went off; once."""
 
     alarm: str
     sentence: str
     delay: Law
     changes: tuple[Change, ...]
-    most: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ Patch = Callable[[pytest.MonkeyPatch], None]
 def _no_delay(patch: pytest.MonkeyPatch) -> None:
     """Metrics are told when their period closes."""
 
-    def looks(self: CloudWatch, closed: Closed, arrival: Arrival) -> list[int]:
+    def looks(self: CloudWatch, closed: Closed, arrival: Arrival, *, edge: bool) -> list[int]:
         return [self.poll_after(self.end_of(closed.number))]
 
     def read(self: CloudWatch, closed: Closed, arrival: Arrival, now: int) -> Any:
@@ -66,8 +66,8 @@ def _wrong_side(patch: pytest.MonkeyPatch) -> None:
 def _dropped_period(patch: pytest.MonkeyPatch) -> None:
     """Every third period is forgotten."""
 
-    def looks(self: CloudWatch, closed: Closed, arrival: Arrival) -> list[int]:
-        return [] if closed.number % 3 == 0 else real(self, closed, arrival)
+    def looks(self: CloudWatch, closed: Closed, arrival: Arrival, *, edge: bool) -> list[int]:
+        return [] if closed.number % 3 == 0 else real(self, closed, arrival, edge=edge)
 
     real = CloudWatch.looks
     patch.setattr(CloudWatch, "looks", looks)
