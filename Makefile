@@ -26,7 +26,7 @@ lint: setup
 	@$(BIN)/lint-imports --config pyproject.toml
 
 quick: setup
-	@$(BIN)/pytest -q -m 'not lab and not engine'
+	@$(BIN)/pytest -q -n 2 -m 'not lab and not engine'
 
 test: setup  ## everything, with the real engine and the lab
 	@$(BIN)/pytest
