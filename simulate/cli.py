@@ -6,8 +6,8 @@ import sys
 
 import typer
 
+from simulate.commands.cli import register as register_commands
 from simulate.commands.errors import CommandError
-from simulate.commands.rehearse import list_command, rehearse_command
 from simulate.lab.cli import app as lab_app
 from simulate.lab.errors import LabError
 from simulate.lab.rehearsal.cli import register
@@ -21,8 +21,7 @@ app = typer.Typer(
 )
 register(lab_app)
 app.add_typer(lab_app)
-app.command(name="list")(list_command)
-app.command(name="rehearse")(rehearse_command)
+register_commands(app)
 
 
 @app.callback()

@@ -1,4 +1,4 @@
-"""``simulate rehearse`` and ``simulate list``."""
+"""``simulate list`` and ``simulate rehearse``: what they do."""
 
 from __future__ import annotations
 
@@ -6,71 +6,30 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from simulate.commands.errors import BadInput, Failed
-from simulate.commands.inputs import check_output, job_of
+from simulate.commands.inputs import check_output
 from simulate.commands.show import print_one, print_scenario, print_scenarios, print_summary
 from simulate.scenarios import SCENARIOS, UnknownScenario, find
 from simulate.study import Incomplete, Job, NoCluster, Rows, rehearsal, run, summarize
 
-PlanOption = Annotated[
-    str, typer.Option("--plan", metavar="FILE", help="Rollout plan: a file, or one that ships.")
-]
-SetOption = Annotated[
-    list[str],
-    typer.Option("--set", metavar="KEY=VALUE", help="Set a parameter; see `simulate list SCENARIO`."),
-]
-RateOption = Annotated[float | None, typer.Option("--rate", metavar="N", help="Users' requests per minute.")]
-TraceOption = Annotated[
-    Path | None,
-    typer.Option("--trace", metavar="CSV", help="Traffic from `timestamp,value`: requests per interval."),
-]
-SeedOption = Annotated[
-    int, typer.Option("--seed", min=0, help="Same seed, same numbers, for any number of workers.")
-]
-ReplicationsOption = Annotated[int, typer.Option("--replications", min=1, help="How many rollouts.")]
-WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes on this machine.")]
-DaskOption = Annotated[
-    str | None, typer.Option("--dask", metavar="ADDRESS", help="Use a Dask cluster, such as tcp://host:8786.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-HtmlOption = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page to share.")]
 
-
-def list_command(
-    scenario: Annotated[str | None, typer.Argument(help="One scenario: its parameters.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """List the scenarios, or the parameters of one."""
-    if scenario is None:
+def list_scenarios(name: str | None, *, as_json: bool) -> None:
+    if name is None:
         print_scenarios(list(SCENARIOS.values()), as_json=as_json)
         return
     try:
-        print_scenario(find(scenario), as_json=as_json)
+        print_scenario(find(name), as_json=as_json)
     except UnknownScenario as error:
         raise BadInput(f"{error}") from None
 
 
-def rehearse_command(
-    scenario: Annotated[str, typer.Argument(help="What goes wrong; see `simulate list`.")],
-    plan: PlanOption = "phase-c",
-    settings: SetOption = [],  # noqa: B006 -- typer copies it
-    rate: RateOption = None,
-    trace: TraceOption = None,
-    seed: SeedOption = 1,
-    replications: ReplicationsOption = 1,
-    workers: WorkersOption = 1,
-    dask: DaskOption = None,
-    as_json: JsonOption = False,
-    html: HtmlOption = None,
+def rehearse(
+    job: Job, replications: int, *, workers: int, dask: str | None, as_json: bool, html: Path | None
 ) -> None:
-    """Rehearse a release: one run tells its timeline, many give shares and times with 95 % intervals."""
-    job = job_of(scenario, plan, settings, rate, trace, seed)
     check_output("--html", html)
     rows = study(job, replications, workers, dask)
     summary = summarize(job, rows)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +86,7 @@ class LogNormal:
 class Empirical:
     """What was measured: ``quantiles`` are ``POINTS`` times (seconds) of equal probability apart, rising."""
 
-    quantiles: tuple[float, ...]
+    quantiles: tuple[float, ...] = field(repr=False)
 
     def __post_init__(self) -> None:
         if len(self.quantiles) != POINTS or any(

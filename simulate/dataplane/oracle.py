@@ -138,7 +138,7 @@ class Oracle(Requests):
     def _hang(self, side: Side, *, hung: bool) -> None:
         if hung:
             side.hung_since, side.resumed = self.env.now, self.env.event()
-            self._interrupt([a for a in side.inside if a.stage == "query"], Why.HANG)
+            self._interrupt([a for a in side.slots.inside if a.stage == "query"], Why.HANG)
         else:
             side.hung_since = math.inf
             side.resumed.succeed()
@@ -146,7 +146,7 @@ class Oracle(Requests):
     def _refuse(self, side: Side, *, refused: bool) -> None:
         if refused and not side.pool.refused:
             side.pool.refused = True
-            self._interrupt([a for a in side.inside if a.stage != "work"], Why.REFUSED)
+            self._interrupt([a for a in side.slots.inside if a.stage != "work"], Why.REFUSED)
             side.pool.open, side.pool.lost = 0, 0.0
             self._settle()
             self.sides[1 - side.number].pool.serve()

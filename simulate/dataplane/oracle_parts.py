@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 import simpy
+from simpy.events import EventPriority
 
 from simulate.dataplane.model import Backend, RateLimit
 from simulate.dataplane.periods import EdgePeriod, Period
@@ -49,10 +50,7 @@ class Attempt:
     ended: bool = False
     replica: int = -1
     stage: str = "arriving"
-    turn: simpy.Event | None = None  # what it waits for, in the station below
-    station: Station | None = None
-    connected: bool = False  # holds a connection of the pool
-    attended: bool = False  # holds a place in the database
+    holds: list[Station] = field(default_factory=list)  # where it has a place
 
 
 class Station:
@@ -60,39 +58,51 @@ class Station:
 
     def __init__(self, env: simpy.Environment, places: Callable[[], float]) -> None:
         self.env, self.places, self.used = env, places, 0
-        self.waiting: deque[tuple[simpy.Event, float]] = deque()
+        self.waiting: dict[Attempt, tuple[simpy.Event, float]] = {}  # its turn, and since when it waits
 
     def free(self) -> bool:
         return self.used < self.places()
 
-    def take(self) -> None:
+    def take(self, attempt: Attempt) -> None:
         self.used += 1
+        attempt.holds.append(self)
 
     def ask(self, attempt: Attempt) -> simpy.Event:
-        """An event that is triggered at once if there is a place, else when it is this attempt's turn."""
+        """An event that is triggered at once if there is a place, else when it is this attempt's turn.
+
+        Its value is whether there is a place.
+        """
         turn = self.env.event()
-        attempt.turn, attempt.station = turn, self
         if not self.waiting and self.free():
-            self.take()
-            turn.succeed()
+            self.take(attempt)
+            turn.succeed(True)
         else:
-            self.waiting.append((turn, self.env.now))
+            self.waiting[attempt] = turn, self.env.now
         return turn
 
-    def withdraw(self, turn: simpy.Event) -> None:
-        self.waiting = deque(entry for entry in self.waiting if entry[0] is not turn)
+    def withdraw(self, attempt: Attempt) -> None:
+        """It does not want a place any more, if it still waits for one."""
+        self.waiting.pop(attempt, None)
 
-    def leave(self) -> None:
+    def turn_away(self, attempt: Attempt) -> None:
+        """Its turn comes without a place, if it still waits for one."""
+        if attempt in self.waiting:
+            self.waiting.pop(attempt)[0].succeed(False)
+
+    def leave(self, attempt: Attempt) -> None:
         self.used -= 1
+        attempt.holds.remove(self)
         self.serve()
 
     def serve(self) -> None:
         while self.waiting and self.free():
-            self.take()
-            self.waiting.popleft()[0].succeed()
+            first = next(iter(self.waiting))
+            turn, _ = self.waiting.pop(first)
+            self.take(first)
+            turn.succeed(True)
 
     def longest_wait_began(self) -> float:
-        return self.waiting[0][1] if self.waiting else math.inf
+        return next((since for _, since in self.waiting.values()), math.inf)
 
 
 class Pool(Station):
@@ -113,20 +123,19 @@ class Pool(Station):
     def free(self) -> bool:
         return not self.refused and self.used < self.usable() and (self.idle() > 0 or self._left() > 0)
 
-    def take(self) -> None:
+    def take(self, attempt: Attempt) -> None:
         if self.idle() <= 0:
             self.open += 1
-        self.used += 1
+        super().take(attempt)
 
     def hopeless(self) -> bool:
         """PostgreSQL has no connection left, and none of this pool's will come back."""
         return self.used == 0 and self.usable() > 0 and not self.free()
 
-    def leave(self) -> None:
-        self.used -= 1
+    def leave(self, attempt: Attempt) -> None:
         closed = self.open > self.size
         self.open -= closed
-        self.serve()
+        super().leave(attempt)
         if closed and self.other:
             self.other.serve()
 
@@ -137,6 +146,41 @@ class Pool(Station):
         self.open += max(min(wanted, self._left()), 0)
 
 
+class Slots(Station):
+    """The slots of one colour's replicas, taken in turn."""
+
+    def __init__(self, env: simpy.Environment, replicas: int, concurrency: int) -> None:
+        super().__init__(env, lambda: sum(self.up) * concurrency)
+        self.concurrency = concurrency
+        self.up, self.busy = [True] * replicas, [0] * replicas
+        self.inside: set[Attempt] = set()
+        self._next: int = 0
+
+    def take(self, attempt: Attempt) -> None:
+        """Of the next replica that lives and has a free slot."""
+        super().take(attempt)
+        while not self.up[self._next] or self.busy[self._next] >= self.concurrency:
+            self._next = (self._next + 1) % len(self.up)
+        attempt.replica = self._next
+        self._next = (self._next + 1) % len(self.up)
+        self.busy[attempt.replica] += 1
+        self.inside.add(attempt)
+
+    def leave(self, attempt: Attempt) -> None:
+        self.busy[attempt.replica] -= 1
+        self.inside.remove(attempt)
+        super().leave(attempt)
+
+
+class LastThing(simpy.Event):
+    """Happens at the end of this instant, after everything else that is due in it."""
+
+    def __init__(self, env: simpy.Environment) -> None:
+        super().__init__(env)
+        self._ok, self._value = True, None
+        env.schedule(self, EventPriority(2))  # SimPy's own are 0 and 1
+
+
 class Side:
     """One colour as it stands: replicas, pool, and the faults switched on."""
 
@@ -145,14 +189,12 @@ class Side:
     ) -> None:
         self.env, self.number, self.backend = env, number, backend
         n = backend.replicas
-        self.up, self.busy, self.generation = [True] * n, [0] * n, [0] * n
+        self.slots = Slots(env, n, backend.concurrency)
+        self.up, self.generation = self.slots.up, [0] * n
         self.memory = [backend.memory.base_mb + backend.memory.spread_mb * r for r in range(n)]
         self.memory_at = [0.0] * n
         self.unnoticed = self.in_flight = 0
-        self.turn: int = 0
-        self.slots = Station(env, lambda: sum(self.up) * backend.concurrency)
         self.pool = Pool(env, backend.pool.size, left)
-        self.inside: set[Attempt] = set()  # who holds a slot
         self.hung_since = math.inf
         self.resumed = env.event()
         self.faults: dict[str, float] = defaultdict(float, error_share=backend.error_share)
@@ -162,16 +204,6 @@ class Side:
         """Share of connections that reach a living replica."""
         live = sum(self.up)
         return (1.0 - self.faults["unreachable_share"]) * (live / (live + self.unnoticed)) if live else 0.0
-
-    def next_replica(self) -> int:
-        """Round robin over those with a free slot."""
-        n = self.backend.replicas
-        for k in range(n):
-            r = (self.turn + k) % n
-            if self.up[r] and self.busy[r] < self.backend.concurrency:
-                self.turn = (r + 1) % n
-                return r
-        raise AssertionError("a slot was handed out that is not free")
 
     def memory_of(self, r: int) -> float:
         return self.memory[r] + self.faults["memory_mb_per_s"] * (self.env.now - self.memory_at[r])

@@ -11,7 +11,7 @@ import simpy
 from simulate.dataplane.arrivals import gap_after, interval_of, rate_table, units_between
 from simulate.dataplane.laws import encode, sample
 from simulate.dataplane.model import Model
-from simulate.dataplane.oracle_parts import Attempt, Limiter, Outcome, Side, Station, Tally, Why
+from simulate.dataplane.oracle_parts import Attempt, LastThing, Limiter, Outcome, Side, Station, Tally, Why
 from simulate.dataplane.oracle_sockets import Sockets
 from simulate.dataplane.streams import Stream, keys, uniform
 
@@ -161,32 +161,25 @@ class Requests:
     def _hold_slot(self, attempt: Attempt) -> Steps:
         """Waits for a slot, unless the client gives up before, and holds it until the answer."""
         side = attempt.side
-        turn = side.slots.ask(attempt)
-        if not turn.triggered:
-            attempt.stage = "backlog"
-            try:
-                yield turn
-            except simpy.Interrupt:
-                side.slots.withdraw(turn)
-                return
-        attempt.replica = side.next_replica()
-        side.busy[attempt.replica] += 1
-        side.inside.add(attempt)
-        self._grow_with(side, attempt.replica)
         outcome = Outcome.BAD_GATEWAY  # as the client sees it if the replica dies
         try:
+            turn = side.slots.ask(attempt)
+            if not turn.triggered:
+                attempt.stage = "backlog"
+                yield turn
+            self._grow_with(side, attempt.replica)
             outcome = yield from self._serve(attempt)
         except simpy.Interrupt as interrupt:
+            if interrupt.cause is Why.GAVE_UP:
+                side.slots.withdraw(attempt)
+                return
             if interrupt.cause is Why.REFUSED:
                 outcome = self._no_connection(side)
-            if attempt.attended:
-                self._database.leave()
-            if attempt.connected:
-                side.pool.leave()
+            for station in (self._database, side.pool):
+                if station in attempt.holds:
+                    station.leave(attempt)
         self._end(attempt, outcome)
-        side.inside.remove(attempt)
-        side.busy[attempt.replica] -= 1
-        side.slots.leave()
+        side.slots.leave(attempt)
 
     def _misses(self, side: Side, number: int) -> bool:
         """Whether the connection fails: unreachable, or to a dead replica that is still registered."""
@@ -202,26 +195,19 @@ class Requests:
         turn = pool.ask(attempt)
         if not turn.triggered:
             patience = self._draw("patience", side.number, Stream.PATIENCE, number)
-            if patience < math.inf:
-                yield turn | self.env.timeout(patience)
-            else:
-                yield turn
-            if not turn.triggered:
-                pool.withdraw(turn)
+            self._later(patience, lambda: pool.turn_away(attempt))
+            if not (yield turn):
                 return self._no_connection(side)
-        attempt.connected = True
         turn = self._database.ask(attempt)
         if not turn.triggered:
             yield turn
-        attempt.attended = True
         yield from self._query(attempt)
-        attempt.attended = attempt.connected = False
         attempt.stage = "work"
         work = self._draw("work", side.number, Stream.WORK, number) * side.faults["work_factor"]
-        self._database.leave()
+        self._database.leave(attempt)
         if side.faults["pool_leak"]:
             pool.leak(side.faults["pool_leak"])
-        pool.leave()
+        pool.leave(attempt)
         yield self.env.timeout(work)
         failed = self._uniform(Stream.ERROR, number) < side.faults["error_share"]
         return Outcome.SERVER_ERROR if failed else Outcome.OK
@@ -258,27 +244,27 @@ class Requests:
     # --- replicas
 
     def _grow_with(self, side: Side, r: int) -> None:
-        """Memory that starting a request costs; at the limit the replica dies as soon as this instant is over."""
+        """Memory that starting a request costs; at the limit the replica dies when this instant is over."""
         if side.faults["memory_mb_per_request"]:
             side.memory[r] += side.faults["memory_mb_per_request"]
             if side.memory_of(r) >= side.backend.memory.limit_mb:
-                self._die_in(side, r, 0.0)
+                self._dies(side, r, LastThing(self.env))
 
-    def _die_in(self, side: Side, r: int, seconds: float) -> None:
+    def _dies(self, side: Side, r: int, when: simpy.Event) -> None:
         generation = side.generation[r]
 
-        def die() -> None:
+        def die(_: simpy.Event) -> None:
             if side.generation[r] == generation:
                 self._kill(side, r, side.backend.restart_s)
 
-        self._later(seconds, die)
+        when.callbacks.append(die)
 
     def _watch_memory(self, side: Side, r: int) -> None:
         side.generation[r] += 1
         side.memory_at[r] = self.env.now
         if side.faults["memory_mb_per_s"] and side.up[r]:
             left = max(side.backend.memory.limit_mb - side.memory[r], 0.0)
-            self._die_in(side, r, left / side.faults["memory_mb_per_s"])
+            self._dies(side, r, self.env.timeout(left / side.faults["memory_mb_per_s"]))
 
     def _kill(self, side: Side, r: int, back_after: float) -> None:
         if not side.up[r]:
@@ -291,14 +277,14 @@ class Requests:
             self._later(min(side.backend.detect_s, back_after), lambda: self._notice(side))
         if back_after < math.inf:
             self._later(back_after, lambda: self._come_back(side, r))
-        self._interrupt([a for a in side.inside if a.replica == r], Why.KILLED)
+        self._interrupt([a for a in side.slots.inside if a.replica == r], Why.KILLED)
         self._sockets.drop_with(side.number, r, side.backend.replicas)
 
     def _interrupt(self, attempts: list[Attempt], why: Why) -> None:
         """Interrupts attempts in the order in which they came, after all have left the queues they wait in."""
         for attempt in attempts:
-            if attempt.turn and attempt.station and not attempt.turn.triggered:
-                attempt.station.withdraw(attempt.turn)
+            attempt.side.pool.withdraw(attempt)
+            self._database.withdraw(attempt)
         for attempt in sorted(attempts, key=lambda a: a.order):
             attempt.process.interrupt(why)
 

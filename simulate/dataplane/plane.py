@@ -89,9 +89,18 @@ class DataPlane:
             raise ValueError(
                 f"until is {until!r}: it takes a time not before {self.now:g} s, where the run stands"
             )
+        return until if self._run(until) == kernel.REACHED else self.now
+
+    def _run(self, until: float) -> int:
         while (why := kernel.advance(*self._state, until)) == kernel.FULL:
             self._state = grown(self._state)
-        return until if why == kernel.REACHED else self.now
+        return why
+
+    def _settle(self) -> None:
+        """Lets everything happen that is due at this very instant, after something was switched."""
+        now = self.now
+        self._run(math.nextafter(now, math.inf))
+        self._state.f[x.NOW] = now
 
     # --- probes
 
@@ -126,6 +135,7 @@ class DataPlane:
         if not 0 <= factor < math.inf:
             raise ValueError(f"traffic factor is {factor!r}: it is finite and not negative")
         kernel.change_traffic(self._state, factor)
+        self._settle()
 
     def set_rate_limit(self, per_window: float) -> None:
         """Another limit per client and window; the counts start again, and nobody is blocked till the next look."""
@@ -142,6 +152,7 @@ class DataPlane:
         """Another max_connections of PostgreSQL; connections beyond it stay open until their pool closes them."""
         self._state.i[x.MAX_CONNECTIONS] = n
         kernel.serve_pools(self._state)
+        self._settle()
 
     def kill(self, colour: int, replicas: int | None = None, back_after_s: float | None = None) -> None:
         """The colour's first so many living replicas die (None: all), back as the model says, or later (or never)."""
@@ -150,32 +161,39 @@ class DataPlane:
         living = [r for r in range(state.ci[colour, x.REPLICAS]) if state.replica_i[colour, r, x.R_UP]]
         for r in living[:replicas]:
             incidents.kill(state, colour, r, after)
+        self._settle()
 
     def switch(self, colour: int, **values: float) -> None:
         """Sets faults of a colour from now on; names, units and ranges are those of ``SWITCHES``."""
-        state = self._state
         for name, value in values.items():
             check(name, value)
             if name in _NUMBERS:
                 array, column = _NUMBERS[name]
-                getattr(state, array)[colour, column] = value
-            elif name == "hung":
-                if bool(value) != bool(state.ci[colour, x.HUNG]):
-                    (incidents.hang if value else incidents.resume)(state, colour)
-            elif name == "database_refuses":
-                if value and not state.ci[colour, x.REFUSED]:
-                    incidents.refuse(state, colour)
-                state.ci[colour, x.REFUSED] = bool(value)
-            elif name == "pool_size":
-                incidents.resize_pool(state, colour, int(value))
-            elif name == "ws_drops_per_s":
-                incidents.change_hazard(state, colour, state.cf[colour, x.WS_OWN] + value)
-            elif name == "memory_mb_per_s":
-                incidents.grow_memory(state, colour, float(value))
-            else:
+                getattr(self._state, array)[colour, column] = value
+            elif name.endswith("_fails"):
                 bit = 1 << x.PROBE_NAMES.index(name.removesuffix("_fails"))
-                faults = int(state.ci[colour, x.PROBE_FAULTS])
-                state.ci[colour, x.PROBE_FAULTS] = faults | bit if value else faults & ~bit
+                faults = int(self._state.ci[colour, x.PROBE_FAULTS])
+                self._state.ci[colour, x.PROBE_FAULTS] = faults | bit if value else faults & ~bit
+            else:
+                self._strike(colour, name, value)
+                self._settle()
+
+    def _strike(self, colour: int, name: str, value: float) -> None:
+        """A fault that meets what is going on."""
+        state = self._state
+        if name == "hung":
+            if bool(value) != bool(state.ci[colour, x.HUNG]):
+                (incidents.hang if value else incidents.resume)(state, colour)
+        elif name == "database_refuses":
+            if value and not state.ci[colour, x.REFUSED]:
+                incidents.refuse(state, colour)
+            state.ci[colour, x.REFUSED] = bool(value)
+        elif name == "pool_size":
+            incidents.resize_pool(state, colour, int(value))
+        elif name == "ws_drops_per_s":
+            incidents.change_hazard(state, colour, state.cf[colour, x.WS_OWN] + value)
+        else:
+            incidents.grow_memory(state, colour, float(value))
 
     # --- what is measured
 

@@ -9,7 +9,7 @@ import math
 
 from simulate.dataplane import layout as x
 from simulate.dataplane._compiled import compiled, inlined
-from simulate.dataplane.layout import Floats, Ints, State
+from simulate.dataplane.layout import Ints, State
 
 # --- queues: linked both ways through the attempts, so that one can leave from the middle
 
@@ -120,16 +120,25 @@ def _rise(s: State, k: int, t: float, a: int) -> None:
     attempts[k] = a
 
 
-# --- the heap of timers; simultaneous ones by kind, then by what they are about
+# --- the heap of timers; simultaneous ones by kind, then attempts in the order of their arrival, others by number
 
 
 @compiled
-def _before(t: float, key: Ints, u: float, other: Ints) -> bool:
+def _before(t: float, kind: int, about: int, generation: int, u: float, other: Ints) -> bool:
     if t != u:
         return t < u
-    if key[x.KIND] != other[x.KIND]:
-        return key[x.KIND] < other[x.KIND]
-    return key[x.GENERATION] < other[x.GENERATION]
+    if kind != other[x.KIND]:
+        return kind < other[x.KIND]
+    if kind <= x.RETRIES:
+        return generation < other[x.GENERATION]
+    return about < other[x.ABOUT]
+
+
+@compiled
+def _move(s: State, to: int, source: int) -> None:
+    s.timer_t[to] = s.timer_t[source]
+    for column in range(3):
+        s.timer_i[to, column] = s.timer_i[source, column]
 
 
 @compiled
@@ -139,26 +148,14 @@ def push_timer(s: State, t: float, kind: int, about: int, generation: int) -> No
     s.i[x.TIMERS] = k + 1
     while k > 0:
         p = (k - 1) >> 1
-        if times[p] < t:
+        if not _before(t, kind, about, generation, times[p], keys[p]):
             break
-        if times[p] == t and (
-            keys[p, x.KIND] < kind or (keys[p, x.KIND] == kind and keys[p, x.GENERATION] <= generation)
-        ):
-            break
-        _move(times, keys, k, p)
+        _move(s, k, p)
         k = p
     times[k] = t
     keys[k, x.KIND] = kind
     keys[k, x.ABOUT] = about
     keys[k, x.GENERATION] = generation
-
-
-@compiled
-def _move(times: Floats, keys: Ints, to: int, source: int) -> None:
-    times[to] = times[source]
-    keys[to, x.KIND] = keys[source, x.KIND]
-    keys[to, x.ABOUT] = keys[source, x.ABOUT]
-    keys[to, x.GENERATION] = keys[source, x.GENERATION]
 
 
 @compiled
@@ -171,12 +168,17 @@ def pop_timer(s: State) -> tuple[int, int, int]:
     k, child = 0, 1
     while child < n:
         other = child + 1
-        if other < n and _before(times[other], keys[other], times[child], keys[child]):
+        if other < n and _is_before(times[other], keys[other], times[child], keys[child]):
             child = other
-        if not _before(times[child], keys[child], times[n], keys[n]):
+        if not _is_before(times[child], keys[child], times[n], keys[n]):
             break
-        _move(times, keys, k, child)
+        _move(s, k, child)
         k = child
         child = 2 * k + 1
-    _move(times, keys, k, n)
+    _move(s, k, n)
     return first
+
+
+@compiled
+def _is_before(t: float, key: Ints, u: float, other: Ints) -> bool:
+    return _before(t, key[x.KIND], key[x.ABOUT], key[x.GENERATION], u, other)

@@ -1,0 +1,70 @@
+"""The command line of what needs no lab. The work is imported late: numba and scipy take a second."""
+
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PlanOption = Annotated[
+    str, typer.Option("--plan", metavar="FILE", help="Rollout plan: a file, or one that ships.")
+]
+SetOption = Annotated[
+    list[str],
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a parameter; see `simulate list SCENARIO`."),
+]
+RateOption = Annotated[float | None, typer.Option("--rate", metavar="N", help="Users' requests per minute.")]
+TraceOption = Annotated[
+    Path | None,
+    typer.Option("--trace", metavar="CSV", help="Traffic from `timestamp,value`: requests per interval."),
+]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, help="Same seed, same numbers, for any number of workers.")
+]
+ReplicationsOption = Annotated[int, typer.Option("--replications", min=1, help="How many rollouts.")]
+WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes on this machine.")]
+DaskOption = Annotated[
+    str | None, typer.Option("--dask", metavar="ADDRESS", help="Use a Dask cluster, such as tcp://host:8786.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+HtmlOption = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page to share.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to ``simulate``."""
+    app.command(name="list")(list_command)
+    app.command(name="rehearse")(rehearse_command)
+
+
+def list_command(
+    scenario: Annotated[str | None, typer.Argument(help="One scenario: its parameters.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the scenarios, or the parameters of one."""
+    from simulate.commands.rehearse import list_scenarios
+
+    list_scenarios(scenario, as_json=as_json)
+
+
+def rehearse_command(
+    scenario: Annotated[str, typer.Argument(help="What goes wrong; see `simulate list`.")],
+    plan: PlanOption = "phase-c",
+    settings: SetOption = [],  # noqa: B006 -- typer copies it
+    rate: RateOption = None,
+    trace: TraceOption = None,
+    seed: SeedOption = 1,
+    replications: ReplicationsOption = 1,
+    workers: WorkersOption = 1,
+    dask: DaskOption = None,
+    as_json: JsonOption = False,
+    html: HtmlOption = None,
+) -> None:
+    """Rehearse a release: one run tells its timeline, many give shares and times with 95 % intervals."""
+    from simulate.commands.inputs import job_of
+    from simulate.commands.rehearse import rehearse
+
+    job = job_of(scenario, plan, settings, rate, trace, seed)
+    rehearse(job, replications, workers=workers, dask=dask, as_json=as_json, html=html)

@@ -1,0 +1,39 @@
+"""The formulas against values from the literature and each other, and the data plane against the formulas."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from simulate.validation import closed_forms as known
+from simulate.validation.checks import Case, cases, examine
+
+
+def test_erlang_b_and_c_against_tables() -> None:
+    assert known.erlang_b(1, 1.0) == pytest.approx(0.5)
+    assert known.erlang_b(10, 8.0) == pytest.approx(0.1217, abs=5e-5)  # Erlang's table
+    assert known.erlang_b(5, 3.0) == pytest.approx(0.1101, abs=5e-5)
+    assert known.erlang_c(1, 0.7) == pytest.approx(0.7)
+    assert known.erlang_c(10, 8.0) == pytest.approx(0.4092, abs=5e-5)
+
+
+def test_special_cases_agree() -> None:
+    rate, service = 0.7, 1.0
+    assert known.mg1_response(rate, service, 2 * service**2) == pytest.approx(1 / (1 - rate))  # M/M/1
+    assert known.mmc_response(1, rate, service) == pytest.approx(1 / (1 - rate))
+    assert known.mmc_response_above(1, rate, service, 2.0) == pytest.approx(math.exp(-2 * (1 - rate)))
+    assert known.mmck(5, 5, 4.0)[0] == pytest.approx(known.erlang_b(5, 4.0))
+    assert known.erlang_a(5, 4.0, 1.0, 1e-9)[0] == pytest.approx(known.erlang_b(5, 4.0))  # no patience at all
+    assert known.erlang_a(5, 4.0, 1.0, 1e9)[1] == pytest.approx(known.erlang_c(5, 4.0) * 4.0, rel=1e-3)
+
+
+def test_guides_false_alarms() -> None:
+    """At 5 % of 1,000 requests a minute, > 1 % in a minute: one healthy minute in ten."""
+    assert known.false_alarm(50, 0.002, 0.01) == pytest.approx(0.095, abs=5e-4)
+
+
+@pytest.mark.parametrize("case", list(cases()), ids=lambda case: case.name)
+def test_data_plane_agrees(case: Case) -> None:
+    check = examine(case, effort=0.1, narrow=0.3)
+    assert check.passed, check
