@@ -52,10 +52,11 @@ def start(s: State, a: int) -> None:
         s.ri[a, x.PHASE] = x.IN_POOL
         s.rf[a, x.SINCE] = s.f[x.NOW]
         join(s, x.POOL_QUEUE + c, a)
-        watch_deadline(s, a)
         patience = sample(s.laws[x.PATIENCE_LAW + c], uniform(s.keys[_PATIENCE], s.ri[a, x.NUMBER]))
         if patience < math.inf:
             push_timer(s, s.f[x.NOW] + patience, x.PATIENCE_OVER, a, s.ri[a, x.ORDER])
+        if s.f[x.NOW] + patience >= s.rf[a, x.DEADLINE]:
+            watch_deadline(s, a)
 
 
 @inlined
@@ -145,11 +146,26 @@ def enter_database(s: State, a: int) -> None:
 
 
 @inlined
+def draw_ahead(s: State, request: int) -> None:
+    """Draws how long the next request's query will take: waiting for logarithms would hold up the event loop."""
+    number = request << 3
+    u = uniform(s.keys[_QUERY], number)
+    took = sample(s.laws[x.QUERY_LAW], u)
+    s.i[x.AHEAD_NUMBER] = number
+    s.f[x.AHEAD] = took
+    s.f[x.AHEAD + 1] = took if s.i[x.SAME_LAW] else sample(s.laws[x.QUERY_LAW + 1], u)
+
+
+@inlined
 def run_query(s: State, a: int) -> None:
     c, number = s.ri[a, x.COLOUR], s.ri[a, x.NUMBER]
     s.i[x.RUNNING] += 1
-    took = sample(s.laws[x.QUERY_LAW + c], uniform(s.keys[_QUERY], number)) * s.cf[c, x.QUERY_FACTOR]
-    took += s.cf[c, x.QUERY_ADDED]
+    if number == s.i[x.AHEAD_NUMBER]:
+        took = s.f[x.AHEAD + c]
+    else:
+        took = sample(s.laws[x.QUERY_LAW + c], uniform(s.keys[_QUERY], number))
+    s.rf[a, x.WORK] = sample(s.laws[x.WORK_LAW + c], uniform(s.keys[_WORK], number))
+    took = took * s.cf[c, x.QUERY_FACTOR] + s.cf[c, x.QUERY_ADDED]
     if s.cf[c, x.SLOW_SHARE] > 0.0 and uniform(s.keys[_SLOW], number) < s.cf[c, x.SLOW_SHARE]:
         took += s.cf[c, x.SLOW_ADDED]
     if s.ci[c, x.HUNG]:
@@ -178,8 +194,7 @@ def serve_database(s: State) -> None:
 def query_done(s: State, a: int) -> None:
     """The connection goes back, and the backend does its own work. The attempt is the first of those to come."""
     c = s.ri[a, x.COLOUR]
-    work = sample(s.laws[x.WORK_LAW + c], uniform(s.keys[_WORK], s.ri[a, x.NUMBER]))
-    at = s.f[x.NOW] + work * s.cf[c, x.WORK_FACTOR]
+    at = s.f[x.NOW] + s.rf[a, x.WORK] * s.cf[c, x.WORK_FACTOR]
     s.ri[a, x.PHASE] = x.WORKING
     if at >= s.rf[a, x.DEADLINE]:
         watch_deadline(s, a)

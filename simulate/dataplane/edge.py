@@ -49,7 +49,6 @@ def approach(s: State, number: int, client: int, a: int) -> None:
     """Rate limit, then the load balancer's choice of a colour. ``a``: the record of a retry, else -1."""
     now, period = s.f[x.NOW], s.i[x.PERIOD_NUMBER]
     if s.f[x.LIMIT] < math.inf:
-        s.clients[client, x.C_TOTAL] += 1
         s.clients[client, x.C_BINS + s.i[x.BIN]] += 1
         if s.clients[client, x.C_BLOCKED]:
             s.counts[period, x.EDGE, x.RATE_LIMITED] += 1

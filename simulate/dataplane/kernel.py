@@ -17,6 +17,7 @@ from simulate.dataplane._compiled import compiled, inlined
 from simulate.dataplane.arrivals import gap_after, units_between
 from simulate.dataplane.backend import (
     database_error,
+    draw_ahead,
     query_done,
     serve_backlog,
     serve_pool,
@@ -56,9 +57,8 @@ def advance(  # noqa: C901, PLR0912 one loop, because a call takes as long as an
         socket_f, socket_i, counts, stats, samples, histogram, log, laws, rates, keys,
     )  # fmt: skip
     boundary = next_boundary(s, until)
-    if not _has_room(s):
-        return FULL
-    while True:
+    room = _room(s)
+    while room > 0:
         coming = s.coming_t[0] if s.i[x.COMING] > 0 else math.inf
         timer = s.timer_t[0] if s.i[x.TIMERS] > 0 else math.inf
         arrival = s.f[x.NEXT_ARRIVAL]
@@ -79,14 +79,12 @@ def advance(  # noqa: C901, PLR0912 one loop, because a call takes as long as an
             else:
                 return REACHED
             boundary = next_boundary(s, until)
-            if not _has_room(s):
-                return FULL
+            room = _room(s)
             continue
         s.f[x.NOW] = first
         if timer == first:
             _timer_due(s)
-            if not _has_room(s):
-                return FULL
+            room = _room(s)
         elif coming == first:
             a = s.coming_a[0]
             if s.ri[a, x.PHASE] == x.QUERYING:
@@ -97,8 +95,10 @@ def advance(  # noqa: C901, PLR0912 one loop, because a call takes as long as an
         else:
             arrive(s)
             plan_arrival(s)
-            if not _has_room(s):
-                return FULL
+            room -= 1
+            if room == 0:
+                room = _room(s)
+    return FULL
 
 
 @inlined
@@ -113,20 +113,20 @@ def serve_pools(s: State) -> None:
         serve_pool(s, c)
 
 
-@inlined
-def _has_room(s: State) -> bool:
-    """Whether every array can take what comes until this is asked again, after the next arrival or timer.
+@compiled
+def _room(s: State) -> int:
+    """How many more arrivals every array can take for sure, whatever happens to what is under way.
 
-    In between no attempt is added, so each can end once, be sampled once, and start four timers at worst.
+    Until then each attempt can end once, be sampled and logged once, and start four timers at worst. What timers bring
+    is not in it: after each of them this is asked again.
     """
-    live = s.i[x.TOP] + MARGIN
-    if live > s.rf.shape[0] or s.i[x.TIMERS] + 4 * live + s.i[x.SOCKETS] > s.timer_t.shape[0]:
-        return False
-    if max(s.ci[0, x.SAMPLED], s.ci[1, x.SAMPLED]) + live > s.samples.shape[1]:
-        return False
-    if s.i[x.LOGGING] and s.i[x.LOGGED] + live > s.log.shape[0]:
-        return False
-    return s.i[x.PERIOD_NUMBER] + 1 < s.counts.shape[0]
+    timers = (s.timer_t.shape[0] - s.i[x.TIMERS] - s.i[x.SOCKETS]) // 4
+    room = min(s.rf.shape[0], timers, s.samples.shape[1] - max(s.ci[0, x.SAMPLED], s.ci[1, x.SAMPLED]))
+    if s.i[x.LOGGING]:
+        room = min(room, s.log.shape[0] - s.i[x.LOGGED])
+    if s.i[x.PERIOD_NUMBER] + 1 >= s.counts.shape[0]:
+        return 0
+    return room - s.i[x.TOP] - MARGIN
 
 
 @inlined
@@ -141,6 +141,7 @@ def plan_arrival(s: State) -> None:
     gap = gap_after(s.f[x.NOW], unit, s.f[x.TRAFFIC], s.rates, s.f[x.RATE_INTERVAL])
     s.f[x.NEXT_ARRIVAL] = s.f[x.NOW] + gap
     s.f[x.UNIT_AHEAD] = -math.log(uniform(s.keys[_ARRIVALS], s.i[x.REQUESTS] + 1))
+    draw_ahead(s, s.i[x.REQUESTS])
 
 
 @compiled
@@ -218,8 +219,10 @@ def look_at_rates(s: State) -> None:
     s.i[x.BIN] = oldest
     limit = s.f[x.LIMIT]
     for client in range(s.i[x.CLIENTS]):
-        s.clients[client, x.C_BLOCKED] = s.clients[client, x.C_TOTAL] > limit
-        s.clients[client, x.C_TOTAL] -= s.clients[client, x.C_BINS + oldest]
+        total = 0
+        for part in range(s.i[x.BINS]):
+            total += s.clients[client, x.C_BINS + part]
+        s.clients[client, x.C_BLOCKED] = total > limit
         s.clients[client, x.C_BINS + oldest] = 0
 
 

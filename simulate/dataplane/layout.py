@@ -28,13 +28,13 @@ NONE = ANY = _count(-1, 1)[0]
 (PERIOD, NEXT_PERIOD, PROBE_TIMEOUT, PROBE_EVERY, NEXT_PROBE) = _count(9, 5)
 (LIMIT, CHECK, NEXT_CHECK, HEAVY_SHARE) = _count(14, 4)
 (TOKENS, BUDGET, BURST, BACKOFF, BACKOFF_FACTOR, WS_RECONNECT) = _count(18, 6)
-UNIT_AHEAD = 24
-FLOATS = 25
+(UNIT_AHEAD, AHEAD) = _count(24, 2)  # AHEAD: one a colour
+FLOATS = 27
 
 # --- i: integers of the whole plane
 (REQUESTS, SERIAL, TOP, FREE, COMING, TIMERS, PERIOD_NUMBER, LOGGED, LOGGING) = _count(0, 9)
 (CLIENTS, HEAVY, BINS, BIN, MOST_RETRIES, MAX_CONNECTIONS, PARALLEL, RUNNING, SOCKETS) = _count(9, 9)
-QUEUE = 18
+(AHEAD_NUMBER, SAME_LAW, QUEUE) = _count(18, 3)
 INTEGERS = QUEUE + 3 * 5  # each queue: head, tail, length
 BACKLOG_QUEUE, POOL_QUEUE, DATABASE_QUEUE = 2 * _count(0, 3)  # the first two: one a colour
 
@@ -53,8 +53,8 @@ COLOUR_FLOATS = 20
 # --- ri, rf: an attempt of a request
 (NUMBER, ORDER, CLIENT, COLOUR, REPLICA, PHASE, PREVIOUS, NEXT, ENDED, TIMED) = _count(0, 10)
 ATTEMPT_INTEGERS = 10
-(ARRIVED, DEADLINE, FINISH, SINCE) = _count(0, 4)
-ATTEMPT_FLOATS = 4
+(ARRIVED, DEADLINE, FINISH, SINCE, WORK) = _count(0, 5)
+ATTEMPT_FLOATS = 5
 # phases of an attempt: where its server side is; from IN_POOL on it holds a slot
 (UNUSED, IN_BACKLOG, CONNECTING, BACKING_OFF, IN_POOL, IN_DATABASE, QUERYING, FROZEN, WORKING) = _count(0, 9)
 
@@ -71,8 +71,8 @@ KIND, ABOUT, GENERATION = _count(0, 3)
 (W_COLOUR, W_GENERATION, W_DRAWS) = _count(0, 3)  # colour -1: not connected
 (W_UNITS, W_SINCE) = _count(0, 2)  # hazard still to be lived through, counted from this time
 
-# --- clients: requests in the window, blocked, colour it sticks to, then the requests of each part of the window
-(C_TOTAL, C_BLOCKED, C_COLOUR, C_BINS) = _count(0, 4)
+# --- clients: blocked, colour it sticks to, then its requests in each part of the rate limit's window
+(C_BLOCKED, C_COLOUR, C_BINS) = _count(0, 3)
 
 # --- laws: rows of the encoded laws, stable's then candidate's
 QUERY_LAW, WORK_LAW, PATIENCE_LAW = 2 * _count(0, 3)

@@ -170,6 +170,10 @@ class Oracle(Requests):
     def edge(self, n: int) -> EdgePeriod:
         return self.tally.edge(n)
 
+    @property
+    def arrivals(self) -> int:
+        return sum(self.tally.counts[n, 2]["arrivals"] for n in range(self.tally.open + 1))
+
     def in_flight(self, colour: int) -> int:
         return self.sides[colour].in_flight
 

@@ -99,6 +99,7 @@ def _integers(model: Model, bins: int, *, log: bool) -> Ints:
     i[x.MOST_RETRIES] = model.retries.most
     i[x.MAX_CONNECTIONS], i[x.PARALLEL] = model.database.max_connections, model.database.parallel
     i[x.SOCKETS] = model.websockets.connections
+    i[x.AHEAD_NUMBER], i[x.SAME_LAW] = -1, model.stable.query == model.candidate.query
     for queue in range(5):
         i[x.QUEUE + 3 * queue : x.QUEUE + 3 * queue + 2] = -1
     return i
@@ -143,7 +144,7 @@ def copy_state(state: State) -> State:
 
 def grown(state: State) -> State:
     """The same state with more room in every array that is nearly full."""
-    live = int(state.i[x.TOP]) + MARGIN
+    live = int(state.i[x.TOP]) + MARGIN + 1  # room for one more arrival at least
     sampled = int(state.ci[:, x.SAMPLED].max()) + live
     timers = int(state.i[x.TIMERS]) + 4 * live + int(state.i[x.SOCKETS])
     n_attempts = _room(len(state.ri), live)

@@ -145,7 +145,7 @@ class DataPlane:
             )
         self._state.f[x.LIMIT] = per_window
         clients = self._state.clients
-        clients[:, x.C_TOTAL] = clients[:, x.C_BLOCKED] = 0
+        clients[:, x.C_BLOCKED] = 0
         clients[:, x.C_BINS :] = 0
 
     def set_max_connections(self, n: int) -> None:
@@ -215,6 +215,11 @@ class DataPlane:
     def _closed(self, n: int) -> None:
         if not 0 <= n < self.periods:
             raise IndexError(f"period {n} is not closed: the run stands at {self.now:g} s")
+
+    @property
+    def arrivals(self) -> int:
+        """How many users' requests have come so far."""
+        return int(self._state.i[x.REQUESTS])
 
     def in_flight(self, colour: int) -> int:
         """Attempts that the colour has not answered and whose clients still wait."""

@@ -22,7 +22,7 @@ MUTANTS = {
     "a client that gives up frees its slot": ("edge.py", "if phase == x.IN_BACKLOG:", "if phase >= x.IN_BACKLOG:"),
     "last come, first served": ("backend.py", "a = head(s, x.BACKLOG_QUEUE + c)", "a = s.i[x.QUEUE + 3 * c + 1]"),
     "a query that the hang does not stop": ("incidents.py", "s.rf[a, x.FINISH] -= s.f[x.NOW]", "pass"),
-    "a rate limit that never forgets": ("kernel.py", "x.C_TOTAL] -= s.clients", "x.C_TOTAL] -= 0 * s.clients"),
+    "a rate limit that never forgets": ("kernel.py", "x.C_BINS + oldest] = 0", "x.C_BINS + oldest] += 0"),
     "a retry budget without end": ("clients.py", "s.f[x.TOKENS] -= 1.0", "pass"),
     "stickiness that is not renewed": (
         "edge.py",
