@@ -7,7 +7,7 @@ import math
 import pytest
 
 from simulate.validation import closed_forms as known
-from simulate.validation.checks import Case, cases, examine
+from simulate.validation.checks import Case, Check, cases, examine
 
 
 def test_erlang_b_and_c_against_tables() -> None:
@@ -37,3 +37,16 @@ def test_guides_false_alarms() -> None:
 def test_data_plane_agrees(case: Case) -> None:
     check = examine(case, effort=0.1, narrow=0.3)
     assert check.passed, check
+
+
+@pytest.mark.parametrize(("passed", "code"), [(True, 0), (False, 1)])
+def test_the_command_ends_as_the_table_does(monkeypatch: pytest.MonkeyPatch, passed: bool, code: int) -> None:
+    import simulate.validation  # noqa: PLC0415
+    from simulate.cli import main  # noqa: PLC0415
+
+    line = Check("M/M/1", 1.0, 1.1, 0.9, 1.3, "s", passed)
+    monkeypatch.setattr(simulate.validation, "validate", lambda **_: [line])
+    monkeypatch.setattr("sys.argv", ["simulate", "validate", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == code
