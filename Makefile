@@ -25,8 +25,9 @@ lint: setup
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --config pyproject.toml
 
+# The simulator compiles for a minute before its first test; `make test` runs those too.
 quick: setup
-	@$(BIN)/pytest -q -m 'not lab and not engine'
+	@$(BIN)/pytest -q -n 2 -m 'not lab and not engine' --ignore=tests/simulate
 
 test: setup  ## everything, with the real engine and the lab
 	@$(BIN)/pytest

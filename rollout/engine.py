@@ -14,6 +14,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,9 @@ class Engine:
             left = json.loads(note.read_text())
             if _started(left["pid"]) == left["started"]:
                 _kill_session(left["pid"])
+                deadline = time.monotonic() + GRACE
+                while _started(left["pid"]) == left["started"] and time.monotonic() < deadline:
+                    time.sleep(0.01)  # it may still be writing until it is gone
             self._killed.add(left["stack"])
             stacks.append(left["stack"])
             note.unlink()
@@ -158,9 +162,10 @@ class Engine:
 
 
 def _started(pid: int) -> str | None:
-    """When a process started, in the kernel's ticks: with its number it names a process for good."""
+    """When a living process started, in the kernel's ticks: with its number it names a process for good."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else fields[19]
     except (OSError, IndexError):
         return None
 

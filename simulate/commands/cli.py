@@ -37,6 +37,7 @@ def register(app: typer.Typer) -> None:
     """Adds the commands to ``simulate``."""
     app.command(name="list")(list_command)
     app.command(name="rehearse")(rehearse_command)
+    app.command(name="validate")(validate_command)
 
 
 def list_command(
@@ -68,3 +69,10 @@ def rehearse_command(
 
     job = job_of(scenario, plan, settings, rate, trace, seed)
     rehearse(job, replications, workers=workers, dask=dask, as_json=as_json, html=html)
+
+
+def validate_command(seed: SeedOption = 1, as_json: JsonOption = False) -> None:
+    """Hold the data plane against closed forms and against its oracle; exits with 1 if a line fails."""
+    from simulate.commands.validate import validate
+
+    validate(seed, as_json=as_json)

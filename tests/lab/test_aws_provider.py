@@ -173,6 +173,20 @@ def test_a_forward_may_be_said_in_either_form(weight: int, engine: Engine, world
         engine.delete(made)
 
 
+def test_a_group_may_let_in_all_of_its_own(engine: Engine, world: World) -> None:
+    inputs = {
+        "securityGroupId": world.group,
+        "description": "within",
+        "ipProtocol": "-1",
+        "referencedSecurityGroupId": world.group,
+    }
+    made = engine.create("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", inputs)
+    found = engine.read(made)
+    assert found is not None
+    assert not engine.diff(Made(made.token, made.id, *found), inputs).changed
+    engine.delete(made)
+
+
 def test_a_rule_is_imported(engine: Engine, world: World) -> None:
     made = engine.create(RULE, EXAMPLES[RULE].inputs(world))
     found = engine.read(Made(RULE, made.id, {}, {}))

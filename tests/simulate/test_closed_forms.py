@@ -9,7 +9,7 @@ import pytest
 from simulate.dataplane import plane
 from simulate.dataplane.streams import Keys, Stream, keys
 from simulate.validation import closed_forms as known
-from simulate.validation.checks import Case, cases, examine
+from simulate.validation.checks import Case, Check, cases, examine
 
 
 def test_erlang_b_and_c_against_tables() -> None:
@@ -61,3 +61,16 @@ def test_a_stream_used_twice_is_noticed(
     monkeypatch.setattr(plane, "keys", mixed_up)
     case = next(case for case in cases() if case.name == name)
     assert not examine(case, effort=0.1, narrow=math.inf).passed
+
+
+@pytest.mark.parametrize(("passed", "code"), [(True, 0), (False, 1)])
+def test_the_command_ends_as_the_table_does(monkeypatch: pytest.MonkeyPatch, passed: bool, code: int) -> None:
+    import simulate.validation  # noqa: PLC0415
+    from simulate.cli import main  # noqa: PLC0415
+
+    line = Check("M/M/1", 1.0, 1.1, 0.9, 1.3, "s", passed)
+    monkeypatch.setattr(simulate.validation, "validate", lambda **_: [line])
+    monkeypatch.setattr("sys.argv", ["simulate", "validate", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == code

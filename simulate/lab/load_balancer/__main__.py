@@ -14,7 +14,7 @@ from simulate.lab.errors import LabError
 from simulate.lab.kube_api import KubeApi
 from simulate.lab.load_balancer.agent import PERIOD_S, PUBLICATION_DELAY_S, Agent, Settings
 from simulate.lab.load_balancer.targets import Controller, ElbRegistry
-from simulate.lab.world import ALB, AWS_ENDPOINT, AWS_REGION, EDGE, LabPaths
+from simulate.lab.world import ALB, AWS_ENDPOINT, AWS_REGION, EDGE, LabPaths, scratch_directory
 
 
 def _settings(argv: list[str] | None) -> Settings:
@@ -26,14 +26,15 @@ def _settings(argv: list[str] | None) -> Settings:
     parser.add_argument("--edge-port", type=int, default=80)
     parser.add_argument("--endpoint", default=os.environ.get("AWS_ENDPOINT_URL", AWS_ENDPOINT))
     parser.add_argument(
-        "--directory", type=Path, help="where HAProxy's files go; in a lab below its own directory"
+        "--directory", type=Path, help="where HAProxy's files go; in a lab among its data"
     )
     parser.add_argument(
         "--publication-delay", type=float, help="seconds from a period's end until it is published"
     )
     args = parser.parse_args(argv)
     lab = LabPaths(Path(os.environ["SIMPLE378_LAB"])) if "SIMPLE378_LAB" in os.environ else None
-    directory = args.directory or (lab.root / "load-balancer" if lab else None)
+    # A socket's path may have 107 bytes, and a checkout may be anywhere.
+    directory = args.directory or (scratch_directory() / "load-balancer" if lab else None)
     if directory is None:
         parser.error("--directory is needed outside of a lab")
     scale = float(os.environ.get("SIMPLE378_TIME_SCALE", "1"))

@@ -87,6 +87,8 @@ def _write(target: Target) -> None:
     group = shown.pop("GroupId")
     if "ReferencedGroupInfo" in shown:
         shown["ReferencedGroupId"] = shown.pop("ReferencedGroupInfo")["GroupId"]
+    if shown["IpProtocol"] == "-1":
+        shown |= {"FromPort": -1, "ToPort": -1}  # what AWS shows for all protocols, and moto wants to be told
     rule = {"SecurityGroupRuleId": target.id, "SecurityGroupRule": shown}
     target.aws.call("modify_security_group_rules", GroupId=group, SecurityGroupRules=[rule])
 
