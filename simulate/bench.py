@@ -1,4 +1,4 @@
-"""How fast the data plane is, on one core: ``simulate bench`` without the rehearsals.
+"""How fast the data plane is, on one core, without the rehearsals; no command calls it yet.
 
 All speeds are requests per second of processor time, so that other work on the machine counts less.
 """
