@@ -256,8 +256,8 @@ class Cloud:
         ) as answer:
             return answer.status, await answer.text()
 
-    async def serves(self, status: int = 200, path: str = "/") -> bool:
-        return (await self.get(path))[0] == status
+    async def serves(self, status: int = 200, path: str = "/", **headers: str) -> bool:
+        return (await self.get(path, **headers))[0] == status
 
     def suffix(self, colour: str | None = None) -> list[dict[str, str]]:
         """The dimensions of the load balancer's metrics, or of one target group's."""

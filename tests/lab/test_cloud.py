@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,10 @@ async def cloud(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cloud
         yield made
 
 
+def by_test_route(colour: str) -> dict[str, str]:
+    return {"X_Simple378_Test": TEST_SECRET, "X_Simple378_Colour": colour}
+
+
 @asynccontextmanager
 async def targets(
     cloud: Cloud, *, blue: int = 1, green: int = 1, weight: int = 0
@@ -50,6 +55,11 @@ async def targets(
         "blue": [await cloud.target("blue", number) for number in range(1, blue + 1)],
         "green": [await cloud.target("green", number) for number in range(1, green + 1)],
     }
+    for colour, servers in made.items():
+        for server in servers:
+            await until(partial(cloud.has_state, colour, server, "healthy"))
+        if servers:
+            await until(partial(cloud.serves, 200, "/", **by_test_route(colour)))
     await until(lambda: cloud.serves(200))
     try:
         yield made
@@ -123,8 +133,9 @@ async def test_routes(cloud: Cloud) -> None:
         assert await cloud.get("/", X_Nothing="1") == (403, "100% no, it's closed")
         assert (await cloud.get("/", X_Origin_Verify="wrong"))[0] == 403
         for colour in ("blue", "green"):
-            headers = {"X_Simple378_Test": TEST_SECRET, "X_Simple378_Colour": colour}
-            assert await cloud.get("/", **headers) == (200, f"{colour}-1"), "whatever the weight"
+            assert await cloud.get("/", **by_test_route(colour)) == (200, f"{colour}-1"), (
+                "whatever the weight"
+            )
 
 
 async def test_an_unhealthy_target_gets_nothing_and_without_a_healthy_one_all_get_all(cloud: Cloud) -> None:
@@ -292,7 +303,7 @@ async def test_unreachable_targets_look_healthy(cloud: Cloud) -> None:
         cloud.switches.inject("targets-unreachable", {"target_group": cloud.groups["green"]})
         try:
             await until(lambda: cloud.serves(502))
-            headers = {"X_Simple378_Test": TEST_SECRET, "X_Simple378_Colour": "green"}
+            headers = by_test_route("green")
             assert await cloud.get("/", **headers) == (200, "green-1")
             assert await cloud.has_state("green", made["green"][0], "healthy")
             start = await period_begins()
@@ -310,7 +321,7 @@ async def test_a_broken_rule(cloud: Cloud) -> None:
         cloud.switches.inject("bad-rule")
         try:
             await until(lambda: cloud.serves(403))
-            headers = {"X_Simple378_Test": TEST_SECRET, "X_Simple378_Colour": "blue"}
+            headers = by_test_route("blue")
             assert (await cloud.get("/", **headers))[0] == 200
         finally:
             cloud.switches.clear("bad-rule")
