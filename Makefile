@@ -35,10 +35,11 @@ test: setup  ## everything, with the real engine and the lab
 rehearse: setup  ## two releases on real parts, the bad one rolled back by itself (FAULT=..., TIME_SCALE=...)
 	@$(BIN)/simulate lab rehearse --time-scale $(TIME_SCALE) $(if $(FAULT),--fault $(FAULT))
 
-bench: setup  ## how long a traffic update takes, beside a bare ModifyRule call
+bench: setup  ## how fast the simulator is; then, in the lab, a traffic update beside a bare ModifyRule call
+	@$(BIN)/simulate bench
 	@$(BIN)/simulate lab bench
 
-clean:  ## end this checkout's labs and remove build/ and the tools' caches; keeps .venv
+clean:  ## end this checkout's labs, remove build/, the tools' caches, compiled code of older sources; keeps .venv
 	@$(PYTHON3) -m tools.clean
 
 distclean: clean  ## clean, and remove .venv

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 _LEFTOVERS = ("build", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".import_linter_cache")
+_COMPILED = "simulate/dataplane/__pycache__/numba-*"  # one folder each version of the sources
 _PATIENCE = 10.0  # seconds for the kernel to end a killed lab
 
 
@@ -66,11 +67,18 @@ def end_labs(labs: Path) -> bool:
     return ended
 
 
+def outdated(checkout: Path) -> list[str]:
+    """Compiled code of the simulator for sources that have changed since: all but the newest, which takes a minute to
+    make again."""
+    found = sorted(checkout.glob(_COMPILED), key=lambda folder: folder.stat().st_mtime)
+    return [str(folder.relative_to(checkout)) for folder in found[:-1]]
+
+
 def main(checkout: Path) -> int:
     if not end_labs(checkout / "build" / "labs"):
         return 1
     problems: list[str] = []
-    for name in _LEFTOVERS:
+    for name in (*_LEFTOVERS, *outdated(checkout)):
         shutil.rmtree(
             checkout / name, onerror=lambda _call, path, error: problems.append(f"{path}: {error[1]}")
         )

@@ -38,6 +38,7 @@ def register(app: typer.Typer) -> None:
     app.command(name="list")(list_command)
     app.command(name="rehearse")(rehearse_command)
     app.command(name="validate")(validate_command)
+    app.command(name="bench")(bench_command)
 
 
 def list_command(
@@ -76,3 +77,15 @@ def validate_command(seed: SeedOption = 1, as_json: JsonOption = False) -> None:
     from simulate.commands.validate import validate
 
     validate(seed, as_json=as_json)
+
+
+def bench_command(
+    seed: SeedOption = 1,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Tell the best of so many runs.")] = 5,
+    profile: Annotated[bool, typer.Option("--profile", help="Show where the time goes, too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how fast the simulator is on one core, beside its aims; `simulate lab bench` measures the lab."""
+    from simulate.commands.bench import run
+
+    run(seed, repeats, profile=profile, as_json=as_json)

@@ -1,6 +1,7 @@
 """`make clean` on checkouts with labs in every state."""
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,3 +59,14 @@ def test_a_lab_that_never_came_up(tmp_path: Path, text: str) -> None:
 
 def test_nothing_to_clean(tmp_path: Path) -> None:
     assert main(tmp_path) == 0
+
+
+def test_of_compiled_code_the_newest_stays(tmp_path: Path) -> None:
+    cache = tmp_path / "simulate" / "dataplane" / "__pycache__"
+    for age, name in enumerate(("numba-c", "numba-a", "numba-b")):
+        (cache / name).mkdir(parents=True)
+        (cache / name / "kernel.nbi").write_text("")
+        os.utime(cache / name, (1_000_000 - age, 1_000_000 - age))
+    (cache / "plane.cpython-311.pyc").write_text("")
+    assert main(tmp_path) == 0
+    assert sorted(entry.name for entry in cache.iterdir()) == ["numba-c", "plane.cpython-311.pyc"]
