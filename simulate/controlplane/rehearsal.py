@@ -14,6 +14,8 @@ before anything is due, stable's metrics before an abort, and the edge's while f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rollout.events import (
     Criterion,
     Decision,
@@ -84,11 +86,9 @@ class Rehearsal(Surroundings):
         self.agenda.at(round(1000 * self.world.horizon_s), Rehearsal._look)
 
     def _start(self) -> None:
-        self.hear(Started(0.0))
-        self.hear(Traffic(0.0, self.plane.weight))
-        self._look_for_rounds()
         if self.thorough:
             self.agenda.at(self._interval // 2, Rehearsal._every_tick)
+        self.hear(Started(0.0), Traffic(0.0, self.plane.weight))
 
     def _look(self) -> None:
         """A time at which the rehearsal may end."""
@@ -147,11 +147,9 @@ class Rehearsal(Surroundings):
         if self.down or self.state.phase is Phase.FINISHED or not (news or self.thorough):
             return False
         t = self.now / 1000
-        for role, names in failed.items():
-            if role == "candidate" and hears_candidate:
-                self._streak_began = (self._streak_began or t) if names else None
-            self.hear(Health(t, role, names))
-        self._look_for_rounds()
+        if hears_candidate:
+            self._streak_began = (self._streak_began or t) if failed["candidate"] else None
+        self.hear(*(Health(t, role, names) for role, names in failed.items()))
         return True
 
     @property
@@ -168,24 +166,34 @@ class Rehearsal(Surroundings):
 
     # --- the policy
 
-    def tells(self, event: Metrics | EdgeMetrics) -> bool:
-        """Whether a metric period could change anything."""
-        if self.thorough:
+    def tells(self, event: Event) -> bool:
+        """Whether an event could change anything; all but metric periods may."""
+        if self.thorough or not isinstance(event, Metrics | EdgeMetrics):
             return True
         if isinstance(event, EdgeMetrics):
             return event.share > self.plan.rate_limit.share
         return event.colour == "candidate" or self.state.phase in _ON_STABLE
 
-    def hear(self, event: Event) -> None:
-        """The policy hears an event; its decisions begin to take effect."""
-        if self.down or self.state.phase is Phase.FINISHED:
-            return
-        before, record = self.state, self.record
-        try:
-            self.state, decisions = decide(self.plan, before, event)
-        except IllegalEvent:
-            record.refused += 1
-            return
+    def hear(self, *events: Event) -> None:
+        """The policy hears events; its decisions begin to take effect."""
+        for event in events:
+            if self.down or self.state.phase is Phase.FINISHED:
+                return
+            if not self.tells(event):
+                continue
+            before = self.state
+            try:
+                self.state, decisions = decide(self.plan, before, event)
+            except IllegalEvent:
+                self.record.refused += 1
+                continue
+            self._follow(event, before, decisions)
+            self._plan_wake()
+        self._look_for_rounds()
+
+    def _follow(self, event: Event, before: State, decisions: Sequence[Decision]) -> None:
+        """The decisions begin to take effect; ``before`` is the state before the event."""
+        record = self.record
         if self._listen:
             record.events.append(event)
         commanded = before.commanded
@@ -196,7 +204,6 @@ class Rehearsal(Surroundings):
                 commanded = decision.weight or 0
         if before.phase in _STOPPED and self.state.phase not in _STOPPED:
             record.held += event.t - before.held_since
-        self._plan_wake()
 
     def _carry_out(self, decision: Decision, commanded: float, seen: float) -> None:
         record = self.record
@@ -219,17 +226,20 @@ class Rehearsal(Surroundings):
                 record.ended = decision.t
 
     def _plan_wake(self) -> None:
+        wake = self._wakes(self.plan, self.state)
+        if wake not in (NEVER, self._wake):
+            self._wake = wake
+            self.agenda.at(wake, Rehearsal._tick)
+
+    def _wakes(self, plan: Plan, state: State) -> int:
         """The controller hears something twice a probe interval and at each round; here only when something is due."""
-        due = min((ms for ms in due_times(self.plan, self.state) if ms >= self.now), default=NEVER)
+        due = min((ms for ms in due_times(plan, state) if ms >= self.now), default=NEVER)
         if due == NEVER:
-            return
+            return NEVER
         half, due = self._interval // 2, max(due, self.now + 1)
         tick = -(-due // half) * half
         first = self._first_round
-        wake = min(tick, max(first, first - (first - due) // self._interval * self._interval))
-        if wake != self._wake:
-            self._wake = wake
-            self.agenda.at(wake, Rehearsal._tick)
+        return min(tick, max(first, first - (first - due) // self._interval * self._interval))
 
     def _tick(self) -> None:
         if self.now == self._wake:

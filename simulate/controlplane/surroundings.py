@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Self
 
-from rollout.events import Alarm, EdgeMetrics, Event, Metrics, MetricsError
+from rollout.events import Alarm, Event, MetricsError
 from rollout.plan import Plan
 from simulate.controlplane import alarms
 from simulate.controlplane.agenda import Agenda
@@ -65,12 +65,8 @@ class Surroundings(ABC):
         return other
 
     @abstractmethod
-    def hear(self, event: Event) -> None:
-        """The controller hears an event."""
-
-    @abstractmethod
-    def tells(self, event: Metrics | EdgeMetrics) -> bool:
-        """Whether the controller hears of a metric period."""
+    def hear(self, *events: Event) -> None:
+        """The controller hears what happens at one moment, in this order. Nothing may follow it in the same entry."""
 
     def begin(self) -> None:
         """Lets traffic flow up to the start, and enters what is known of the future into the agenda."""
@@ -115,9 +111,7 @@ class Surroundings(ABC):
 
     def _poll(self, closed: Closed, arrival: Arrival) -> None:
         if not self.down:
-            for event in self.cloudwatch.read(closed, arrival, self.now):
-                if self.tells(event):
-                    self.hear(event)
+            self.hear(*self.cloudwatch.read(closed, arrival, self.now))
 
     def _query_fails(self) -> None:
         self.hear(MetricsError(self.now / 1000, "the query failed"))

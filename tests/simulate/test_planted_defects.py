@@ -33,10 +33,11 @@ def _no_delay(patch: pytest.MonkeyPatch) -> None:
 def _stale_weight(patch: pytest.MonkeyPatch) -> None:
     """The policy is told the weight that was in force before."""
 
-    def hear(self: Rehearsal, event: Any) -> None:
-        if isinstance(event, Traffic) and len(self.record.weights) > 1:
-            event = replace(event, weight=self.record.weights[-2][1])
-        real(self, event)
+    def hear(self: Rehearsal, *events: Any) -> None:
+        if len(self.record.weights) > 1:
+            stale = self.record.weights[-2][1]
+            events = tuple(replace(e, weight=stale) if isinstance(e, Traffic) else e for e in events)
+        real(self, *events)
 
     real = Rehearsal.hear
     patch.setattr(Rehearsal, "hear", hear)
