@@ -44,6 +44,7 @@ TIER: Mapping[str, str] = MappingProxyType(
     {f"{role}-{suffix}": tier for _, role in ROLES for suffix, (tier, _, _) in _OF_A_SIDE.items()}
     | {FRONTEND_ASSETS: IMMEDIATE}
 )
+PLACE: Mapping[str, int] = MappingProxyType({name: k for k, name in enumerate(TIER)})  # of an alarm's luck
 
 
 def beyond(closed: Closed) -> set[str]:

@@ -36,7 +36,7 @@ class Stream(IntEnum):
     BALANCER_MISSING = 8
     APPLICATION_MISSING = 9
     EDGE_MISSING = 10
-    ALARM = 11  # by state change
+    ALARM = 11  # by metric period and alarm
     OPERATOR = 12  # by hold
     REACTION = 13
     FAULT = 14

@@ -49,7 +49,6 @@ class Surroundings(ABC):
         self.now = 0
         self.down = False  # the controller is dead
         self._failing: set[str] = set()  # alarms in ALARM
-        self._alarm_changes = 0
         self._reacted: set[int] = set()  # numbers of the world's reactions
         self.agenda: Agenda[Surroundings] = Agenda(self)
 
@@ -73,7 +72,8 @@ class Surroundings(ABC):
         world, at = self.world, self.agenda.at
         self.plane.advance(self.t0 / 1000)
         for number, fault in enumerate(world.faults):
-            late = self.draws.time(fault.spread, Stream.FAULT, number)
+            place = number if fault.place is None else fault.place
+            late = self.draws.time(fault.spread, Stream.FAULT, place)
             at(round(1000 * (fault.at_s + late)), Surroundings._fault, fault)
         for ms in self.cloudwatch.failing_polls():
             at(ms, Surroundings._query_fails)
@@ -130,8 +130,8 @@ class Surroundings(ABC):
         if beyond == self._failing or read >= NEVER:
             return
         for name in sorted(beyond ^ self._failing):
-            self._alarm_changes += 1
-            waits = self.draws.uniform(Stream.ALARM, self._alarm_changes) * alarms.EVALUATION_S
+            place = closed.number * len(alarms.PLACE) + alarms.PLACE[name]
+            waits = self.draws.uniform(Stream.ALARM, place) * alarms.EVALUATION_S
             state = "ALARM" if name in beyond else "OK"
             self.agenda.at(read + round(1000 * waits), Surroundings._alarm, name, state)
         self._failing = beyond
@@ -143,7 +143,8 @@ class Surroundings(ABC):
             for number, reaction in enumerate(self.world.reactions):
                 if reaction.alarm == name and number not in self._reacted:
                     self._reacted.add(number)
-                    late = self.draws.time(reaction.delay, Stream.REACTION, number)
+                    place = number if reaction.place is None else reaction.place
+                    late = self.draws.time(reaction.delay, Stream.REACTION, place)
                     self.agenda.at(self.now + round(1000 * late), Surroundings._react, reaction)
         self.agenda.at(self.cloudwatch.poll_after(self.now), Surroundings._tell_alarm, name, state)
 

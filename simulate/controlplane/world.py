@@ -50,6 +50,7 @@ class Fault:
     """Something happens to the world ``at_s``, and a random ``spread`` later.
 
     ``alarm`` goes off with it: one that watches what the data plane does not hold, such as the frontend's assets.
+    ``place`` is that of its luck in the stream; by itself its place among the world's faults.
     """
 
     sentence: str
@@ -57,16 +58,18 @@ class Fault:
     changes: tuple[Change, ...] = ()
     spread: Law = field(default_factory=lambda: Constant(0.0))
     alarm: str = ""
+    place: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What people or automation do about an alarm, ``delay`` after it went off; once."""
+    """What people or automation do about an alarm, ``delay`` after it went off; once. ``place`` as of a fault."""
 
     alarm: str
     sentence: str
     delay: Law
     changes: tuple[Change, ...]
+    place: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

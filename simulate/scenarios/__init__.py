@@ -21,9 +21,20 @@ from simulate.scenarios import (
     traffic_surge,
     websocket_instability,
 )
+from simulate.scenarios.compose import compose, merged_defaults
 from simulate.scenarios.scenario import BadParameter, Parameter, Scenario, Values
 
-__all__ = ["SCENARIOS", "BadParameter", "Parameter", "Scenario", "UnknownScenario", "Values", "find"]
+__all__ = [
+    "SCENARIOS",
+    "BadParameter",
+    "Parameter",
+    "Scenario",
+    "UnknownScenario",
+    "Values",
+    "compose",
+    "find",
+    "merged_defaults",
+]
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
     {

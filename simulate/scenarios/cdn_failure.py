@@ -23,10 +23,15 @@ def _build(values: Values, world: World) -> World:
     return with_faults(world, *faults, observe_s=noticed + 5 * values["revert_s"])
 
 
-def _findings(values: Values, record: Record) -> Mapping[str, float]:
+def _blank_pages(values: Values, record: Record) -> float:
     at = {sentence: t for t, sentence in record.faults}
     until = at.get(_REVERTED, max(record.ended, record.watched))
-    found = {"blank_pages": values["pages_per_minute"] / 60 * (until - at[_BLANK]) if _BLANK in at else 0.0}
+    return values["pages_per_minute"] / 60 * (until - at[_BLANK]) if _BLANK in at else 0.0
+
+
+def _findings(values: Values, record: Record) -> Mapping[str, float]:
+    at = {sentence: t for t, sentence in record.faults}
+    found = {"blank_pages": _blank_pages(values, record)}
     if _REVERTED in at:
         found["frontend_rollback_s"] = at[_REVERTED] - at[_NOTICED]
     return found
@@ -39,6 +44,8 @@ SCENARIO = Scenario(
     mitigation="the previous index.html comes back and the cache is invalidated, within 3 min",
     risk=3,
     probability=15,
+    alarm=FRONTEND_ASSETS,
+    spoiled_pages=_blank_pages,
     build=_build,
     parameters=(
         Parameter("released_s", 30, "s", "from the start until the frontend is released"),

@@ -10,7 +10,7 @@ from simulate.scenarios.scenario import Parameter, Scenario, Values
 def _build(values: Values, world: World) -> World:
     if values["error_percent"]:
         world = ERRORS.build({**values, "begins_s": values["crash_at_s"]}, world)
-    return replace(world, crashes=((values["crash_at_s"], values["down_s"]),))
+    return replace(world, crashes=(*world.crashes, (values["crash_at_s"], values["down_s"])))
 
 
 SCENARIO = Scenario(

@@ -20,6 +20,7 @@ SCENARIO = Scenario(
     sentence="the new version answers some requests with 5xx",
     symptom="error rate above 1 %",
     mitigation="automated rollback: to 5 %, or to 0 % when measured at 5 %",
+    bad_release=True,
     build=_build,
     parameters=(
         Parameter(

@@ -19,6 +19,7 @@ SCENARIO = Scenario(
     sentence="the new version's own work takes many times as long",
     symptom="P95 latency above 2 s",
     mitigation="automated rollback: to the stage before the one it was measured at",
+    bad_release=True,
     build=_build,
     parameters=(
         Parameter("work_factor", 50, "times", "by which the candidate's own work takes longer", 0, 1e6),

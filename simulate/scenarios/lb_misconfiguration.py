@@ -25,6 +25,7 @@ SCENARIO = Scenario(
     mitigation="the load balancer goes back to the weights before: automated rollback",
     risk=2,
     probability=25,
+    bad_release=True,
     build=_build,
     parameters=(
         Parameter(

@@ -12,8 +12,8 @@ def _build(values: Values, world: World) -> World:
     begins = values["blackout_at_s"]
     if values["error_percent"]:
         world = ERRORS.build({**values, "begins_s": begins}, world)
-    outage = (begins, begins + values["blackout_s"])
-    return replace(world, delivery=replace(world.delivery, outages=(outage,)))
+    outages = sorted((*world.delivery.outages, (begins, begins + values["blackout_s"])))
+    return replace(world, delivery=replace(world.delivery, outages=tuple(outages)))
 
 
 def _findings(values: Values, record: Record) -> Mapping[str, float]:

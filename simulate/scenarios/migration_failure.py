@@ -43,6 +43,7 @@ SCENARIO = Scenario(
     mitigation="stop the deployment, end the migration at its time limit (10 min), roll it back",
     risk=1,
     probability=30,
+    bad_release=True,
     build=_build,
     parameters=(
         Parameter("begins_s", 60, "s", "from the start until the migration runs"),

@@ -41,6 +41,7 @@ SCENARIO = Scenario(
     mitigation="any database connection error aborts the rollout; pgbouncer goes with the candidate",
     risk=6,
     probability=35,
+    bad_release=True,
     build=_build,
     parameters=(
         Parameter("leaks_per_query", 0.1, "connections", "that each query leaves lost to the pool", 0, 1e6),

@@ -7,17 +7,27 @@ from simulate.controlplane import Record, World
 from simulate.dataplane import Clients, RateLimit
 from simulate.scenarios.scenario import BadParameter, Parameter, Scenario, Values
 
+_GUIDE = 1000.0  # requests per minute and client: the guide's conservative initial limit
+_STRICT = 1 / 6  # of all requests: what the guide's limit is of 6,000 requests a minute
+_LEAST = 10.0  # AWS WAF refuses less
+
 
 def _build(values: Values, world: World) -> World:
+    limit = values["limit_per_minute"]
+    if 0 < limit < _LEAST:
+        raise BadParameter(f"'limit_per_minute' is {limit:g}: it takes 0, or {_LEAST:g} and more")
+    if not limit:  # the guide's would not be too strict for little traffic
+        limit = max(min(_GUIDE, _STRICT * world.model.arrivals.per_minute), _LEAST)
     heavy, clients = int(values["heavy_clients"]), int(values["clients"])
     if heavy >= clients:
         raise BadParameter(f"'heavy_clients' is {heavy}: it takes fewer than all clients ({clients})")
     model = replace(
         world.model,
         clients=Clients(clients, heavy, values["heavy_percent"] / 100),
-        rate_limit=RateLimit(values["limit_per_minute"]),
+        rate_limit=RateLimit(limit),
     )
-    return replace(world, model=model, warm_up_s=70.0)  # the limit's window is full when the rollout begins
+    # The limit's window is full when the rollout begins.
+    return replace(world, model=model, warm_up_s=max(world.warm_up_s, 70.0))
 
 
 def _findings(values: Values, record: Record) -> Mapping[str, float]:
@@ -28,9 +38,9 @@ def _findings(values: Values, record: Record) -> Mapping[str, float]:
     found = {
         "rate_limited_percent": limited([sum(e.rate_limited for e in edges), sum(e.attempts for e in edges)]),
         "rate_limited_percent_at_the_end": limited([edges[-1].rate_limited, edges[-1].attempts]),
-        "rate_limit_per_minute": record.limits[-1][1] if record.limits else values["limit_per_minute"],
     }
     if record.limits:
+        found["rate_limit_per_minute"] = record.limits[-1][1]
         found["rate_limit_raised_after_s"] = record.limits[-1][0]
     return found
 
@@ -44,10 +54,14 @@ SCENARIO = Scenario(
     probability=40,
     build=_build,
     parameters=(
-        Parameter("limit_per_minute", 1000, "requests/min", "that a client may send at first", 10),
+        Parameter(
+            "limit_per_minute",
+            0,
+            "requests/min",
+            "that a client may send at first; 0: the guide's 1,000, or a sixth of all requests if that is less",
+        ),
         Parameter("heavy_clients", 2, "clients", "behind which many people work", 1, 1e6, whole=True),
         Parameter("heavy_percent", 60, "%", "of all requests that they send together", 0.001, 100),
     ),
-    defaults={"rate_per_minute": 6000},
     findings=_findings,
 )

@@ -102,6 +102,7 @@ COMMON = (
 
 Build = Callable[[Values, World], World]
 Findings = Callable[[Values, Record], Mapping[str, float]]
+Count = Callable[[Values, Record], float]
 
 
 def _nothing(values: Values, record: Record) -> Mapping[str, float]:
@@ -113,6 +114,8 @@ class Scenario:
     """One scenario. ``build`` changes the ordinary world of the values; ``findings`` are named with their unit.
 
     ``risk`` is the number in the guide's register and ``probability`` its percentage; ``None`` where it has none.
+    ``bad_release``: the guide answers it by taking the release back. Of the others ``alarm`` tells, if any does.
+    ``spoiled_pages`` counts page loads that users had in vain or slowly, which no server sees.
     """
 
     name: str
@@ -125,6 +128,9 @@ class Scenario:
     parameters: tuple[Parameter, ...] = ()
     defaults: Mapping[str, float] = field(default_factory=dict)
     findings: Findings = _nothing
+    bad_release: bool = False
+    alarm: str = ""
+    spoiled_pages: Count = lambda values, record: 0.0
 
     def all_parameters(self) -> tuple[Parameter, ...]:
         """Its own and the common ones, with this scenario's defaults."""
@@ -151,8 +157,13 @@ class Scenario:
 def with_faults(
     world: World, *faults: Fault, reactions: tuple[Reaction, ...] = (), observe_s: float = 0.0
 ) -> World:
-    """The world with these faults and reactions, watched for at least ``observe_s``."""
-    return replace(world, faults=(*world.faults, *faults), reactions=reactions, observe_s=observe_s)
+    """The world with these faults and reactions added, watched for at least ``observe_s``."""
+    return replace(
+        world,
+        faults=(*world.faults, *faults),
+        reactions=(*world.reactions, *reactions),
+        observe_s=max(world.observe_s, observe_s),
+    )
 
 
 def ordinary(values: Values, arrivals: Arrivals | None = None) -> World:

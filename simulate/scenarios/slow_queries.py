@@ -33,6 +33,7 @@ SCENARIO = Scenario(
     mitigation="automated rollback by P95; then an index, tested before the next try",
     risk=8,
     probability=40,
+    bad_release=True,
     build=_build,
     parameters=(
         Parameter("slow_percent", 10, "%", "of the candidate's queries that are slow", 0, 100),

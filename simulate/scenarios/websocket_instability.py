@@ -46,6 +46,7 @@ SCENARIO = Scenario(
     mitigation="an immediate alarm; the WebSocket server is restarted, clients fall back to polling",
     risk=5,
     probability=20,
+    alarm=_ALARM,
     build=_build,
     parameters=(
         Parameter(

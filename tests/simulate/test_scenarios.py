@@ -153,12 +153,21 @@ def test_cdn_failure_stops_a_rollout_whose_plan_listens_to_the_canary() -> None:
 
 
 def test_rate_limit_is_raised_until_few_are_refused_and_moves_no_traffic() -> None:
-    found = runs("rate-limit-too-strict", 4, **_GOOD)
+    found = runs("rate-limit-too-strict", 4, rate_per_minute=6000, **_GOOD)
     assert found.outcomes == {"promoted": 4}
     assert found.findings["rate_limited_percent"].min() > 5
     assert found.findings["rate_limited_percent_at_the_end"].max() < 1
     assert found.findings["rate_limit_per_minute"].min() >= 2000
     assert found.findings["failed_requests"].max() == 0, "a 429 is no error of a colour"
+
+
+def test_the_rate_limit_is_too_strict_for_little_traffic_too() -> None:
+    """At 1,000 requests a minute nobody exceeds the guide's 1,000 a client, so the limit is less there."""
+    found = runs("rate-limit-too-strict", 4, **_GOOD)
+    assert found.findings["rate_limited_percent"].min() > 3
+    assert found.findings["rate_limited_percent_at_the_end"].max() < 1
+    whole = runs("rate-limit-too-strict", 2, limit_per_minute=1000, **_GOOD)
+    assert whole.findings["rate_limited_percent"].max() == 0
 
 
 def test_websocket_instability_alarms_and_does_not_roll_back() -> None:
@@ -198,11 +207,24 @@ def test_a_slow_memory_leak_passes_the_rollout() -> None:
 
 
 def test_a_fast_memory_leak_restarts_replicas_and_is_rolled_back() -> None:
-    found = runs("memory-leak", 10, leak_mb_per_request=0.5, **_GOOD)
+    found = runs("memory-leak", 10, leak_mb_per_request=0.5, mitigation=0, **_GOOD)
     assert found.outcomes == {"aborted": 10}
     assert found.first_reasons == {"health"}
     assert found.findings["replica_restarts"].min() >= 1
     assert any("candidate-memory" in {name for _, name in record.alarms} for record in found.records)
+
+
+def test_restarts_at_85_percent_keep_a_leaking_release_up() -> None:
+    values = {"leak_mb_per_request": 0.25, **_GOOD}
+    killed, restarted = (runs("memory-leak", 6, mitigation=m, **values) for m in (0, 1))
+    assert killed.outcomes == {"aborted": 6}
+    assert restarted.findings["replica_restarts"].min() >= 1, "it leaks as fast"
+    assert restarted.findings["memory_percent_at_most"].max() <= 85
+    assert restarted.first_reasons <= {None, "error_rate"}, "no probe sees a replica missing"
+    few = restarted.findings["failed_requests"].sum() / restarted.findings["replica_restarts"].sum()
+    assert few < 3, "requests in flight"
+    lost = killed.findings["failed_requests"].sum() / killed.findings["replica_restarts"].sum()
+    assert few < lost / 5
 
 
 def test_slow_queries_are_rolled_back_by_p95_and_rare_ones_are_not_seen() -> None:

@@ -25,9 +25,7 @@ def _settings(argv: list[str] | None) -> Settings:
     parser.add_argument("--edge", default=EDGE, help="address of the edge")
     parser.add_argument("--edge-port", type=int, default=80)
     parser.add_argument("--endpoint", default=os.environ.get("AWS_ENDPOINT_URL", AWS_ENDPOINT))
-    parser.add_argument(
-        "--directory", type=Path, help="where HAProxy's files go; in a lab among its data"
-    )
+    parser.add_argument("--directory", type=Path, help="where HAProxy's files go; in a lab among its data")
     parser.add_argument(
         "--publication-delay", type=float, help="seconds from a period's end until it is published"
     )
