@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib as mpl
-from jinja2 import Environment, PackageLoader
-from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from simulate.commands.drawing import COLOURS, drawn, pages
 from simulate.commands.show import INTERVALS, head, named
 from simulate.commands.story import clock, tell
 from simulate.controlplane import Record
@@ -21,7 +16,6 @@ from simulate.dataplane import CANDIDATE, STABLE
 from simulate.scenarios import find
 from simulate.study import Estimate, Rows, Summary
 
-_COLOURS = {"candidate": "#1f6feb", "stable": "#2da44e", "bad": "#cf222e", "soft": "#8c959f"}
 _PARTS = {"promoted": "#2da44e", "held": "#bf8700", "aborted": "#cf222e"}
 
 
@@ -30,26 +24,30 @@ def write_page(path: Path, summary: Summary, rows: Rows, record: Record) -> None
     job = summary.job
     scenario = find(job.scenario)
     values = scenario.values(job.given)
-    pages = Environment(loader=PackageLoader("simulate.commands"), autoescape=True)
-    pages.filters["clock"] = clock
     many = summary.replications > 1
-    text = pages.get_template("page.html.j2").render(
-        title=f"Rehearsal: {job.scenario}",
-        head=head(job, summary.replications),
-        sentence=scenario.sentence,
-        command=shlex.join(["simulate", *sys.argv[1:]]),
-        n=summary.replications,
-        shares=many,
-        outcome_chart=_drawn(1.6, lambda axes: _outcomes(axes, summary)) if many else "",
-        histogram=_drawn(2.2, lambda axes: _failures(axes, rows)) if many else "",
-        run_chart=_drawn(3.2, lambda axes: _run(axes, record, job.plan.period)),
-        story=tell(record),
-        figures=[_row(name, found) for name, found in [*summary.figures.items(), *summary.findings.items()]],
-        intervals=INTERVALS,
-        parameters=[
-            (one.name, f"{values[one.name]:g}", f"{one.what} ({one.unit})")
-            for one in scenario.all_parameters()
-        ],
+    text = (
+        pages(clock=clock)
+        .get_template("page.html.j2")
+        .render(
+            title=f"Rehearsal: {job.scenario}",
+            head=head(job, summary.replications),
+            sentence=scenario.sentence,
+            command=shlex.join(["simulate", *sys.argv[1:]]),
+            n=summary.replications,
+            shares=many,
+            outcome_chart=drawn(1.6, lambda axes: _outcomes(axes, summary)) if many else "",
+            histogram=drawn(2.2, lambda axes: _failures(axes, rows)) if many else "",
+            run_chart=drawn(3.2, lambda axes: _run(axes, record, job.plan.period)),
+            story=tell(record),
+            figures=[
+                _row(name, found) for name, found in [*summary.figures.items(), *summary.findings.items()]
+            ],
+            intervals=INTERVALS,
+            parameters=[
+                (one.name, f"{values[one.name]:g}", f"{one.what} ({one.unit})")
+                for one in scenario.all_parameters()
+            ],
+        )
     )
     path.write_text(text)
 
@@ -59,19 +57,6 @@ def _row(name: str, found: Estimate | None) -> tuple[str, str, str, str]:
         return named(name), "no run had it", "", ""
     between = "" if found.low is None else f"{found.low:.4g} to {found.high:.4g}"
     return named(name), f"{found.mean:.4g}", between, f"{found.p95:.4g}"
-
-
-def _drawn(height: float, draw: Callable[[Axes], None]) -> Markup:
-    """An SVG of the drawing, the same for the same data."""
-    with mpl.rc_context({"svg.hashsalt": "simulate", "svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=(8, height), layout="constrained")
-        axes = figure.add_subplot()
-        axes.spines[["top", "right"]].set_visible(False)
-        draw(axes)
-        out = io.StringIO()
-        figure.savefig(out, format="svg", metadata={"Date": None})
-    text = out.getvalue()
-    return Markup(text[text.index("<svg") :])  # noqa: S704 -- matplotlib's own, made of numbers
 
 
 def _outcomes(axes: Axes, summary: Summary) -> None:
@@ -86,7 +71,7 @@ def _outcomes(axes: Axes, summary: Summary) -> None:
 
 
 def _failures(axes: Axes, rows: Rows) -> None:
-    axes.hist(rows.column("failed_requests"), bins=40, color=_COLOURS["candidate"])
+    axes.hist(rows.column("failed_requests"), bins=40, color=COLOURS["candidate"])
     axes.set_xlabel("failed requests in a run")
     axes.set_ylabel("runs")
 
@@ -94,8 +79,8 @@ def _failures(axes: Axes, rows: Rows) -> None:
 def _run(axes: Axes, record: Record, period: float) -> None:
     times = [t / 60 for t, _ in record.weights] + [max(record.watched, record.ended) / 60]
     weights = [weight for _, weight in record.weights]
-    axes.fill_between(times, [*weights, weights[-1]], step="post", color=_COLOURS["candidate"], alpha=0.15)
-    axes.step(times, [*weights, weights[-1]], where="post", color=_COLOURS["candidate"], linewidth=1)
+    axes.fill_between(times, [*weights, weights[-1]], step="post", color=COLOURS["candidate"], alpha=0.15)
+    axes.step(times, [*weights, weights[-1]], where="post", color=COLOURS["candidate"], linewidth=1)
     axes.set_ylabel("traffic to the candidate, %")
     axes.set_xlabel("minutes from the start")
     axes.set_ylim(0, 105)
@@ -108,10 +93,10 @@ def _run(axes: Axes, record: Record, period: float) -> None:
         ]
         if seen:
             rates.plot(
-                *zip(*seen, strict=True), "o-", markersize=3, color=_COLOURS[role], label=f"{role}, errors"
+                *zip(*seen, strict=True), "o-", markersize=3, color=COLOURS[role], label=f"{role}, errors"
             )
     if record.detected is not None:
-        axes.axvline(record.detected / 60, color=_COLOURS["bad"], linestyle="--", linewidth=1)
+        axes.axvline(record.detected / 60, color=COLOURS["bad"], linestyle="--", linewidth=1)
     rates.set_ylabel("error rate, %")
     rates.set_ylim(bottom=0)
     if record.periods:
