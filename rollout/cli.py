@@ -7,8 +7,10 @@ input, before anything was touched, 3 rolled back and verified, 4 rolled back an
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -336,10 +338,37 @@ def replay(
 def plan(
     plan: Annotated[str, typer.Argument(metavar="[PLAN]", help="Plan file or name.")] = "phase-c",
     time_scale: Annotated[float, typer.Option("--time-scale", help="As `run` would shorten it.")] = 1.0,
+    rate: Annotated[
+        float | None,
+        typer.Option("--rate", metavar="N", help="Requests per minute: what chance does to the plan."),
+    ] = None,
+    base_errors: Annotated[
+        float | None,
+        typer.Option(
+            "--base-errors", metavar="P", help="Percent that fail in a healthy release; else 0.05 and 0.2."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Explain a plan in words: stages, what each breach does, how long it takes."""
-    for line in explain(_scaled(load_plan(plan), time_scale)):
-        typer.echo(line)
+    """Explain a plan in words: stages, what each breach does, how long it takes; with --rate, its odds."""
+    scaled = _scaled(load_plan(plan), time_scale)
+    if base_errors is not None and rate is None:
+        fail("--base-errors says what --rate looks at: give both")
+    if rate is None:
+        typer.echo(json.dumps({"plan": asdict(scaled)}) if as_json else "\n".join(explain(scaled)))
+        return
+    from rollout import odds_text  # noqa: PLC0415 -- numpy, which the night does without
+    from rollout.odds import BASE_ERRORS, HIGHEST_RATE, WORST, odds  # noqa: PLC0415
+
+    if not 0 < rate <= HIGHEST_RATE:
+        fail(f"--rate {rate:g}: it takes requests per minute, above 0 and up to {HIGHEST_RATE:,}")
+    if base_errors is not None and not 0 <= base_errors < WORST:
+        fail(f"--base-errors {base_errors:g}: it takes percent, from 0 to below {WORST:g}")
+    found = odds(scaled, rate, BASE_ERRORS if base_errors is None else (base_errors,), time_scale=time_scale)
+    if as_json:
+        typer.echo(json.dumps({"plan": asdict(scaled), "odds": odds_text.to_json(found)}))
+        return
+    typer.echo("\n".join([*explain(scaled), "", *odds_text.words(found)]))
 
 
 def main() -> None:
