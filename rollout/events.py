@@ -167,6 +167,11 @@ class Breach:
     value: float
     limit: float
     target: float | None
+    words: str = ""
+
+    @property
+    def in_words(self) -> str:
+        return self.words or f"{self.criterion} {self.value:.4g} is above {self.limit:g}"
 
 
 @dataclass(frozen=True, slots=True)

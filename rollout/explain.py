@@ -44,7 +44,10 @@ def explain(plan: Plan) -> Iterator[str]:
         ("P95 latency", plan.latency_p95, " s"),
         ("database connection errors", plan.db_connection_errors, ""),
     ):
-        yield f"  {name} above {rule.limit:g}{unit} in a period: {_consequence(rule)}"
+        yield f"  {name} above {rule.limit:g}{unit} in {_periods(rule)}: {_consequence(rule)}"
+    for name, rule in (("error rate", plan.error_rate), ("P95 latency", plan.latency_p95)):
+        if rule.breaches > 1:
+            yield f"  while the newest period's {name} is above its limit no stage is passed, breach or not"
     for name, action in plan.alarms.items():
         yield f"  alarm {name}: {_consequence(Limit(0, action))}"
     health = plan.health
@@ -63,6 +66,15 @@ def explain(plan: Plan) -> Iterator[str]:
     yield ""
     yield f"Earliest end of a good release: {duration(earliest(plan))} (plus the stack updates)."
     yield f"Latest end without a hold or a pause: {duration(latest(plan))}."
+
+
+def _periods(rule: Limit) -> str:
+    enough = f" of {rule.min_requests} or more requests" if rule.min_requests > 1 else ""
+    if rule.breaches == 1:
+        return f"a period{enough}"
+    if rule.breaches == rule.of:
+        return f"{rule.of} periods{enough} in a row"
+    return f"{rule.breaches} of the newest {rule.of} periods{enough}"
 
 
 def _consequence(rule: Limit) -> str:

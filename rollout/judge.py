@@ -2,27 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rollout.events import Breach, Criterion, Metrics
 from rollout.plan import Limit, Plan, Rollback
 from rollout.state import State
 
 
 def breaches(plan: Plan, state: State, period: Metrics) -> list[Breach]:
-    """The candidate criteria beyond their limits in this period, each with the weight (percent) it asks for.
+    """The candidate criteria of which this period makes a breach, each with the weight (percent) it asks for.
 
     The weight follows from where the breach was measured: the highest of the commanded weight and those read back
-    during the period. So a period that arrives late counts, and never counts twice.
+    during its periods. So a period that arrives late counts, and never counts twice.
     """
-    measured_at = max(state.commanded, highest_seen(state, period.start, period.end))
-    return [
-        Breach(criterion, value, rule.limit, target(plan, rule, measured_at))
-        for criterion, rule, value in (
-            (Criterion.DB_CONNECTION_ERRORS, plan.db_connection_errors, period.db_connection_errors),
-            (Criterion.ERROR_RATE, plan.error_rate, period.error_rate),
-            (Criterion.LATENCY_P95, plan.latency_p95, period.p95),
-        )
-        if value is not None and value > rule.limit
-    ]
+    found = []
+    for criterion, rule in _rules(plan):
+        value = measured(criterion, period)
+        if value is None or value <= rule.limit:
+            continue
+        if rule.breaches == 1:
+            beyond = [period] if _says(rule, criterion, period) else []
+            words = ""
+        else:
+            beyond, told = _beyond(state, rule, criterion, period)
+            words = f"{criterion} {value:.4g} is above {rule.limit:g} ({len(beyond)} of {told} periods)"
+        if beyond:
+            measured_at = max(state.commanded, *(highest_seen(state, p.start, p.end) for p in beyond))
+            found.append(Breach(criterion, value, rule.limit, target(plan, rule, measured_at), words))
+    return found
+
+
+def _rules(plan: Plan) -> tuple[tuple[Criterion, Limit], ...]:
+    return (
+        (Criterion.DB_CONNECTION_ERRORS, plan.db_connection_errors),
+        (Criterion.ERROR_RATE, plan.error_rate),
+        (Criterion.LATENCY_P95, plan.latency_p95),
+    )
+
+
+def measured(criterion: Criterion, period: Metrics) -> float | None:
+    """The period's value of one of the candidate's criteria."""
+    match criterion:
+        case Criterion.ERROR_RATE:
+            return period.error_rate
+        case Criterion.LATENCY_P95:
+            return period.p95
+        case _:
+            return period.db_connection_errors
+
+
+def _says(rule: Limit, criterion: Criterion, period: Metrics) -> bool:
+    """Whether the period says anything about the criterion. What was measured was measured on one request at least."""
+    return measured(criterion, period) is not None and (period.requests or 1) >= rule.min_requests
+
+
+def _beyond(state: State, rule: Limit, criterion: Criterion, period: Metrics) -> tuple[list[Metrics], int]:
+    """The periods, this one among them, that make a breach by M of N (none: no breach), and how many were looked at.
+
+    A period that says nothing takes no place among the N: no data is never good data. One that arrives late is seen in
+    its place, so the order in which periods are told does not decide.
+    """
+    told = [p for p in candidates(state) if p.start > state.counted_to and _says(rule, criterion, p)]
+    told.sort(key=lambda p: (p.start, p.end))
+    if period not in told:
+        return [], 0
+    at = told.index(period)
+    for newest in range(at, min(at + rule.of, len(told))):
+        looked_at = told[max(newest + 1 - rule.of, 0) : newest + 1]
+        beyond = [p for p in looked_at if (measured(criterion, p) or 0) > rule.limit]
+        if len(beyond) >= rule.breaches:
+            return beyond, len(looked_at)
+    return [], 0
+
+
+def pending(plan: Plan, state: State) -> list[Criterion]:
+    """The criteria beyond their limits in the newest period of the open window, which is not yet a breach by M of N."""
+    start = state.window_start or 0.0
+    found = []
+    for criterion, rule in _rules(plan):
+        if rule.breaches > 1:
+            periods = [p for p in candidates(state) if p.start >= start and _says(rule, criterion, p)]
+            newest = max(periods, key=lambda p: (p.start, p.end), default=None)
+            if newest and (measured(criterion, newest) or 0) > rule.limit:
+                found.append(criterion)
+    return found
+
+
+def candidates(state: State) -> Iterator[Metrics]:
+    """The candidate's periods that reach into this rollout, in the order told."""
+    for period in state.periods:
+        if isinstance(period, Metrics) and period.colour == "candidate" and period.end > 0:
+            yield period
 
 
 def highest_seen(state: State, start: float, end: float) -> float:

@@ -21,12 +21,10 @@ at 2 a.m. Rules it keeps, whatever the plan:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from rollout import judge
 from rollout.events import (
     Alarm,
-    Breach,
     Criterion,
     Decision,
     DecisionKind,
@@ -36,14 +34,13 @@ from rollout.events import (
     Metrics,
     MetricsError,
     Operator,
-    Severity,
     Started,
     Tick,
     Traffic,
 )
-from rollout.plan import Limit, Plan
+from rollout.metric_rules import MetricRules
+from rollout.plan import Plan
 from rollout.state import AT_WORK, ON_STABLE, REMEMBERED, STOPPED, Cause, IllegalEvent, Phase, State
-from rollout.step import Step
 
 __all__ = ["IllegalEvent", "Phase", "State", "decide", "initial_state"]
 
@@ -95,7 +92,7 @@ def _other_counts(event: Metrics | EdgeMetrics) -> tuple[int | None, ...]:
     return (event.errors, event.db_connection_errors)
 
 
-class _Policy(Step):
+class _Policy(MetricRules):
     """The rules: what falls due, and what each event means."""
 
     # --- time-outs
@@ -126,9 +123,9 @@ class _Policy(Step):
             due.append((state.reminded_at + plan.hold_timeout, 4, self._remind))
         elif state.phase is Phase.VERIFYING and state.window_start is not None:
             watched = state.window_start + plan.verification.watch
-            if not any(judge.is_measured(p) for p in self._stable_periods()):
+            if not any(judge.is_measured(p) for p in self.stable_periods()):
                 watched += plan.metric_delay  # the last chance for data; without any it is not verified
-            due.append((watched, 4, self._verified))
+            due.append((watched, 4, self.verified))
         return due
 
     def _not_applied(self) -> None:
@@ -161,6 +158,10 @@ class _Policy(Step):
         reason = "the extension is over without enough good periods"
         if self.state.candidate_streak:
             reason = "the extension is over and the last health round was not clean"
+        elif pending := judge.pending(self.plan, self.state):
+            reason = (
+                f"the extension is over and {' and '.join(pending)} was beyond its limit in the newest period"
+            )
         self.hold(
             Criterion.INCONCLUSIVE,
             reason,
@@ -188,6 +189,7 @@ class _Policy(Step):
         return (
             not self.state.candidate_streak
             and judge.good_periods(self.plan, self.state) >= self.plan.min_periods
+            and not judge.pending(self.plan, self.state)
         )
 
     def _advance(self) -> None:
@@ -217,11 +219,11 @@ class _Policy(Step):
             case Health():
                 self._hear_health(self.event)
             case Metrics():
-                self._hear_metrics(self.event)
+                self.hear_metrics(self.event)
             case EdgeMetrics():
-                self._hear_edge(self.event)
+                self.hear_edge(self.event)
             case Alarm():
-                self._hear_alarm(self.event)
+                self.hear_alarm(self.event)
             case Operator(command=command):
                 self._hear_operator(command)
             case MetricsError() | Tick():
@@ -299,78 +301,6 @@ class _Policy(Step):
         elif streak == rule.alert_after:
             self.page(Criterion.HEALTH, rounds, value=streak, limit=rule.alert_after)
 
-    def _hear_metrics(self, event: Metrics) -> None:
-        if event.colour == "candidate":
-            self.set(answered_at=self.t)
-        if not self.remember(event):
-            return
-        if event.end <= 0:
-            return  # what the colour did before this rollout says nothing about it
-        if event.colour == "candidate":
-            self._retreat(judge.breaches(self.plan, self.state, event))
-        elif self.state.phase is Phase.VERIFYING:
-            self._verify(event)
-
-    def _retreat(self, breaches: list[Breach]) -> None:
-        """The lowest resulting weight wins; every breach is recorded."""
-        if not breaches or self.state.phase in ON_STABLE:
-            return
-        worst = min(breaches, key=lambda b: -1.0 if b.target is None else b.target)
-        said: dict[str, Any] = {"value": worst.value, "limit": worst.limit, "breaches": tuple(breaches)}
-        beyond = f"{worst.criterion} {worst.value:.4g} is above {worst.limit:g}"
-        commanded = self.state.commanded
-        if worst.target is None:
-            self.abort(worst.criterion, beyond, **said)
-        elif worst.target < commanded:
-            self.command(worst.target, worst.criterion, f"{beyond}: {worst.target:g} %", **said)
-            self.hold(worst.criterion, beyond, value=worst.value, limit=worst.limit)
-        elif self.state.phase in STOPPED:
-            self.page(worst.criterion, f"{beyond}; already held at {commanded:g} %", **said)
-        else:
-            self.hold(worst.criterion, f"{beyond}; measured before {commanded:g} % was commanded", **said)
-        for other in breaches:
-            if other is not worst:
-                self.page(
-                    other.criterion,
-                    f"{other.criterion} {other.value:.4g} is above {other.limit:g} in the same period",
-                    value=other.value,
-                    limit=other.limit,
-                )
-
-    def _hear_edge(self, event: EdgeMetrics) -> None:
-        state, rule = self.state, self.plan.rate_limit
-        already = state.raised_at is not None and event.end <= state.raised_at
-        if not self.remember(event) or already or event.share <= rule.share or state.phase in STOPPED:
-            return
-        now = state.rate_limit or rule.initial
-        said = {"value": event.share, "limit": rule.share}
-        self.set(raised_at=event.end)
-        limited = f"{event.share:.3g} % of the requests were rate limited"
-        if now >= rule.cap:
-            self.page(Criterion.RATE_LIMITED, f"{limited}; the limit is at its cap of {rule.cap}/min", **said)
-            return
-        raised = min(now + rule.step, rule.cap)
-        self.set(rate_limit=raised)
-        self.say(
-            DecisionKind.RAISE_RATE_LIMIT,
-            Criterion.RATE_LIMITED,
-            f"{limited}: from {now} to {raised} requests per minute",
-            rate_limit=raised,
-            **said,
-        )
-
-    def _hear_alarm(self, event: Alarm) -> None:
-        if event.state != "ALARM":
-            return
-        if action := self.plan.alarms.get(event.name):
-            target = judge.target(self.plan, Limit(0, action), self.state.commanded)
-            self._retreat([Breach(Criterion.ALARM, 1, 0, target)])
-        elif event.tier != "notice":
-            severity = Severity.PAGE if event.tier == "immediate" else Severity.WARNING
-            self.say(
-                DecisionKind.ALERT, Criterion.ALARM, f"{event.tier} alarm {event.name}", severity=severity
-            )
-
     def _hear_operator(self, command: str) -> None:
         state = self.state
         if command == "abort":
@@ -392,6 +322,7 @@ class _Policy(Step):
             raise IllegalEvent("after an abort the weight never rises again: start a new rollout")
         if state.phase not in STOPPED:
             raise IllegalEvent(f"nothing to resume: the rollout is {state.phase}")
+        self.count_anew()
         if state.commanded == 0:
             self.move(Cause.RESUME_MOVING)
             first = self.plan.stages[0].weight
@@ -400,49 +331,3 @@ class _Policy(Step):
             self.move(Cause.RESUME, window_start=self.t)
         else:
             self.move(Cause.RESUME_MOVING)
-
-    # --- after an abort
-
-    def _stable_periods(self) -> list[Metrics]:
-        """Stable's periods since all traffic is on it, those that measured anything at all."""
-        start = self.state.window_start or 0.0
-        return [
-            p
-            for p in self.state.periods
-            if isinstance(p, Metrics) and p.colour == "stable" and p.start >= start and p.requests
-        ]
-
-    def _verify(self, event: Metrics) -> None:
-        if event not in self._stable_periods() or self.state.verification_paged:
-            return
-        for breach in judge.not_normal(self.plan, event):
-            self.set(verification_paged=True)
-            self.page(
-                breach.criterion,
-                f"stable is not back to normal: {breach.criterion} {breach.value:.4g}, "
-                f"below {breach.limit:g} was expected",
-                value=breach.value,
-                limit=breach.limit,
-            )
-
-    def _verified(self) -> None:
-        state, plan = self.state, self.plan
-        periods = self._stable_periods()
-        measured = [p for p in periods if judge.is_measured(p)]
-        normal = not any(judge.not_normal(plan, p) for p in periods)
-        reason = f"all traffic on stable, which was normal for {plan.verification.watch:g} s"
-        if not normal:
-            reason = "all traffic on stable, which did not return to normal"
-        elif not measured:
-            reason = "all traffic on stable, whose metrics never came: not verified"
-            self.page(Criterion.BLIND, reason, value=0, limit=1)
-        self.move(Cause.VERIFIED)
-        self.say(
-            DecisionKind.FINISH,
-            state.abort_criterion or Criterion.OPERATOR,
-            reason,
-            weight=0,
-            value=len(measured),
-            outcome="aborted",
-            verified=normal and bool(measured),
-        )

@@ -16,13 +16,13 @@ class Step:
     def __init__(self, plan: Plan, state: State, event: Event) -> None:
         self.plan, self.event, self.t = plan, event, event.t
         self.kind = kind_of(event)
-        self.state = replace(state, t=event.t)
+        self.state = state.changed(t=event.t)
         self.decisions: list[Decision] = []
 
     def set(self, **changes: Any) -> None:
         state = self.state
         if any(getattr(state, key) != value for key, value in changes.items()):  # most rounds change nothing
-            self.state = replace(state, **changes)
+            self.state = state.changed(**changes)
 
     def move(self, cause: Cause, **changes: Any) -> None:
         target = TRANSITIONS[self.state.phase].get(cause)
