@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from rollout.plan_form import PlanForm, first_problem, seconds
 from rollout.rules import (
+    WHOLE,
     Comparison,
     Deadlines,
     HealthRule,
@@ -33,6 +34,7 @@ from rollout.rules import (
 
 __all__ = [
     "BUILT_IN",
+    "WHOLE",
     "Comparison",
     "Deadlines",
     "HealthRule",

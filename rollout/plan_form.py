@@ -8,9 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from rollout.rules import Comparison, Limit, Rollback
+from rollout.rules import WHOLE, Comparison, Limit, Rollback
 
-WHOLE = 100  # percent: where every plan ends
 MOST_PERIODS = 20  # of one colour; the policy remembers as many of both colours and of the edge
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}

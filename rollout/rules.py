@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+WHOLE = 100  # percent: where every plan ends
+
 
 class Rollback(StrEnum):
     """Where a breached criterion sends the traffic."""
