@@ -37,6 +37,7 @@ def register(app: typer.Typer) -> None:
     """Adds the commands to ``simulate``."""
     app.command(name="list")(list_command)
     app.command(name="rehearse")(rehearse_command)
+    app.command(name="risk")(risk_command)
     app.command(name="validate")(validate_command)
     app.command(name="bench")(bench_command)
 
@@ -70,6 +71,43 @@ def rehearse_command(
 
     job = job_of(scenario, plan, settings, rate, trace, seed)
     rehearse(job, replications, workers=workers, dask=dask, as_json=as_json, html=html)
+
+
+def risk_command(
+    plan: PlanOption = "phase-c",
+    settings: Annotated[
+        list[str],
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="SCENARIO.probability in percent, SCENARIO.parameter, or a parameter of all nights.",
+        ),
+    ] = [],  # noqa: B006 -- typer copies it
+    rate: RateOption = None,
+    seed: SeedOption = 1,
+    replications: Annotated[
+        int, typer.Option("--replications", min=1, help="How many nights of each kind.")
+    ] = 200,
+    workers: WorkersOption = 1,
+    dask: DaskOption = None,
+    as_json: JsonOption = False,
+    html: HtmlOption = None,
+) -> None:
+    """The register's nine risks, alone and together, and what each mitigation is worth.
+
+    Each replication rehearses some twenty nights of 40 minutes with the same luck: without any risk, with each risk alone, with
+    the risks that occur by their probabilities, and the last again without each mitigation. Costs are beyond the night without
+    any risk.
+
+    --json gives plan, seed, replications, night_s, rate_per_minute; calm, risks (a list), together: each with ends
+    (promoted, held, rolled_back: count, low, high) and costs (n, mean, low, high, p95), risks also with probability and
+    detection_s, together with risks, bad_promoted, false_rollback; and mitigations, sorted by worth: what nights without each
+    cost more (hurt, failed_requests, unsafe_minutes, bad_promoted, false_rollback), and seen.
+    """
+    from simulate.commands.risk import register_of, risk
+
+    job, register = register_of(plan, settings, rate, seed)
+    risk(job, register, replications, workers=workers, dask=dask, as_json=as_json, html=html)
 
 
 def validate_command(seed: SeedOption = 1, as_json: JsonOption = False) -> None:

@@ -14,7 +14,8 @@ from simulate.commands.errors import BadInput, Failed
 from simulate.commands.inputs import check_output
 from simulate.commands.show import print_one, print_scenario, print_scenarios, print_summary
 from simulate.scenarios import SCENARIOS, UnknownScenario, find
-from simulate.study import Incomplete, Job, NoCluster, Rows, rehearsal, run, summarize
+from simulate.study import Incomplete, Job, NoCluster, Rows, measure, rehearsal, run, summarize
+from simulate.study.parallel import Measure
 
 
 def list_scenarios(name: str | None, *, as_json: bool) -> None:
@@ -46,11 +47,13 @@ def rehearse(
         write_page(html, summary, rows, record)
 
 
-def study(job: Job, replications: int, workers: int, dask: str | None) -> Rows:
-    """Runs a job with a progress bar where somebody watches it."""
+def study(
+    job: Job, replications: int, workers: int, dask: str | None, *, measure: Measure = measure, what: str = ""
+) -> Rows:
+    """Runs a job with a progress bar, named ``what`` or as its scenario, where somebody watches it."""
     try:
-        with progress_bar(replications, job.scenario) as advance:
-            return run(job, replications, workers=workers, dask=dask, progress=advance)
+        with progress_bar(replications, what or job.scenario) as advance:
+            return run(job, replications, workers=workers, dask=dask, progress=advance, measure=measure)
     except NoCluster as error:
         raise BadInput(f"--dask: {error}") from None
     except Incomplete as error:

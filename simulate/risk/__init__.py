@@ -1,0 +1,8 @@
+"""The guide's risk register as a Monte Carlo: each risk alone, together by their probabilities, and without each mitigation."""
+
+from simulate.risk.mitigations import MITIGATIONS, Mitigation
+from simulate.risk.nights import measure
+from simulate.risk.register import NIGHT_S, Register, Risk
+from simulate.risk.result import Result, summarize
+
+__all__ = ["MITIGATIONS", "NIGHT_S", "Mitigation", "Register", "Result", "Risk", "measure", "summarize"]
