@@ -1,8 +1,17 @@
 """The guide's risk register as a Monte Carlo: each risk alone, together by their probabilities, and without each mitigation."""
 
-from simulate.risk.mitigations import MITIGATIONS, Mitigation
+from simulate.risk.mitigations import Mitigation, mitigations_of
 from simulate.risk.nights import measure
 from simulate.risk.register import NIGHT_S, Register, Risk
 from simulate.risk.result import Result, summarize
 
-__all__ = ["MITIGATIONS", "NIGHT_S", "Mitigation", "Register", "Result", "Risk", "measure", "summarize"]
+__all__ = [
+    "NIGHT_S",
+    "Mitigation",
+    "Register",
+    "Result",
+    "Risk",
+    "measure",
+    "mitigations_of",
+    "summarize",
+]

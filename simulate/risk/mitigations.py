@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from rollout.events import Criterion, DecisionKind
-from rollout.plan import Limit, Plan, Rollback
+from rollout.plan import Limit, Plan
 from simulate.controlplane import Record
 from simulate.controlplane.cloudwatch import attribute
 from simulate.dataplane import CANDIDATE, STABLE
@@ -37,17 +37,15 @@ def _endless(limit: Limit) -> Limit:
 
 
 def _without_stages(plan: Plan) -> Plan:
-    """Straight to 100 %, watched as long as the last stage. A rollback to the first step is then one to 0 %."""
-
-    def whole(limit: Limit) -> Limit:
-        return replace(limit, to=0) if limit.rollback is Rollback.FIRST_STEP else limit
-
+    """Straight to 100 %, watched as long as the last stage. A rollback to a fixed weight is then one to 0 %."""
+    compared = plan.comparison
     return replace(
         plan,
         stages=plan.stages[-1:],
-        error_rate=whole(plan.error_rate),
-        latency_p95=whole(plan.latency_p95),
-        db_connection_errors=whole(plan.db_connection_errors),
+        error_rate=replace(plan.error_rate, to=0),
+        latency_p95=replace(plan.latency_p95, to=0),
+        db_connection_errors=replace(plan.db_connection_errors, to=0),
+        comparison=replace(compared, to=0) if compared else None,
     )
 
 
@@ -67,8 +65,12 @@ def _without_health(plan: Plan) -> Plan:
     return replace(plan, health=replace(plan.health, abort_after=_NEVER))
 
 
+def _without_comparison(plan: Plan) -> Plan:
+    return replace(plan, comparison=None)
+
+
 def _without_any(plan: Plan) -> Plan:
-    return _without_health(_without_database(_without_latency(_without_errors(plan))))
+    return _without_comparison(_without_health(_without_database(_without_latency(_without_errors(plan)))))
 
 
 def _without_raising(plan: Plan) -> Plan:
@@ -102,14 +104,15 @@ def _health_idle(plan: Plan, record: Record) -> bool:
 
 
 def _any_idle(plan: Plan, record: Record) -> bool:
-    return all(idle(plan, record) for idle in (_errors_idle, _latency_idle, _database_idle, _health_idle))
+    criteria = (_errors_idle, _latency_idle, _database_idle, _health_idle)
+    return plan.comparison is None and all(idle(plan, record) for idle in criteria)
 
 
 def _raising_idle(plan: Plan, record: Record) -> bool:
     return not any(decision.decision is DecisionKind.RAISE_RATE_LIMIT for decision in record.decisions)
 
 
-MITIGATIONS = (
+_GUIDE = (
     Mitigation("staged traffic", "Strategy 2: 5, 25, 50, 100 %", _without_stages),
     Mitigation("error rate criterion", "Strategy 2: error rate > 1 %", _without_errors, idle=_errors_idle),
     Mitigation("P95 criterion", "Strategy 2: P95 latency > 2 s", _without_latency, idle=_latency_idle),
@@ -119,10 +122,18 @@ MITIGATIONS = (
     Mitigation(
         "health check abort", "Strategy 3: 3 consecutive failed checks", _without_health, idle=_health_idle
     ),
-    Mitigation("all automated rollback", "Strategies 2 and 3: the four before", _without_any, idle=_any_idle),
+    Mitigation("all automated rollback", "Strategies 2 and 3: every criterion", _without_any, idle=_any_idle),
     Mitigation("raising the rate limit", "Risk 4: > 5 % limited", _without_raising, idle=_raising_idle),
     Mitigation("migration time limit", "Risk 1: time limit (10 min)", risk="migration-failure"),
     Mitigation("frontend rollback", "Risk 3: previous frontend version", risk="cdn-failure"),
     Mitigation("websocket restart", "Risk 5: restart, fall back to polling", risk="websocket-instability"),
     Mitigation("restart at 85 % memory", "Risk 7: restart if memory > 85 %", risk="memory-leak"),
 )
+_COMPARISON = Mitigation(
+    "comparison with stable", "not the guide's: the plan's criteria.comparison", _without_comparison
+)
+
+
+def mitigations_of(plan: Plan) -> tuple[Mitigation, ...]:
+    """Those of the guide, and what the plan has beyond it."""
+    return (*_GUIDE, _COMPARISON) if plan.comparison else _GUIDE

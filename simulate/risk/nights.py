@@ -17,7 +17,7 @@ from rollout.plan import Plan
 from simulate.controlplane import Closed, Record, Rehearsal, World, model_for
 from simulate.dataplane import CANDIDATE, STABLE, Period
 from simulate.dataplane.periods import bucket_bounds
-from simulate.risk.mitigations import MITIGATIONS
+from simulate.risk.mitigations import mitigations_of
 from simulate.risk.register import Register
 from simulate.scenarios import Scenario
 from simulate.study import Job, Rows
@@ -77,7 +77,7 @@ def replication(register: Register, plan: Plan, seed: int, number: int) -> dict[
     whole = luck.night(register.world(names), plan)
     found |= _named(TOGETHER, costs(whole, register, names))
     found |= {f"{TOGETHER}/{risk.name}": float(risk.name in names) for risk in register.risks}
-    for mitigation in MITIGATIONS:
+    for mitigation in mitigations_of(plan):
         night, told = whole, register
         if mitigation.risk:
             told = register.without(mitigation.risk)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulate.risk.mitigations import MITIGATIONS, Mitigation
+from simulate.risk.mitigations import Mitigation, mitigations_of
 from simulate.risk.nights import CALM, TOGETHER
 from simulate.risk.register import NIGHT_S, Register
 from simulate.study import Estimate, Job, Rows, Share, estimate, wilson
@@ -116,7 +116,7 @@ def summarize(register: Register, job: Job, rows: Rows) -> Result:
     risks = [rows.column(f"{TOGETHER}/{one.name}") for one in register.risks]
     worths = [
         Worth(one, {name: _difference(rows, one.name, TOGETHER, name) for name in WORTH})
-        for one in MITIGATIONS
+        for one in mitigations_of(job.plan)
     ]
     return Result(
         job=job,

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
+from rollout.plan import Comparison, Rollback
 from simulate.controlplane import Closed, Record, Rehearsal, model_for
 from simulate.dataplane import EdgePeriod
-from simulate.risk import MITIGATIONS, NIGHT_S, Register, Result, measure, summarize
+from simulate.risk import NIGHT_S, Register, Result, measure, mitigations_of, summarize
 from simulate.risk.nights import CALM, TOGETHER, Night, costs, is_unsafe, replication
 from simulate.scenarios import BadParameter
 from simulate.study import Job, Rows, run
@@ -109,7 +110,7 @@ def test_what_was_idle_would_have_changed_nothing() -> None:
         world = register.world(names)
         plane = plane_of(model_for(world.model, PLAN))
         base = Rehearsal(world, PLAN, 8, k, plane=plane).run()
-        for one in MITIGATIONS:
+        for one in mitigations_of(PLAN):
             if not one.risk and one.idle(PLAN, base):
                 skipped += 1
                 without = Rehearsal(world, one.plan(PLAN), 8, k, plane=plane).run()
@@ -208,6 +209,17 @@ def test_without_its_time_limit_a_migration_blocks_until_it_ends_by_itself() -> 
     assert worth(result, "migration time limit")["unsafe_minutes"].mean == pytest.approx(20, abs=1)
 
 
+def test_a_plan_with_a_comparison_has_one_mitigation_more() -> None:
+    compared = replace(PLAN, comparison=Comparison(0.1, 0.5, Rollback.FIRST_STEP, to=5))
+    extra = {one.name for one in mitigations_of(compared)} - {one.name for one in mitigations_of(PLAN)}
+    assert extra == {"comparison with stable"}
+    for one in mitigations_of(compared):
+        for weight in (
+            limit.to for limit in (one.plan(compared).error_rate, one.plan(compared).comparison) if limit
+        ):
+            assert weight in (0, *(stage.weight for stage in one.plan(compared).stages))
+
+
 # --- workers
 
 
@@ -298,7 +310,7 @@ def test_json_has_the_keys_that_are_promised(monkeypatch: pytest.MonkeyPatch, ca
     found = Found.model_validate_json(capsys.readouterr().out)
     assert [one.name for one in found.risks] == _NAMES
     assert sum(share.count for share in found.together.ends.values()) == found.replications == 2
-    assert {one.name for one in found.mitigations} == {one.name for one in MITIGATIONS}
+    assert {one.name for one in found.mitigations} == {one.name for one in mitigations_of(PLAN)}
     assert list(found.together.ends) == ["promoted", "held", "rolled_back"]
 
 
