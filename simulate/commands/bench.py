@@ -10,6 +10,7 @@ from rich.table import Table
 
 from simulate.bench import AIMS, PER_MINUTE, bench, rehearsals, request_costs
 from simulate.commands.errors import BadInput
+from simulate.commands.progress import steps
 from simulate.sampling import sampled
 from simulate.study import measure
 
@@ -31,14 +32,14 @@ def run(seed: int, repeats: int, *, profile: bool, as_json: bool) -> None:
     """Prints the table, or the five numbers. Raises :class:`BadInput` for a profile in JSON."""
     if profile and as_json:
         raise BadInput("--profile prints tables and --json five numbers: give one of them")
-    log = Console(stderr=True)
-    found = bench(seed=seed, repeats=repeats, progress=lambda what: log.print(f"  {what}", highlight=False))
+    told = steps()
+    found = bench(seed=seed, repeats=repeats, progress=told)
     if as_json:
         print(json.dumps(found, indent=2))
         return
     _show(found, seed, repeats)
     if profile:
-        log.print("  profile", highlight=False)
+        told("profile")
         _show_costs(request_costs(seed=seed, repeats=repeats))
         job = rehearsals(seed)
         _show_profile(sampled(lambda: measure(job, 0, _PROFILED)), found["rehearsals_per_s"])

@@ -40,6 +40,7 @@ def register(app: typer.Typer) -> None:
     app.command(name="risk")(risk_command)
     app.command(name="validate")(validate_command)
     app.command(name="bench")(bench_command)
+    app.command(name="capacity")(capacity_command)
 
 
 def list_command(
@@ -127,3 +128,33 @@ def bench_command(
     from simulate.commands.bench import run
 
     run(seed, repeats, profile=profile, as_json=as_json)
+
+
+def capacity_command(
+    settings: Annotated[
+        list[str],
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Set an assumption; the output ends with all of them."
+        ),
+    ] = [],  # noqa: B006 -- typer copies it
+    rate: RateOption = None,
+    trace: TraceOption = None,
+    seed: SeedOption = 1,
+    replications: Annotated[int, typer.Option("--replications", min=2, help="Runs of each size.")] = 10,
+    workers: WorkersOption = 1,
+    as_json: JsonOption = False,
+    html: HtmlOption = None,
+) -> None:
+    """Say which replicas, pool size, max_connections and rate limit a load needs, with its latency curve."""
+    from simulate.commands.capacity import capacity
+
+    capacity(
+        settings,
+        rate,
+        trace,
+        seed=seed,
+        replications=replications,
+        workers=workers,
+        as_json=as_json,
+        html=html,
+    )
