@@ -45,6 +45,7 @@ _VERDICTS = {
     "stage_passed": Verdict.SUCCESSFUL,
     "error_rate": Verdict.FAILED,
     "latency_p95": Verdict.FAILED,
+    "comparison": Verdict.FAILED,
     "db_connection_errors": Verdict.FAILED,
     "health": Verdict.FAILED,
     "alarm": Verdict.FAILED,

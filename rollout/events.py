@@ -35,6 +35,7 @@ class Criterion(StrEnum):
     STAGE_PASSED = "stage_passed"
     ERROR_RATE = "error_rate"
     LATENCY_P95 = "latency_p95"
+    COMPARISON = "comparison"
     DB_CONNECTION_ERRORS = "db_connection_errors"
     HEALTH = "health"
     BLIND = "blind"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rollout.plan import Limit, Plan, Rollback
+from rollout.plan import Comparison, Limit, Plan, Rollback
 
 
 def duration(seconds: float) -> str:
@@ -48,6 +48,11 @@ def explain(plan: Plan) -> Iterator[str]:
     for name, rule in (("error rate", plan.error_rate), ("P95 latency", plan.latency_p95)):
         if rule.breaches > 1:
             yield f"  while the newest period's {name} is above its limit no stage is passed, breach or not"
+    if against := plan.comparison:
+        yield f"  more errors than stable over the same periods, by {against.difference:g} percentage points or more: {_consequence(against)};"
+        yield f"    compared anew after each period, and a release no worse than stable sets it off in {against.false_alarms:g} % of rollouts"
+        yield "    at most (a new comparison begins after a retreat or a resume; nothing is compared at 100 %, and below that a"
+        yield "    period that was not compared passes no stage)"
     for name, action in plan.alarms.items():
         yield f"  alarm {name}: {_consequence(Limit(0, action))}"
     health = plan.health
@@ -77,7 +82,7 @@ def _periods(rule: Limit) -> str:
     return f"{rule.breaches} of the newest {rule.of} periods{enough}"
 
 
-def _consequence(rule: Limit) -> str:
+def _consequence(rule: Limit | Comparison) -> str:
     match rule.rollback:
         case Rollback.FIRST_STEP:
             return f"back to {rule.to} % and hold; to 0 % when measured at {rule.to} % or less"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rollout.compare import Pair, compare
 from rollout.events import Breach, Criterion, Metrics
-from rollout.plan import Limit, Plan, Rollback
+from rollout.plan import WHOLE, Comparison, Limit, Plan, Rollback
 from rollout.state import State
 
 
@@ -88,6 +89,32 @@ def pending(plan: Plan, state: State) -> list[Criterion]:
     return found
 
 
+def pair_of(state: State, period: Metrics) -> Pair | None:
+    """This period of one colour beside the same one of the other; ``None`` unless both served and counted requests."""
+    for other in state.periods:
+        if (
+            isinstance(other, Metrics)
+            and other.colour != period.colour
+            and (other.start, other.end) == (period.start, period.end)
+        ):
+            mine, its = (period, other) if period.colour == "candidate" else (other, period)
+            if mine.requests and its.requests and mine.errors is not None and its.errors is not None:
+                return Pair(period.start, period.end, mine.requests, mine.errors, its.requests, its.errors)
+    return None
+
+
+def compared(plan: Plan, state: State) -> list[Breach]:
+    """The breach that the compared periods make, if they make one; it was measured at the highest weight of them."""
+    if plan.comparison is None or not state.pairs:
+        return []
+    found = compare(plan.comparison, state.pairs)
+    if not found.beyond:
+        return []
+    seen = (highest_seen(state, pair.start, pair.end) for pair in state.pairs)
+    asked = target(plan, plan.comparison, max(state.commanded, *seen))
+    return [Breach(Criterion.COMPARISON, found.evidence, found.limit, asked, found.in_words)]
+
+
 def candidates(state: State) -> Iterator[Metrics]:
     """The candidate's periods that reach into this rollout, in the order told."""
     for period in state.periods:
@@ -106,7 +133,7 @@ def highest_seen(state: State, start: float, end: float) -> float:
     return max(highest, at_start)
 
 
-def target(plan: Plan, rule: Limit, measured_at: float) -> float | None:
+def target(plan: Plan, rule: Limit | Comparison, measured_at: float) -> float | None:
     """Where a breach measured at this weight sends the traffic (percent); ``None`` is an abort."""
     match rule.rollback:
         case Rollback.ABORT:
@@ -136,16 +163,23 @@ def is_good(plan: Plan, period: Metrics) -> bool:
 
 
 def good_periods(plan: Plan, state: State) -> int:
-    """How many good whole periods of the candidate began in the open window."""
+    """How many good whole periods of the candidate began in the open window.
+
+    Under a plan that compares, one that was not compared is unmeasured; at 100 % there is no stable to compare with.
+    """
     start = state.window_start or 0.0
-    return sum(
-        1
+    good = [
+        period
         for period in state.periods
         if isinstance(period, Metrics)
         and period.colour == "candidate"
         and period.start >= start
         and is_good(plan, period)
-    )
+    ]
+    if plan.comparison is None or state.commanded >= WHOLE:
+        return len(good)
+    compared_ones = {(pair.start, pair.end) for pair in state.pairs}
+    return sum((period.start, period.end) in compared_ones for period in good)
 
 
 def is_measured(period: Metrics) -> bool:

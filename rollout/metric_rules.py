@@ -21,10 +21,27 @@ class MetricRules(Step):
             return
         if event.end <= 0:
             return  # what the colour did before this rollout says nothing about it
+        found: list[Breach] = []
         if event.colour == "candidate":
-            self._retreat(judge.breaches(self.plan, self.state, event))
+            found = judge.breaches(self.plan, self.state, event)
         elif self.state.phase is Phase.VERIFYING:
             self._verify(event)
+        if self.plan.comparison is not None and self._pair(event):
+            found += judge.compared(self.plan, self.state)
+        self._retreat(found)
+
+    def _pair(self, event: Metrics) -> bool:
+        """Puts the period beside the other colour's, in place of an earlier version. Whether there is a pair to judge."""
+        if event.start <= self.state.counted_to or self.state.phase in ON_STABLE:
+            return False
+        pair, pairs = judge.pair_of(self.state, event), self.state.pairs
+        for index, known in enumerate(pairs):
+            if (known.start, known.end) == (event.start, event.end):
+                self.set(pairs=(*pairs[:index], *([pair] if pair else []), *pairs[index + 1 :]))
+                return pair is not None
+        if pair:
+            self.set(pairs=(*pairs, pair))
+        return pair is not None
 
     def _retreat(self, breaches: list[Breach]) -> None:
         """The lowest resulting weight wins; every breach is recorded."""
@@ -53,9 +70,9 @@ class MetricRules(Step):
                 )
 
     def count_anew(self) -> None:
-        """What led to a retreat, or was there when a person resumed, is not used again by M of N."""
+        """What led to a retreat, or was there when a person resumed, is not used again: not by M of N, not to compare."""
         newest = max((p.start for p in judge.candidates(self.state)), default=self.state.counted_to)
-        self.set(counted_to=max(newest, self.state.counted_to))
+        self.set(counted_to=max(newest, self.state.counted_to), pairs=())
 
     def hear_edge(self, event: EdgeMetrics) -> None:
         state, rule = self.state, self.plan.rate_limit

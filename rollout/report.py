@@ -31,6 +31,7 @@ GUIDE = (  # the guide's "Expected Timeline" of an instant rollback: milestone, 
 _BREACHES = {
     "error_rate": ("error rate", "%"),
     "latency_p95": ("P95 latency", "s"),
+    "comparison": ("evidence of more errors than stable", ""),
     "db_connection_errors": ("database connection errors", ""),
     "health": ("failed probe rounds in a row", ""),
     "blind": ("seconds without an answered metrics query", "s"),

@@ -13,6 +13,7 @@ from math import inf
 from operator import attrgetter
 from typing import Any, Self
 
+from rollout.compare import Pair
 from rollout.events import Criterion, EdgeMetrics, Metrics
 from rollout.plan import Plan
 
@@ -90,6 +91,9 @@ class State:
     abort_criterion: Criterion | None = None
     verification_paged: bool = False
     counted_to: float = -inf  # periods that began up to here led to a retreat or a resume, and count no more
+    pairs: tuple[
+        Pair, ...
+    ] = ()  # what the comparison has of the periods since, in the order they were completed
 
     def changed(self, **changes: Any) -> Self:
         """The state with these changes; ``dataclasses.replace`` takes twice as long, and each event needs it."""

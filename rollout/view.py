@@ -12,6 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from rollout.compare import compare
 from rollout.controller import Observer, Snapshot
 from rollout.events import EdgeMetrics, Event, Health, Metrics
 from rollout.explain import duration
@@ -126,6 +127,10 @@ def panel(title: str, now: Snapshot) -> Panel:
         ),
     ):
         table.add_row(name, _of(candidate, value), limit, _of(stable, value))
+    if plan.comparison:
+        found = compare(plan.comparison, state.pairs) if state.pairs else None
+        evidence = f"evidence {found.evidence:.3g}" if found else "-"
+        table.add_row("against stable", evidence, f"{100 / plan.comparison.false_alarms:.0f}", "")
     health = [_health(now.last.get(f"health {role}")) for role in ("candidate", "stable")]
     streak = f"{state.candidate_streak} of {plan.health.abort_after} failed in a row"
     table.add_row("health", health[0], streak, health[1])

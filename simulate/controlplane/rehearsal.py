@@ -9,7 +9,7 @@
 It does what `rollout.controller` and `rollout.effects` do to the policy, no more: it tells events when they would be known,
 puts commands into effect when they would be, and wakes the policy on the controller's ticks. Left out are events that
 change nothing (``thorough`` tells them all; a test compares both): health rounds that are clean on a clean streak, ticks
-before anything is due, stable's metrics before an abort, and the edge's while few requests are rate limited.
+before anything is due, stable's metrics before an abort (unless the plan compares with them), and the edge's while few requests are rate limited.
 """
 
 from __future__ import annotations
@@ -172,7 +172,8 @@ class Rehearsal(Surroundings):
             return True
         if isinstance(event, EdgeMetrics):
             return event.share > self.plan.rate_limit.share
-        return event.colour == "candidate" or self.state.phase in _ON_STABLE
+        compared = self.plan.comparison is not None
+        return event.colour == "candidate" or compared or self.state.phase in _ON_STABLE
 
     def hear(self, *events: Event) -> None:
         """The policy hears events; its decisions begin to take effect."""

@@ -19,7 +19,7 @@ from rollout.events import (
     event_to_json,
 )
 from rollout.journal import Record, utc
-from rollout.plan import load_plan, plan_text
+from rollout.plan import parse_plan, plan_text
 from rollout.policy import IllegalEvent, Phase, decide, initial_state
 
 START = 1_766_196_000.0  # 2025-12-20 02:00:00 UTC
@@ -72,9 +72,10 @@ class _Run:
 
     def __init__(self, world: World, **more: Any) -> None:
         self.world, self.state = world, initial_state()
-        self.plan = load_plan("phase-c").scaled(SCALE)
+        begins = header(**more)
+        self.plan = parse_plan(begins["plan"]).scaled(SCALE)
         self.journal = _Writer()
-        self.journal.add("rollout", 0, header(**more))
+        self.journal.add("rollout", 0, begins)
         self.due: list[tuple[float, Callable[[], None]]] = []
         self.history = [(0.0, 0.0)]  # (t, weight) at the load balancer
 

@@ -52,6 +52,8 @@ def at_weight(weight: int, plan: Plan = PLAN) -> tuple[Run, float]:
             return run, t
         t += stage.window
         start = t - 60
+        if plan.comparison:
+            run.metrics(t, start, colour="stable")
         run.metrics(t, start)
         assert run.all[-1]["decision"] == "set_weight", run.all
         t += 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,13 +13,13 @@ from rich.console import Console
 
 from rollout.controller import Controller
 from rollout.fakes import FakeCloud, MemoryJournal, Release, run_virtually
-from rollout.plan import load_plan
+from rollout.plan import Comparison, Plan, Rollback, load_plan
 from rollout.view import PlainView, describe_record, panel
 
 PLAN = load_plan("phase-c")
 
 
-def shown_at(*times: float, **how: Any) -> tuple[list[str], list[str]]:
+def shown_at(*times: float, plan: Plan = PLAN, **how: Any) -> tuple[list[str], list[str]]:
     """The panel at each time (seconds), and all lines, of a release that fails as ``how`` says."""
     panels: list[str] = []
     lines: list[str] = []
@@ -28,7 +30,7 @@ def shown_at(*times: float, **how: Any) -> tuple[list[str], list[str]]:
         cloud.probes.failing = lambda role, time: ["deep"] if role == "candidate" and 20 < time < 24 else []
         view = PlainView(lines.append)
         controller = Controller(
-            PLAN,
+            plan,
             ports=cloud.ports,
             metrics=cloud.metrics,
             probes=cloud.probes,
@@ -65,6 +67,15 @@ def test_the_panel_shows_a_hold_and_the_watch_after_it() -> None:
     assert "held: `rollout resume` or `rollout abort`; aborts by itself in" in held
     assert "error rate       5 %" in held
     assert "all traffic on stable, watched for" in verifying
+
+
+def test_the_panel_shows_the_comparison_of_a_plan_that_has_one() -> None:
+    plan = replace(PLAN, comparison=Comparison(0.1, 0.5, Rollback.ABORT))
+    (before, after), _ = shown_at(30, 400, plan=plan)
+    assert re.search(r"against stable +- +1000", before)
+    assert re.search(r"against stable +evidence 0\.\d+ +1000", after)
+    (plain,), _ = shown_at(100)
+    assert "against stable" not in plain
 
 
 def test_plain_lines_tell_the_story() -> None:

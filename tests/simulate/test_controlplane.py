@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rollout.attribution import Counts
 from rollout.attribution import attribute as attribute_live
 from rollout.events import Criterion, Decision, DecisionKind, Health, Metrics, MetricsError, Traffic
-from rollout.plan import Rollback
+from rollout.plan import Comparison, Limit, Rollback
 from rollout.policy import decide, initial_state
 from simulate.controlplane import Delivery, Draws, Fault, Habits, Rehearsal, Stream, Switch, Updates
 from simulate.controlplane.cloudwatch import attribute
@@ -80,6 +80,35 @@ def test_what_is_left_out_changes_nothing(
     ]
     assert quick.record.weights == thorough.record.weights
     assert quick.record.periods == thorough.record.periods
+
+
+_COUNTING = Limit(1, Rollback.FIRST_STEP, to=5, breaches=2, of=3, min_requests=20)
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "comparison": {
+        "comparison": Comparison(1, 0.5, Rollback.PREVIOUS),
+        "error_rate": Limit(50, Rollback.ABORT),
+    },
+    "2 of 3": {"error_rate": _COUNTING, "latency_p95": replace(_COUNTING, limit=0.5)},
+}
+
+
+@pytest.mark.parametrize("option", _OPTIONS)
+@pytest.mark.parametrize("scenario", ["error-regression", "latency-regression"])
+def test_what_is_left_out_changes_nothing_under_a_plan_with_options(option: str, scenario: str) -> None:
+    plan, criteria = replace(short_plan(), **_OPTIONS[option]), set()
+    for n in range(3):
+        world = world_of(scenario, {"rate_per_minute": 2500, "missing_percent": 20})
+        quick = Rehearsal(world, plan, 3, n, listen=True)
+        thorough = Rehearsal(world, plan, 3, n, listen=True, thorough=True)
+        quick.run()
+        thorough.run()
+        assert [replace(d, event="") for d in quick.record.decisions] == [
+            replace(d, event="") for d in thorough.record.decisions
+        ]
+        assert quick.record.weights == thorough.record.weights
+        criteria |= {decision.criterion for decision in quick.record.decisions}
+    if scenario == "error-regression":
+        assert (Criterion.COMPARISON if option == "comparison" else Criterion.ERROR_RATE) in criteria
 
 
 def test_the_decisions_are_the_policys_on_the_events_heard() -> None:
