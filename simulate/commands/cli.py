@@ -87,7 +87,7 @@ def risk_command(
     rate: RateOption = None,
     seed: SeedOption = 1,
     replications: Annotated[
-        int, typer.Option("--replications", min=1, help="How many nights of each kind.")
+        int, typer.Option("--replications", min=2, help="How many nights of each kind.")
     ] = 200,
     workers: WorkersOption = 1,
     dask: DaskOption = None,

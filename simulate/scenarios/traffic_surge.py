@@ -29,7 +29,7 @@ SCENARIO = Scenario(
     name="traffic-surge",
     sentence="traffic rises to more than one colour can carry while the candidate has it all",
     symptom="latency rises although the release is good",
-    mitigation="P95 sends traffic to the stage before, where both colours carry it; capacity for one colour alone",
+    mitigation="capacity (`slots`) of one colour for the whole surge; a rollback only moves it to stable, alone as well",
     build=_build,
     parameters=(
         Parameter("surge_at_s", 560, "s", "from the start until traffic rises"),

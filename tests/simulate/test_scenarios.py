@@ -271,6 +271,9 @@ def test_a_traffic_surge_is_blamed_on_a_good_release() -> None:
     assert found.outcomes == {"aborted": 2}
     assert found.findings["candidate_p95_s_at_most"].min() > 2
     assert found.findings["stable_p95_s_at_most"].min() > 2, "alone, stable cannot carry it either"
+    roomy = runs("traffic-surge", 2, slots=24, **_GOOD)
+    assert roomy.outcomes == {"promoted": 2}
+    assert roomy.findings["candidate_p95_s_at_most"].max() < 2
     calm = runs("traffic-surge", 2, surge_factor=1.2, **_GOOD)
     assert calm.outcomes == {"promoted": 2}
 
