@@ -36,6 +36,11 @@ def explain(plan: Plan) -> Iterator[str]:
     yield ""
     yield "A stage is passed when its window is over, the last health round was clean, nothing breached, and at least"
     yield f"  {plan.min_periods} whole metric period(s) of {duration(plan.period)} begun in it had {plan.min_requests} or more requests and good values."
+    for name, rule in (("error rate", plan.error_rate), ("P95 latency", plan.latency_p95)):
+        if rule.breaches > 1:
+            yield f"  The newest one's {name} must not be above its limit, breach or not."
+    if plan.comparison:
+        yield "  Below 100 % a period counts only when it was compared with stable's."
     yield f"  It waits up to {duration(plan.max_extension)} longer for them; then it is inconclusive and held."
     yield ""
     yield "What a breach does:"
@@ -45,14 +50,11 @@ def explain(plan: Plan) -> Iterator[str]:
         ("database connection errors", plan.db_connection_errors, ""),
     ):
         yield f"  {name} above {rule.limit:g}{unit} in {_periods(rule)}: {_consequence(rule)}"
-    for name, rule in (("error rate", plan.error_rate), ("P95 latency", plan.latency_p95)):
-        if rule.breaches > 1:
-            yield f"  while the newest period's {name} is above its limit no stage is passed, breach or not"
     if against := plan.comparison:
-        yield f"  more errors than stable over the same periods, by {against.difference:g} percentage points or more: {_consequence(against)};"
-        yield f"    compared anew after each period, and a release no worse than stable sets it off in {against.false_alarms:g} % of rollouts"
-        yield "    at most (a new comparison begins after a retreat or a resume; nothing is compared at 100 %, and below that a"
-        yield "    period that was not compared passes no stage)"
+        yield f"  error rate above stable's over the same periods by {against.difference:g} percentage points or more, and by more than chance:"
+        yield f"    {_consequence(against)}"
+        yield f"    looked at after each period, it goes off in at most {against.false_alarms:g} % of releases that are no worse than stable"
+        yield "    (begun anew after a retreat and after a resume; at 100 % there is no stable to compare with)"
     for name, action in plan.alarms.items():
         yield f"  alarm {name}: {_consequence(Limit(0, action))}"
     health = plan.health

@@ -103,6 +103,11 @@ def pair_of(state: State, period: Metrics) -> Pair | None:
     return None
 
 
+def compares(plan: Plan, state: State) -> bool:
+    """Whether there is something to compare with at this weight: at 100 % stable serves nothing."""
+    return plan.comparison is not None and state.commanded < WHOLE
+
+
 def compared(plan: Plan, state: State) -> list[Breach]:
     """The breach that the compared periods make, if they make one; it was measured at the highest weight of them."""
     if plan.comparison is None or not state.pairs:
@@ -165,7 +170,7 @@ def is_good(plan: Plan, period: Metrics) -> bool:
 def good_periods(plan: Plan, state: State) -> int:
     """How many good whole periods of the candidate began in the open window.
 
-    Under a plan that compares, one that was not compared is unmeasured; at 100 % there is no stable to compare with.
+    Under a plan that compares, one that was not compared is unmeasured.
     """
     start = state.window_start or 0.0
     good = [
@@ -176,7 +181,7 @@ def good_periods(plan: Plan, state: State) -> int:
         and period.start >= start
         and is_good(plan, period)
     ]
-    if plan.comparison is None or state.commanded >= WHOLE:
+    if not compares(plan, state):
         return len(good)
     compared_ones = {(pair.start, pair.end) for pair in state.pairs}
     return sum((period.start, period.end) in compared_ones for period in good)

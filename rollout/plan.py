@@ -96,8 +96,8 @@ class Plan:
     def scaled(self, factor: float) -> Plan:
         """The plan with its windows, periods, delays and probes shortened by ``factor``.
 
-        ``apply_limit`` stays, because a stack update takes the time it takes, and so do latencies and rates, because
-        the traffic is real.
+        ``apply_limit`` stays, because a stack update takes the time it takes, and so do latencies, rates and minimum
+        numbers of requests, because the traffic is real.
         """
         health = replace(self.health, interval=self.health.interval / factor)
         deadlines = self.verification.deadlines

@@ -156,6 +156,8 @@ class _Policy(MetricRules):
 
     def _inconclusive(self) -> None:
         reason = "the extension is over without enough good periods"
+        if judge.compares(self.plan, self.state):
+            reason += " that were compared with stable's"
         if self.state.candidate_streak:
             reason = "the extension is over and the last health round was not clean"
         elif pending := judge.pending(self.plan, self.state):

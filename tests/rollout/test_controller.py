@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +15,7 @@ from rollout.effects import Ports
 from rollout.events import event_to_json, parse_event
 from rollout.fakes import FakeCloud, FakeTraffic, MemoryJournal, Release, run_virtually
 from rollout.journal import Record
-from rollout.plan import load_plan
+from rollout.plan import Comparison, Plan, Rollback, load_plan
 from rollout.policy import decide, initial_state
 
 PLAN = load_plan("phase-c")
@@ -40,9 +40,9 @@ class Run:
         return [weight for _, weight in self.cloud.traffic.history]
 
 
-def controller(cloud: FakeCloud, journal: MemoryJournal, start: float) -> Controller:
+def controller(cloud: FakeCloud, journal: MemoryJournal, start: float, plan: Plan = PLAN) -> Controller:
     return Controller(
-        PLAN,
+        plan,
         ports=cloud.ports,
         metrics=cloud.metrics,
         probes=cloud.probes,
@@ -52,13 +52,13 @@ def controller(cloud: FakeCloud, journal: MemoryJournal, start: float) -> Contro
     )
 
 
-def release(cloud: FakeCloud, *acts: tuple[float, Act]) -> Run:
+def release(cloud: FakeCloud, *acts: tuple[float, Act], plan: Plan = PLAN) -> Run:
     """Runs one release to its end; each act happens at its time (seconds)."""
 
     async def run() -> Run:
         journal = MemoryJournal(cloud.clock)
         journal.append("rollout", 0, {})
-        one = Run(cloud, journal, controller(cloud, journal, cloud.clock.now()))
+        one = Run(cloud, journal, controller(cloud, journal, cloud.clock.now(), plan))
         for at, act in acts:
             asyncio.get_running_loop().call_at(at, act, one)
         one.exit = await one.controller.run()
@@ -93,6 +93,18 @@ def bad(**how: float) -> FakeCloud:
     cloud = FakeCloud()
     cloud.metrics.candidate = Release(**how)  # type: ignore[arg-type]
     return cloud
+
+
+@pytest.mark.parametrize("stable", [0.05, 0.9])
+def test_a_candidate_worse_than_stable_is_taken_back_under_a_plan_that_compares(stable: float) -> None:
+    """0.9 % is within the guide's limit. Where stable has it too, nothing is taken back."""
+    cloud = bad(error_rate=0.9)
+    cloud.metrics.rate = 1000
+    cloud.metrics.stable = Release(error_rate=stable)
+    run = release(cloud, plan=replace(PLAN, comparison=Comparison(0.1, 0.5, Rollback.ABORT)))
+    reasons = [record.body["criterion"] for record in run.decisions("set_weight")]
+    assert ("comparison" in reasons) == (stable < 0.5)
+    assert run.exit is (Exit.ROLLED_BACK if stable < 0.5 else Exit.PROMOTED)
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,9 @@ def test_without_stables_metrics_the_stage_is_inconclusive() -> None:
     run.metrics(t + 61, t)
     run.metrics(t + 121, t + 60)
     run.metrics(t + 301, t + 240)
-    assert brief(run(t + 420, "tick")) == [("hold", 5, "inconclusive")]
+    (decision,) = run(t + 420, "tick")
+    assert (decision["decision"], decision["criterion"], decision["value"]) == ("hold", "inconclusive", 0)
+    assert "without enough good periods that were compared with stable's" in decision["reason"]
 
 
 def test_at_100_percent_there_is_nothing_to_compare_with() -> None:
@@ -215,10 +217,11 @@ def test_a_comparison_that_does_not_fit_is_refused_by_its_key(keys: str, message
 
 def test_a_plan_says_it_in_words() -> None:
     words = " ".join("\n".join(explain(COMPARING)).split())
-    assert "by 0.5 percentage points or more: abort: all traffic to stable at once" in words
-    assert "a release no worse than stable sets it off in 0.1 % of rollouts at most" in words
+    assert "by 0.5 percentage points or more, and by more than chance: abort: all traffic to stable" in words
+    assert "it goes off in at most 0.1 % of releases that are no worse than stable" in words
+    assert "a period counts only when it was compared with stable's" in words
     assert COMPARING.scaled(10).comparison == COMPARING.comparison
-    assert "than stable" not in "\n".join(explain(PLAN)).split("After an abort")[0]
+    assert "compared" not in "\n".join(explain(PLAN))
 
 
 LENIENT = text_with("{false_alarms: 1, difference: 0.3, rollback: abort}")

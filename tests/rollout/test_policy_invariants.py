@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from rollout.events import Decision, DecisionKind, Event, event_to_json, parse_event
-from rollout.plan import load_plan
+from rollout.plan import Comparison, Rollback, load_plan
 from rollout.policy import IllegalEvent, Phase, decide, initial_state
 
 PLAN = load_plan("phase-c")
@@ -18,6 +19,8 @@ gaps = st.sampled_from([0.0, 0.5, 1.0, 5.0, 30.0, 61.0, 125.0, 400.0])
 
 
 class Policy(RuleBasedStateMachine):
+    plan = PLAN
+
     def __init__(self) -> None:
         super().__init__()
         self.state = initial_state()
@@ -33,7 +36,7 @@ class Policy(RuleBasedStateMachine):
         assert parse_event(event_to_json(event)) == event
         before = self.state
         try:
-            after, decisions = decide(PLAN, before, event)
+            after, decisions = decide(self.plan, before, event)
         except IllegalEvent:
             assert kind == "operator"
             return
@@ -127,10 +130,23 @@ class Policy(RuleBasedStateMachine):
         state = initial_state()
         again: list[Decision] = []
         for event in self.events:  # the same events always give the same decisions
-            state, decisions = decide(PLAN, state, event)
+            state, decisions = decide(self.plan, state, event)
             again += decisions
         assert again == self.decisions
 
 
+class WithOptions(Policy):
+    """The same rules hold for a plan that uses every option."""
+
+    plan = replace(
+        PLAN,
+        error_rate=replace(PLAN.error_rate, breaches=2, of=3, min_requests=100),
+        latency_p95=replace(PLAN.latency_p95, breaches=2, of=2),
+        comparison=Comparison(20, 0.5, Rollback.PREVIOUS),
+    )
+
+
+TestOptions = WithOptions.TestCase
+TestOptions.settings = settings(max_examples=75, stateful_step_count=40, deadline=None)
 TestPolicy = Policy.TestCase
 TestPolicy.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -187,6 +187,6 @@ def test_defaults_of_m_and_n() -> None:
 def test_a_plan_says_it_in_words() -> None:
     words = "\n".join(explain(plan_with("breaches: 2, of: 3, min_requests: 100")))
     assert "error rate above 1 % in 2 of the newest 3 periods of 100 or more requests: back to 5 %" in words
-    assert "while the newest period's error rate is above its limit no stage is passed" in words
+    assert "The newest one's error rate must not be above its limit, breach or not." in words
     assert "error rate above 1 % in 2 periods in a row" in "\n".join(explain(plan_with("breaches: 2")))
     assert "error rate above 1 % in a period: back to 5 %" in "\n".join(explain(PLAN))
