@@ -20,7 +20,7 @@ OUTCOMES = ("promoted", "held", "aborted")
 BUDGET_MINUTES = 30 * 24 * 60  # an error budget is for 30 days
 BUDGET_SHARE = 0.001  # the guide: error rate < 0.1 %
 NAN = math.nan
-_ALONE = Lock()  # a process's data plane is used by one thread at a time
+ALONE = Lock()  # a process's data plane is used by one thread at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def rehearsal(job: Job, replication: int, *, listen: bool = False) -> Rehearsal:
 
 def measure(job: Job, first: int, last: int) -> Rows:
     """Runs the replications from ``first`` to before ``last``; one call at a time, for the threads of a Dask worker."""
-    with _ALONE:
+    with ALONE:
         return _measured(job, first, last)
 
 
