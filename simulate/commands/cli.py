@@ -38,6 +38,7 @@ def register(app: typer.Typer) -> None:
     app.command(name="list")(list_command)
     app.command(name="rehearse")(rehearse_command)
     app.command(name="risk")(risk_command)
+    app.command(name="tune")(tune_command)
     app.command(name="validate")(validate_command)
     app.command(name="bench")(bench_command)
     app.command(name="capacity")(capacity_command)
@@ -109,6 +110,69 @@ def risk_command(
 
     job, register = register_of(plan, settings, rate, seed)
     risk(job, register, replications, workers=workers, dask=dask, as_json=as_json, html=html)
+
+
+def tune_command(
+    settings: Annotated[
+        list[str],
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Set a parameter of all releases; see `simulate list healthy`."
+        ),
+    ] = [],  # noqa: B006 -- typer copies it
+    rate: RateOption = None,
+    candidate: Annotated[
+        list[str],
+        typer.Option("--candidate", metavar="FILE", help="Try a plan of your own, too; again for more."),
+    ] = [],  # noqa: B006 -- typer copies it
+    replications: Annotated[
+        int, typer.Option("--replications", min=2, help="Rehearsals of each plan and release.")
+    ] = 1000,
+    seed: SeedOption = 1,
+    confirm_seed: Annotated[
+        int, typer.Option("--confirm-seed", min=0, help="The best plans are confirmed on this seed.")
+    ] = 1001,
+    regressions: Annotated[
+        float,
+        typer.Option(
+            "--regressions",
+            metavar="PERCENT",
+            help="Weight of a release with more errors, and of a slow one.",
+        ),
+    ] = 40,
+    hurt_at_most: Annotated[
+        float,
+        typer.Option(
+            "--hurt-at-most", metavar="TIMES", help="What the proposed plan may cost users, beside phase-c."
+        ),
+    ] = 1.25,
+    workers: WorkersOption = 1,
+    dask: DaskOption = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the proposed plan goes.")] = Path(
+        "rollout/plans/tuned.yaml"
+    ),
+    as_json: JsonOption = False,
+    html: HtmlOption = None,
+) -> None:
+    """Hold twenty plans against each other: false rollbacks, missed bad releases, users hurt; propose one.
+
+    phase-c, and nineteen others with a larger first stage, other limits, minimum requests, M of N periods, an abort in place of the
+    way back to 5 %, or a comparison with stable, are rehearsed on a healthy release and seven bad ones with the same luck. Bad
+    ones count by the register's probabilities. The plans that no other beats are rehearsed again on a fresh seed; the proposed one
+    has the fewest false rollbacks of those that miss no more than phase-c and hurt users at most --hurt-at-most times as much.
+    """
+    from simulate.commands.tune import asked_of, tune_plans
+
+    asked = asked_of(
+        settings,
+        rate,
+        candidate,
+        replications=replications,
+        seed=seed,
+        confirm_seed=confirm_seed,
+        regressions=regressions,
+        hurt_at_most=hurt_at_most,
+    )
+    tune_plans(asked, workers=workers, dask=dask, out=out, as_json=as_json, html=html)
 
 
 def validate_command(seed: SeedOption = 1, as_json: JsonOption = False) -> None:

@@ -60,15 +60,15 @@ def read_settings(settings: Sequence[str]) -> dict[str, float]:
     return given
 
 
-def read_plan(name_or_path: str) -> Plan:
+def read_plan(name_or_path: str, flag: str = "--plan") -> Plan:
     """A plan that can be rehearsed: the alarms it names must exist here."""
     try:
         plan = load_plan(name_or_path)
     except PlanError as error:
-        raise BadInput(f"--plan: {error}") from None
+        raise BadInput(f"{flag}: {error}") from None
     if unknown := [name for name in plan.alarms if name not in TIER]:
         raise BadInput(
-            f"--plan: alarms.{unknown[0]} cannot go off in a rehearsal; those that can: {', '.join(TIER)}"
+            f"{flag}: alarms.{unknown[0]} cannot go off in a rehearsal; those that can: {', '.join(TIER)}"
         )
     return plan
 

@@ -1,0 +1,107 @@
+"""``simulate tune``: which plan, told as tables, JSON, a page, and a plan file."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rollout.plan import Plan
+from simulate.commands.errors import BadInput, Failed
+from simulate.commands.inputs import check_output, read_plan, read_settings
+from simulate.commands.rehearse import progress_bar
+from simulate.commands.tune_text import told
+from simulate.scenarios import BadParameter, find
+from simulate.study import Incomplete, NoCluster
+from simulate.tune import Asked, Tuned, candidates, default_cases, tune
+from simulate.tune.tuned_plan import text
+
+
+def asked_of(
+    settings: Sequence[str],
+    rate: float | None,
+    mine: Sequence[str],
+    *,
+    replications: int,
+    seed: int,
+    confirm_seed: int,
+    regressions: float,
+    hurt_at_most: float,
+) -> Asked:
+    """What is to be tuned, known to be possible."""
+    given = read_settings(settings)
+    if rate is not None:
+        if "rate_per_minute" in given:
+            raise BadInput("--rate and --set rate_per_minute say the same thing: give one of them")
+        given["rate_per_minute"] = rate
+    if given.get("rate_per_minute", 1.0) <= 0:
+        raise BadInput(
+            "--rate: without requests no plan can be told from another: give requests per minute above 0"
+        )
+    for flag, value in (("--regressions", regressions), ("--hurt-at-most", hurt_at_most)):
+        if not 0 <= value < math.inf:
+            raise BadInput(f"{flag} is {value:g}: it takes a number from 0 up")
+    if confirm_seed == seed:
+        raise BadInput("--confirm-seed: the front is confirmed on fresh seeds; give another than --seed")
+    cases = default_cases(regressions)
+    try:
+        for case in cases:
+            find(case.scenario).values({**given, **case.given})
+    except BadParameter as error:
+        raise BadInput(f"--set: {error}; what holds for all releases is in `simulate list healthy`") from None
+    if own := [name for name in given for case in cases if name in case.given]:
+        raise BadInput(f"--set {own[0]}: the releases have their own; set what holds for all of them")
+    return Asked(
+        (*candidates(read_plan("phase-c")), *_own(mine)),
+        cases,
+        given,
+        replications,
+        seed,
+        confirm_seed,
+        hurt_at_most,
+    )
+
+
+def _own(files: Sequence[str]) -> list[Plan]:
+    return [read_plan(file, "--candidate") for file in files]
+
+
+def tune_plans(
+    asked: Asked,
+    *,
+    workers: int,
+    dask: str | None,
+    out: Path,
+    as_json: bool,
+    html: Path | None,
+) -> None:
+    check_output("--out", out)
+    check_output("--html", html)
+    tuned = _tuned(asked, workers, dask)
+    command = shlex.join(["simulate", *sys.argv[1:]])
+    if tuned.chosen is not None:
+        out.write_text(text(tuned, command))
+    if as_json:
+        print(json.dumps(tuned.to_json(), indent=2))
+    else:
+        print("\n".join(told(tuned)))
+        print(f"\n{out} is written." if tuned.chosen is not None else f"\n{out} is left as it was.")
+    if html:
+        from simulate.commands.tune_page import write_page  # noqa: PLC0415 -- matplotlib takes a second to import
+
+        write_page(html, tuned, command)
+
+
+def _tuned(asked: Asked, workers: int, dask: str | None) -> Tuned:
+    """With a progress bar where somebody watches it."""
+    total = len(asked.cases) * asked.replications
+    try:
+        with progress_bar(2 * total, f"{len(asked.plans)} plans, then the best of them") as advance:
+            return tune(asked, workers=workers, dask=dask, progress=advance)
+    except NoCluster as error:
+        raise BadInput(f"--dask: {error}") from None
+    except Incomplete as error:
+        raise Failed(str(error)) from None

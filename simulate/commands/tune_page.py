@@ -1,0 +1,110 @@
+"""``simulate tune --html``: the plans as two drawings and a table, the proposed one in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import ScalarFormatter
+
+from simulate.commands.drawing import COLOURS, drawn, pages
+from simulate.commands.tune_text import HEADS, NOTE, fixed_and_compared, main, others, otherwise, proposed
+from simulate.tune import GUIDE, Figures, Tuned, Value
+
+
+def write_page(path: Path, tuned: Tuned, command: str) -> None:
+    asked = tuned.asked
+    guide = asked.plans[GUIDE]
+    given = "".join(f", {name}={value:g}" for name, value in asked.given.items())
+    text = (
+        pages()
+        .get_template("tune.html.j2")
+        .render(
+            title="Which plan",
+            head=f"{len(asked.plans)} plans on {len(asked.cases)} releases, {asked.replications} rehearsals of each, seed {asked.seed}{given}",
+            command=command,
+            proposed=[*proposed(tuned)],
+            hurt_chart=drawn(
+                3.6,
+                lambda axes: _scatter(
+                    axes, tuned, "requests hurt in a bad night", lambda f: f.hurt, log=True
+                ),
+            ),
+            missed_chart=drawn(
+                3.0, lambda axes: _scatter(axes, tuned, "bad nights that end promoted, %", lambda f: f.missed)
+            ),
+            heads=HEADS,
+            tables=[
+                (f"All plans, seed {asked.seed}", _rows(dict(enumerate(tuned.screened)), tuned)),
+                (f"Confirmed on seed {asked.confirm_seed}", _rows(dict(tuned.confirmed), tuned)),
+            ],
+            note=NOTE,
+            compared=[*fixed_and_compared(tuned)],
+            cases=[(case.label, f"{case.weight:.3g}" if case.weight else "good") for case in asked.cases],
+            guide=guide.name,
+        )
+    )
+    path.write_text(text)
+
+
+def _rows(found: dict[int, Figures], tuned: Tuned) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    plans = tuned.asked.plans
+    return [
+        (
+            f"{number}{' *' if number in tuned.front else ''}",
+            f"{plans[number].name}: {otherwise(tuned, number)}",
+            [_cell(value) for value in (*main(mine), *others(mine))],
+        )
+        for number, mine in found.items()
+    ]
+
+
+def _cell(value: Value | None) -> tuple[str, str]:
+    return ("-", "") if value is None else (f"{value.mean:.3g}", f"{value.low:.3g} to {value.high:.3g}")
+
+
+def _scatter(
+    axes: Axes, tuned: Tuned, name: str, of: Callable[[Figures], Value], *, log: bool = False
+) -> None:
+    """Every plan with its intervals, its number beside it once where several stand at one place."""
+    places: dict[tuple[float, float], list[int]] = {}
+    for number, mine in enumerate(tuned.screened):
+        across, up = mine.false_rollbacks, of(mine)
+        places.setdefault((across.mean, up.mean), []).append(number)
+        colour = COLOURS["soft"]
+        if number in tuned.front:
+            colour = COLOURS["candidate"]
+        if number == GUIDE:
+            colour = COLOURS["bad"]
+        if number == tuned.chosen:
+            colour = COLOURS["stable"]
+        axes.errorbar(
+            across.mean,
+            up.mean,
+            xerr=[[across.mean - across.low], [across.high - across.mean]],
+            yerr=[[up.mean - up.low], [up.high - up.mean]],
+            fmt="o",
+            markersize=5,
+            color=colour,
+            ecolor=colour,
+            elinewidth=0.8,
+            alpha=0.9,
+        )
+    for (across_at, up_at), numbers in places.items():
+        axes.annotate(
+            ", ".join(map(str, numbers)),
+            (across_at, up_at),
+            xytext=(4, 4),
+            textcoords="offset points",
+            fontsize=8,
+        )
+    axes.set_xlabel("good nights with a false rollback, %")
+    axes.set_ylabel(name)
+    axes.set_xlim(left=-0.2)
+    if log:
+        axes.set_yscale("log")
+        for ticks in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            ticks(ScalarFormatter())
+    else:
+        axes.set_ylim(bottom=0)
