@@ -234,13 +234,17 @@ class _Reader:
             and opened is not None
             and period.start >= opened
         ]
+        good = [period for period in known if judge.is_good(self.plan, period)]
+        if judge.compares(self.plan, state):
+            compared = {(pair.start, pair.end) for pair in (*state.pairs, *self.state.pairs)}
+            good = [period for period in good if (period.start, period.end) in compared]
         return StageVisit(
             weight=state.commanded,
             window=self.plan.window_at(state.commanded),
             commanded_s=state.commanded_at,
             seen_s=opened,
             left_s=left,
-            good_periods=sum(judge.is_good(self.plan, period) for period in known),
+            good_periods=len(good),
             periods=len(known),
             verdict=verdict,
             reason=reason,

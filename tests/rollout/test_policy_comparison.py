@@ -238,6 +238,7 @@ def test_the_report_names_the_comparison() -> None:
     assert account.stages[-1].verdict is Verdict.FAILED
     assert account.outcome == "aborted"
     assert account.breach_s is not None
+    assert [visit.good_periods for visit in account.stages] == [1, 1, 0]  # the last one was the breach
     page = render("a release", [section(account)])
     assert "evidence of more errors than stable" in page
     assert "(limit 100)" in page
