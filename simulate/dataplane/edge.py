@@ -49,8 +49,8 @@ def approach(s: State, number: int, client: int, a: int) -> None:
     """Rate limit, then the load balancer's choice of a colour. ``a``: the record of a retry, else -1."""
     now, period = s.f[x.NOW], s.i[x.PERIOD_NUMBER]
     if s.f[x.LIMIT] < math.inf:
-        s.clients[client, x.C_BINS + s.i[x.BIN]] += 1
-        if s.clients[client, x.C_BLOCKED]:
+        s.clients[x.C_BINS + s.i[x.BIN], client] += 1
+        if s.clients[x.C_BLOCKED, client]:
             s.counts[period, x.EDGE, x.RATE_LIMITED] += 1
             if a >= 0:
                 forget(s, a)
@@ -103,11 +103,11 @@ def choose_colour(s: State, number: int, client: int) -> int:
     """By weight; with stickiness by where the client went last, as long as it came often enough."""
     now, sticky = s.f[x.NOW], s.f[x.STICKY]
     if sticky > 0.0 and now < s.stuck_until[client]:
-        c = s.clients[client, x.C_COLOUR]
+        c = s.clients[x.C_COLOUR, client]
     else:
         c = 1 if uniform(s.keys[_ROUTE], number) * 100.0 < s.f[x.WEIGHT] else 0
     if sticky > 0.0:
-        s.clients[client, x.C_COLOUR] = c
+        s.clients[x.C_COLOUR, client] = c
         s.stuck_until[client] = now + sticky
     return c
 

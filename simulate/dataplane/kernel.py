@@ -218,12 +218,15 @@ def look_at_rates(s: State) -> None:
     oldest = s.i[x.BIN] + 1 if s.i[x.BIN] + 1 < s.i[x.BINS] else 0
     s.i[x.BIN] = oldest
     limit = s.f[x.LIMIT]
-    for client in range(s.i[x.CLIENTS]):
-        total = 0
-        for part in range(s.i[x.BINS]):
-            total += s.clients[client, x.C_BINS + part]
-        s.clients[client, x.C_BLOCKED] = total > limit
-        s.clients[client, x.C_BINS + oldest] = 0
+    total = s.clients[x.C_BLOCKED]
+    total[:] = 0
+    for part in range(s.i[x.BINS]):
+        counts = s.clients[x.C_BINS + part]
+        for client in range(total.shape[0]):
+            total[client] += counts[client]
+    for client in range(total.shape[0]):
+        total[client] = total[client] > limit
+    s.clients[x.C_BINS + oldest] = 0
 
 
 # --- what is seen from outside

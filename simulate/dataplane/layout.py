@@ -71,7 +71,7 @@ KIND, ABOUT, GENERATION = _count(0, 3)
 (W_COLOUR, W_GENERATION, W_DRAWS) = _count(0, 3)  # colour -1: not connected
 (W_UNITS, W_SINCE) = _count(0, 2)  # hazard still to be lived through, counted from this time
 
-# --- clients: blocked, colour it sticks to, then its requests in each part of the rate limit's window
+# --- clients[what, client], so that all clients are gone over at once: blocked, colour it sticks to, then its requests in each part of the rate limit's window
 (C_BLOCKED, C_COLOUR, C_BINS) = _count(0, 3)
 
 # --- laws: rows of the encoded laws, stable's then candidate's

@@ -44,7 +44,7 @@ def packed(model: Model, keys: NDArray[np.uint64], *, log: bool) -> State:
         scratch=np.zeros(_ATTEMPTS, np.int64),
         timer_t=np.zeros(_TIMERS + 2 * sockets),
         timer_i=np.zeros((_TIMERS + 2 * sockets, 3), np.int64),
-        clients=np.zeros((model.clients.count, x.C_BINS + bins), np.int64),
+        clients=np.zeros((x.C_BINS + bins, model.clients.count), np.int64),
         stuck_until=np.zeros(model.clients.count),
         replica_f=np.zeros((2, replicas, 2)),
         replica_i=np.zeros((2, replicas, 3), np.int64),

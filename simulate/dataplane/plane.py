@@ -145,8 +145,8 @@ class DataPlane:
             )
         self._state.f[x.LIMIT] = per_window
         clients = self._state.clients
-        clients[:, x.C_BLOCKED] = 0
-        clients[:, x.C_BINS :] = 0
+        clients[x.C_BLOCKED] = 0
+        clients[x.C_BINS :] = 0
 
     def set_max_connections(self, n: int) -> None:
         """Another max_connections of PostgreSQL; connections beyond it stay open until their pool closes them."""
