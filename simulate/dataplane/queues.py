@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from simulate.dataplane import layout as x
 from simulate.dataplane._compiled import compiled, inlined
 from simulate.dataplane.layout import Ints, State
+
+_ZERO, _ONE = np.uint64(0), np.uint64(1)
 
 # --- queues: linked both ways through the attempts, so that one can leave from the middle
 
@@ -68,7 +72,7 @@ def _earlier(ri: Ints, t: float, a: int, u: float, b: int) -> bool:
 def push_coming(s: State, t: float, a: int) -> None:
     n = s.i[x.COMING]
     s.i[x.COMING] = n + 1
-    _rise(s, n, t, a)
+    _rise(s, np.uint64(n), t, a)
 
 
 @inlined
@@ -76,41 +80,42 @@ def drop_first(s: State) -> None:
     """Takes out the attempt that is first; the heap is not empty."""
     n = s.i[x.COMING] - 1
     s.i[x.COMING] = n
-    _replace_first(s, n, s.coming_t[n], s.coming_a[n])
+    _replace_first(s, np.uint64(n), s.coming_t[n], s.coming_a[n])
 
 
 @inlined
 def postpone_first(s: State, t: float, a: int) -> None:
     """The attempt that is first is due again, at a later time."""
-    _replace_first(s, s.i[x.COMING], t, a)
+    _replace_first(s, np.uint64(s.i[x.COMING]), t, a)
 
 
 @inlined
-def _replace_first(s: State, n: int, t: float, a: int) -> None:
+def _replace_first(s: State, n: np.uint64, t: float, a: int) -> None:
     """Fills the free root of a heap of n: the hole sinks to the bottom, where most entries belong, and rises.
 
-    The smaller child is chosen by arithmetic, because a processor would guess that branch wrong half of the time.
+    The smaller child is chosen by arithmetic, because a processor would guess that branch wrong half of the time. Places
+    are unsigned, because numba looks at signed ones whether they count from the end.
     """
     times, attempts = s.coming_t, s.coming_a
     times[n] = math.inf  # beside the last child if it has no sibling
-    k, child = 0, 1
+    k, child = _ZERO, _ONE
     while child < n:
-        left, right = times[child], times[child + 1]
-        child += int(right < left)
-        if right == left and s.ri[attempts[child + 1], x.ORDER] < s.ri[attempts[child], x.ORDER]:
-            child += 1
+        left, right = times[child], times[child + _ONE]
+        child += np.uint64(right < left)
+        if right == left and s.ri[attempts[child + _ONE], x.ORDER] < s.ri[attempts[child], x.ORDER]:
+            child += _ONE
         times[k] = times[child]
         attempts[k] = attempts[child]
         k = child
-        child = 2 * k + 1
+        child = (k << _ONE) + _ONE
     _rise(s, k, t, a)
 
 
 @inlined
-def _rise(s: State, k: int, t: float, a: int) -> None:
+def _rise(s: State, k: np.uint64, t: float, a: int) -> None:
     times, attempts = s.coming_t, s.coming_a
-    while k > 0:
-        parent = (k - 1) >> 1
+    while k > _ZERO:
+        parent = (k - _ONE) >> _ONE
         if not _earlier(s.ri, t, a, times[parent], attempts[parent]):
             break
         times[k] = times[parent]
@@ -135,7 +140,7 @@ def _before(t: float, kind: int, about: int, generation: int, u: float, other: I
 
 
 @compiled
-def _move(s: State, to: int, source: int) -> None:
+def _move(s: State, to: np.uint64, source: np.uint64) -> None:
     s.timer_t[to] = s.timer_t[source]
     for column in range(3):
         s.timer_i[to, column] = s.timer_i[source, column]
@@ -144,10 +149,11 @@ def _move(s: State, to: int, source: int) -> None:
 @compiled
 def push_timer(s: State, t: float, kind: int, about: int, generation: int) -> None:
     times, keys = s.timer_t, s.timer_i
-    k = s.i[x.TIMERS]
-    s.i[x.TIMERS] = k + 1
-    while k > 0:
-        p = (k - 1) >> 1
+    n = s.i[x.TIMERS]
+    s.i[x.TIMERS] = n + 1
+    k = np.uint64(n)
+    while k > _ZERO:
+        p = (k - _ONE) >> _ONE
         if not _before(t, kind, about, generation, times[p], keys[p]):
             break
         _move(s, k, p)
@@ -163,18 +169,18 @@ def pop_timer(s: State) -> tuple[int, int, int]:
     """Takes out the first timer: its kind, what it is about, its generation; the heap is not empty."""
     times, keys = s.timer_t, s.timer_i
     first = keys[0, x.KIND], keys[0, x.ABOUT], keys[0, x.GENERATION]
-    n = s.i[x.TIMERS] - 1
-    s.i[x.TIMERS] = n
-    k, child = 0, 1
+    left = s.i[x.TIMERS] - 1
+    s.i[x.TIMERS] = left
+    n, k, child = np.uint64(left), _ZERO, _ONE
     while child < n:
-        other = child + 1
+        other = child + _ONE
         if other < n and _is_before(times[other], keys[other], times[child], keys[child]):
             child = other
         if not _is_before(times[child], keys[child], times[n], keys[n]):
             break
         _move(s, k, child)
         k = child
-        child = 2 * k + 1
+        child = (k << _ONE) + _ONE
     _move(s, k, n)
     return first
 

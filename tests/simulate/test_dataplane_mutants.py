@@ -30,7 +30,7 @@ MUTANTS = {
         "        s.stuck_until[client] = max(s.stuck_until[client], sticky)",
     ),
     "a percentile one too low": ("kernel.py", "math.ceil(share * n) - 1", "math.ceil(share * n) - 2"),
-    "the later child chosen": ("queues.py", "int(right < left)", "int(left < right)"),
+    "the later child chosen": ("queues.py", "np.uint64(right < left)", "np.uint64(left < right)"),
     "memory that a restart does not free": ("incidents.py", "x.R_MEMORY] = s.cf[c, x.MB_BASE]", "x.R_MEMORY] += 0.0"),
     "an error that is not counted": ("backend.py", "x.DB_CONNECTION_ERRORS] += 1", "x.DB_CONNECTION_ERRORS] += 0"),
     "a surge that forgets the pending request": ("kernel.py", "s.f[x.UNIT] - spent", "s.f[x.UNIT]"),
