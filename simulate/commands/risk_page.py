@@ -78,7 +78,7 @@ def _ends(axes: Axes, bars: Sequence[tuple[str, Night]]) -> None:
                 )
             left += percent
         low, high = (100 * bound for bound in (night.ends["promoted"].low, night.ends["promoted"].high))
-        axes.plot([low, high], [place, place], color="black", linewidth=1.2)
+        axes.plot([low, high], [place - 0.24, place - 0.24], color="black", linewidth=1.2)
     for end, colour in _ENDS.items():
         axes.barh(0, 0, color=colour, label=end.replace("_", " "))
     axes.set_yticks(places, [name for name, _ in bars])
