@@ -209,7 +209,16 @@ def capacity_command(
     as_json: JsonOption = False,
     html: HtmlOption = None,
 ) -> None:
-    """Say which replicas, pool size, max_connections and rate limit a load needs, with its latency curve."""
+    """Say which replicas, pool size, max_connections and rate limit a load needs, with its latency curve.
+
+    Each colour alone must carry all of the traffic within the targets (--set p95_ms, losses_percent) while some of it is down
+    (--set spare). Exits with 1 if nothing within the bounds does, and says which bound: 100 replicas a colour, the guide's 100
+    connections a pgbouncer.
+
+    --json gives rate_per_minute, seed, replications, replicas, pool_size, max_connections, rate_limit; needed (what each size
+    showed, and one fewer), bounds_per_minute, bounded_by, knee_per_minute, within_targets_per_minute, curve and hangs (lists),
+    assumptions.
+    """
     from simulate.commands.capacity import capacity
 
     capacity(

@@ -13,7 +13,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from simulate.dataplane import Constant, Empirical, Exponential, Law, LogNormal
+from simulate.dataplane import Constant, Exponential, Law, LogNormal
 
 _NORMAL = NormalDist().inv_cdf
 _MASK = (1 << 64) - 1
@@ -62,14 +62,13 @@ class Draws:
 
     def time(self, law: Law, stream: Stream, n: int) -> float:
         """A time (seconds) that follows a law, made of the n-th number of a stream."""
-        match law:
-            case LogNormal(median, sigma):
-                return median * math.exp(sigma * _NORMAL(self.uniform(stream, n)))
-            case Constant(seconds):
-                return seconds
-            case Exponential(mean):
-                return -mean * math.log(self.uniform(stream, n))
-            case Empirical(quantiles):
-                place = self.uniform(stream, n) * (len(quantiles) - 1)
-                k = int(place)
-                return quantiles[k] + (place - k) * (quantiles[k + 1] - quantiles[k])
+        if isinstance(law, Constant):
+            return law.seconds
+        u = self.uniform(stream, n)
+        if isinstance(law, LogNormal):
+            return law.median * math.exp(law.sigma * _NORMAL(u))
+        if isinstance(law, Exponential):
+            return -law.mean * math.log(u)
+        place = u * (len(law.quantiles) - 1)
+        k = int(place)
+        return law.quantiles[k] + (place - k) * (law.quantiles[k + 1] - law.quantiles[k])

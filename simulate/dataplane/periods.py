@@ -7,7 +7,7 @@ answered attempts, 5xx answers included, as TargetResponseTime.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,7 @@ from simulate.dataplane.kernel import BUCKETS, SUB_BITS
 from simulate.dataplane.layout import Ints
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
+class Period(NamedTuple):
     """One colour over one metric period. ``ok`` to ``timed_out`` are ends of attempts, each counted once.
 
     ``server_errors`` and ``db_errors`` are 5xx of the target (the latter for want of a connection), ``bad_gateway``
@@ -67,8 +66,7 @@ class Period:
         return self.ok + self.server_errors + self.db_errors
 
 
-@dataclass(frozen=True, slots=True)
-class EdgePeriod:
+class EdgePeriod(NamedTuple):
     """The edge over one metric period: attempts that came (``retried`` ones among them) and those answered 429.
 
     ``arrivals`` are users' requests, ``served`` and ``given_up`` how they ended after all retries.
@@ -84,9 +82,8 @@ class EdgePeriod:
 
 def period(counts: list[int], stats: list[float]) -> Period:
     """From one colour's rows of ``State.counts`` and ``State.stats``."""
-    p50, p95, p99, mean, worst = (None if math.isnan(value) else value for value in stats[: x.MEMORY])
-    ends, others = counts[: x.RATE_LIMITED], counts[x.ATTEMPTS :]
-    return Period(*ends, *others, p50, p95, p99, mean, worst, stats[x.MEMORY])  # type: ignore[call-arg]
+    latencies = [None if math.isnan(value) else value for value in stats[: x.MEMORY]]
+    return Period(*counts[: x.RATE_LIMITED], *counts[x.ATTEMPTS :], *latencies, stats[x.MEMORY])  # type: ignore[call-arg]
 
 
 def edge_period(counts: list[list[int]]) -> EdgePeriod:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -57,7 +56,7 @@ def play(plane: DataPlane | Oracle, script: Sequence[Step]) -> list[object]:
 def _near(period: Period) -> Period:
     """A period without what only the order of summation decides."""
     mean = None if period.mean is None else round(period.mean, 9)
-    return dataclasses.replace(period, mean=mean, memory=round(period.memory, 9))
+    return period._replace(mean=mean, memory=round(period.memory, 9))
 
 
 def differences(

@@ -19,7 +19,7 @@ from simulate.controlplane.cloudwatch import attribute
 from simulate.dataplane import CANDIDATE, Constant, Period, streams
 from tests.simulate.rehearsals import PLAN, check, failed_rounds, in_force, rehearse, short_plan, world_of
 
-_NO_PERIOD = dict.fromkeys(Period.__slots__, 0) | {
+_NO_PERIOD = dict.fromkeys(Period._fields, 0) | {
     "p50": None, "p95": None, "p99": None, "mean": None, "worst": None, "memory": 0.0,
 }  # fmt: skip
 
