@@ -66,20 +66,22 @@ def print_answer(answer: Answer) -> None:
 def head(answer: Answer) -> str:
     sizes, runner = answer.sizes, answer.runner
     values = sizes.assumptions.values
-    spare = (
-        ""
-        if not sizes.spare
-        else f" while {sizes.spare} of its replicas and {_down(sizes)} of its pgbouncers are down"
-    )
     return (
-        f"For {sizes.assumptions.per_minute:,.0f} requests/min each colour alone carries all of them{spare}:\n"
+        f"For {sizes.assumptions.per_minute:,.0f} requests/min each colour alone carries all of them{_down(sizes)}:\n"
         f"P95 < {values['p95_ms']:g} ms and less than {values['losses_percent']:g} % lost, with the upper ends of 95 % "
         f"intervals (seed {runner.seed}, {runner.replications} runs of {MINUTES} min)."
     )
 
 
-def _down(sizes: Sizes) -> int:
-    return sizes.pgbouncers - up(sizes.assumptions)
+def _down(sizes: Sizes) -> str:
+    """What may be down meanwhile."""
+    pgbouncers = sizes.pgbouncers - up(sizes.assumptions)
+    counts = ((sizes.spare, "replicas"), (pgbouncers, "pgbouncers"))
+    parts = [f"{down} of its {what}" for down, what in counts if down]
+    if not parts:
+        return ", nothing being down"
+    only = ", but not its only pgbouncer" if sizes.pgbouncers == 1 else ""
+    return f" with {' and '.join(parts)} down{only}"
 
 
 def lines(answer: Answer) -> list[Line]:
@@ -104,7 +106,7 @@ def lines(answer: Answer) -> list[Line]:
         Line(
             "databaseMaxConnections",
             sizes.max_connections,
-            f"{COLOURS} colours x {sizes.pgbouncers} pgbouncers x {sizes.pool_size}, and {values['reserve']:g} in "
+            f"{COLOURS} colours x {sizes.pgbouncers} pgbouncer(s) x {sizes.pool_size}, and {values['reserve']:g} in "
             f"reserve ({SUPERUSERS} for superusers; migrations, monitoring, people)",
         ),
         Line(
