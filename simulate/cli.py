@@ -10,6 +10,7 @@ from simulate.commands.cli import register as register_commands
 from simulate.commands.errors import CommandError
 from simulate.lab.cli import app as lab_app
 from simulate.lab.errors import LabError
+from simulate.lab.measure.cli import register as register_measure
 from simulate.lab.rehearsal.cli import register
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
     help="Rehearse a release before the night.",
 )
 register(lab_app)
+register_measure(lab_app)
 app.add_typer(lab_app)
 register_commands(app)
 

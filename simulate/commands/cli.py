@@ -175,11 +175,18 @@ def tune_command(
     tune_plans(asked, workers=workers, dask=dask, out=out, as_json=as_json, html=html)
 
 
-def validate_command(seed: SeedOption = 1, as_json: JsonOption = False) -> None:
-    """Hold the data plane against closed forms and against its oracle; exits with 1 if a line fails."""
+def validate_command(
+    seed: SeedOption = 1,
+    lab: Annotated[
+        Path | None,
+        typer.Option("--lab", metavar="FILE", help="Of `simulate lab measure`; the shipped one if not given."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold the simulator against closed forms, its oracle and the lab; exits with 1 if a line fails."""
     from simulate.commands.validate import validate
 
-    validate(seed, as_json=as_json)
+    validate(seed, lab, as_json=as_json)
 
 
 def bench_command(

@@ -1,32 +1,97 @@
-"""`simulate validate`: is the simulator right? A table of known answers beside its own."""
+"""`simulate validate`: is the simulator right? Known answers, and measurements of the lab, beside its own."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from simulate import validation
-from simulate.commands.errors import Failed
+from simulate.commands.errors import BadInput, Failed
+from simulate.validation import BadMeasurement, Check, Line, Measurement
 
 
-def validate(seed: int, *, as_json: bool) -> None:
-    """Prints the table. Raises :class:`Failed` if a line fails."""
+def validate(seed: int, lab: Path | None, *, as_json: bool) -> None:
+    """Prints the tables. ``lab``: another measurement than the shipped one. Raises :class:`Failed` if a line fails."""
     log = Console(stderr=True)
-    checks = validation.validate(seed=seed, progress=lambda name: log.print(f"  {name}", highlight=False))
+
+    def progress(name: str) -> None:
+        log.print(f"  {name}", highlight=False)
+
+    measurement, lines = _compared(lab, seed, progress)
+    checks = validation.validate(seed=seed, progress=progress)
     if as_json:
-        typer.echo(json.dumps([asdict(check) for check in checks], indent=1))
+        typer.echo(json.dumps(_document(seed, checks, measurement, lines), indent=1))
     else:
-        table = Table("what", "known", "simulated", "99.9 % interval", "unit", "", title=f"seed {seed}")
-        for check in checks:
-            interval = f"{check.low:.5g} to {check.high:.5g}"
-            verdict = "agrees" if check.passed else "[red]FAILS[/red]"
-            table.add_row(
-                check.name, f"{check.known:.5g}", f"{check.simulated:.5g}", interval, check.unit, verdict
-            )
-        Console().print(table)
-    if failed := [check.name for check in checks if not check.passed]:
-        raise Failed(f"{len(failed)} of {len(checks)} lines fail: {', '.join(failed)}")
+        out = Console()
+        out.print(_known_answers(checks, seed))
+        out.print(_lab(lines, measurement))
+    failed = [check.name for check in checks if not check.passed]
+    failed += [f"{line.where}: {line.what}" for line in lines if not line.passed]
+    if failed:
+        raise Failed(f"{len(failed)} of {len(checks) + len(lines)} lines fail: {', '.join(failed)}")
+
+
+def _compared(lab: Path | None, seed: int, progress: validation.Progress) -> tuple[Measurement, list[Line]]:
+    """First, as a bad file must not cost the time of the rest."""
+    try:
+        measurement = validation.shipped() if lab is None else validation.read(lab)
+        return measurement, validation.compare(measurement, seed=seed, progress=progress)
+    except BadMeasurement as error:
+        raise BadInput(f"--lab: {error}; make one with `simulate lab measure`") from None
+
+
+def _document(
+    seed: int, checks: Sequence[Check], measurement: Measurement, lines: Sequence[Line]
+) -> dict[str, object]:
+    compared = [asdict(line) | {"error": line.error, "passed": line.passed} for line in lines]
+    about = {"machine": measurement.machine, "versions": measurement.versions}
+    return {"seed": seed, "checks": [asdict(check) for check in checks], "lab": about | {"lines": compared}}
+
+
+def _known_answers(checks: Sequence[Check], seed: int) -> Table:
+    table = Table(
+        "what", "known", "simulated", "99.9 % interval", "unit", "", title=f"known answers, seed {seed}"
+    )
+    for check in checks:
+        interval = f"{check.low:.5g} to {check.high:.5g}"
+        verdict = "agrees" if check.passed else "[red]FAILS[/red]"
+        table.add_row(
+            check.name, f"{check.known:.5g}", f"{check.simulated:.5g}", interval, check.unit, verdict
+        )
+    return table
+
+
+def _lab(lines: Sequence[Line], measurement: Measurement) -> Table:
+    machine = measurement.machine
+    table = Table(
+        "what",
+        "predicted",
+        "95 % of runs",
+        "measured",
+        "error",
+        "aim",
+        "",
+        title=f"the lab on {machine['processors']} processors ({machine['processor']})",
+        caption="Errors are of the prediction, in percent of what was measured, or in the unit where the aim is.",
+    )
+    for number, line in enumerate(lines):
+        if number == 0 or lines[number - 1].where != line.where:
+            table.add_row(f"[bold]{line.where}[/bold]")
+        unit = f" {line.unit}" if line.absolute else " %"
+        verdict = f"not judged: {line.excused}" if line.excused else "" if line.passed else "[red]FAILS[/red]"
+        table.add_row(
+            f"  {line.what}, {line.unit}",
+            f"{line.predicted:.4g}",
+            f"{line.low:.4g} to {line.high:.4g}",
+            f"{line.measured:.4g}",
+            f"{line.error:+.1f}{unit}",
+            f"{line.aim:g}{unit}",
+            verdict or "agrees",
+        )
+    return table

@@ -17,7 +17,7 @@ from aiohttp import ClientSession, WSCloseCode, WSMsgType, web
 from aiohttp.test_utils import TestServer
 
 from simulate.lab.backend.__main__ import main
-from simulate.lab.backend.app import Backend
+from simulate.lab.backend.app import QUERY_SECONDS, Backend
 from simulate.lab.backend.database import NoConnection
 from simulate.lab.backend.metrics import Publisher
 from simulate.lab.faults import Settings
@@ -30,10 +30,12 @@ class FakeDatabase:
     def __init__(self) -> None:
         self.error: Exception | None = None
         self.statements: list[str] = []
+        self.parameters: list[tuple[object, ...]] = []
         self.leaked = 0
 
-    async def query(self, statement: str, *_: object) -> list[tuple[Any, ...]]:
+    async def query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         self.statements.append(statement)
+        self.parameters.append(parameters)
         if self.error is not None:
             raise self.error
         return [(200, "now")]
@@ -102,8 +104,21 @@ async def test_a_failing_probe(probe: str) -> None:
 async def test_slow_queries_and_leaks() -> None:
     async with running(pg_sleep_s=2.5, leak_connections=4) as (_, database, session):
         assert await status(session, "/api/cases") == 200
-        assert "SELECT pg_sleep(%s)" in database.statements
+        assert ["pg_sleep(%s)" in statement for statement in database.statements] == [True]
         assert database.leaked == 4
+
+
+async def test_a_client_says_how_long_its_query_takes() -> None:
+    async with running(pg_sleep_s=2.5) as (_, database, session):
+        async with session.get("/api/cases", headers={QUERY_SECONDS: "0.25"}) as answer:
+            assert answer.status == 200
+            assert answer.headers["Server-Timing"].startswith("db;dur=")
+        assert database.parameters == [(2.75,)], "one query, and the fault's time on top"
+        for bad in ("-1", "601", "nan", "long"):
+            async with session.get("/api/cases", headers={QUERY_SECONDS: bad}) as answer:
+                assert answer.status == 400
+                assert QUERY_SECONDS in await answer.text()
+        assert len(database.parameters) == 1
 
 
 async def test_memory_is_kept() -> None:

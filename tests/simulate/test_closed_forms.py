@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 
+import simulate.validation
+from simulate.cli import main
 from simulate.dataplane import plane
 from simulate.dataplane.streams import Keys, Stream, keys
+from simulate.validation import Line
 from simulate.validation import closed_forms as known
 from simulate.validation.checks import Case, Check, cases, examine
 
@@ -63,14 +68,45 @@ def test_a_stream_used_twice_is_noticed(
     assert not examine(case, effort=0.1, narrow=math.inf).passed
 
 
-@pytest.mark.parametrize(("passed", "code"), [(True, 0), (False, 1)])
-def test_the_command_ends_as_the_table_does(monkeypatch: pytest.MonkeyPatch, passed: bool, code: int) -> None:
-    import simulate.validation  # noqa: PLC0415
-    from simulate.cli import main  # noqa: PLC0415
-
-    line = Check("M/M/1", 1.0, 1.1, 0.9, 1.3, "s", passed)
-    monkeypatch.setattr(simulate.validation, "validate", lambda **_: [line])
-    monkeypatch.setattr("sys.argv", ["simulate", "validate", "--json"])
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+@pytest.mark.parametrize(
+    ("passed", "measured", "excused", "code"),
+    [(True, 1.1, "", 0), (False, 1.1, "", 1), (True, 1.5, "", 1), (True, 1.5, "processors busy", 0)],
+)
+def test_the_command_ends_as_the_tables_do(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    passed: bool,
+    measured: float,
+    excused: str,
+    code: int,
+    flags: tuple[str, ...],
+) -> None:
+    check = Check("M/M/1", 1.0, 1.1, 0.9, 1.3, "s", passed)
+    line = Line("20/s", "p95", "s", 1.0, 0.9, 1.1, measured, 20.0, excused=excused)
+    monkeypatch.setattr(simulate.validation, "validate", lambda **_: [check])
+    monkeypatch.setattr(simulate.validation, "compare", lambda *_, **__: [line])
+    monkeypatch.setattr("sys.argv", ["simulate", "validate", *flags])
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == code
+    told = capsys.readouterr()
+    if flags:
+        document = json.loads(told.out)
+        assert document["checks"][0]["passed"] is passed
+        assert document["lab"]["lines"][0]["passed"] is (code == 0 or not passed)
+    else:
+        assert "20/s" in told.out and "M/M/1" in told.out
+    if code:
+        assert "1 of 2 lines fail: " in told.err
+
+
+def test_a_bad_measurement_costs_no_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(simulate.validation, "validate", lambda **_: pytest.fail("it was begun"))
+    monkeypatch.setattr("sys.argv", ["simulate", "validate", "--lab", str(tmp_path / "no.json")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "--lab: " in capsys.readouterr().err

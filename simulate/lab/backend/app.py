@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -20,6 +22,12 @@ _LOG = logging.getLogger(__name__)
 
 #: Seconds between pings of a websocket; a load balancer closes one that is silent for 60 s.
 _PING_S = 20.0
+
+#: A request's header: how many seconds longer its query is to take.
+QUERY_SECONDS = "X-Lab-Query-Seconds"
+_LONGEST_QUERY_S = 600.0
+_QUERY = "SELECT count(*), now()::text FROM generate_series(1, 200)"
+_SLOW_QUERY = "SELECT count(*), now()::text FROM pg_sleep(%s), generate_series(1, 200)"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -91,18 +99,32 @@ class Backend:
     # Business
 
     async def business(self, request: web.Request) -> web.Response:
-        """Any request of the API: one query, shaped like the dashboard's or a case's."""
+        """Any request of the API: one transaction of one query, shaped like the dashboard's or a case's.
+
+        The query takes as much longer as the fault says, and as the client asks for in ``X-Lab-Query-Seconds``: so a
+        measurement knows how long each one takes by itself. ``Server-Timing`` tells how long it took.
+        """
         self.publisher.seen(request.headers.get("X-Forwarded-For", request.remote or ""))
         self.served += 1
         faulty = self.faulty
-        if faulty and self.faults.leak_connections:
+        try:
+            sleep_s = float(request.headers.get(QUERY_SECONDS, "0"))
+        except ValueError:
+            sleep_s = math.nan
+        if not 0 <= sleep_s <= _LONGEST_QUERY_S:
+            limits = f"from 0 to {_LONGEST_QUERY_S:g}"
+            return _json({"error": f"{QUERY_SECONDS} takes seconds {limits}"}, status=400)
+        if faulty:
             await self.database.leak(self.faults.leak_connections)
-        if faulty and self.faults.pg_sleep_s:
-            await self.database.query("SELECT pg_sleep(%s)", self.faults.pg_sleep_s)
-        rows = await self.database.query("SELECT count(*), now()::text FROM generate_series(1, 200)")
+            sleep_s += self.faults.pg_sleep_s
+        began = time.perf_counter()
+        rows = await (self.database.query(_SLOW_QUERY, sleep_s) if sleep_s else self.database.query(_QUERY))
+        took = time.perf_counter() - began
         if faulty and random.random() < self.faults.error_rate:
             return _json({"error": "injected by the rehearsal"}, status=500)
-        return _json({"path": request.path, "items": rows[0][0], "at": rows[0][1]})
+        answer = _json({"path": request.path, "items": rows[0][0], "at": rows[0][1]})
+        answer.headers["Server-Timing"] = f"db;dur={1000 * took:.2f}"
+        return answer
 
     # Websockets
 

@@ -46,7 +46,7 @@ def bench(updates: int, out: Path, console: Console) -> int:
             for layer in LAYERS:
                 stage.deploy(layer)
             say(f"measuring {updates} traffic updates")
-            lines = _measured(stage, updates, logs)
+            lines = measured_updates(stage, updates, logs)
         finally:
             lab.stop()
     figures = summarize(lines)
@@ -56,7 +56,8 @@ def bench(updates: int, out: Path, console: Console) -> int:
     return 0
 
 
-def _measured(stage: Stage, updates: int, logs: Path) -> list[dict[str, Any]]:
+def measured_updates(stage: Stage, updates: int, logs: Path) -> list[dict[str, Any]]:
+    """What ``bench_inside`` printed, line by line. Raises :class:`LabError` if it is not all of it."""
     logs.mkdir(parents=True, exist_ok=True)
     output, log = logs / "measured.jsonl", logs / "bench.log"
     command = [sys.executable, "-m", "simulate.lab.rehearsal.bench_inside", ENVIRONMENT, str(updates)]

@@ -44,7 +44,7 @@ def rehearse_command(
     Exits with 0 only if both ended as they must.
     """
     settings = Settings.checked(fault, time_scale, out, keep=keep)
-    raise typer.Exit(_orderly(lambda: rehearse(settings, Console())))
+    raise typer.Exit(orderly(lambda: rehearse(settings, Console())))
 
 
 def deploy_command(name: Name = "default") -> None:
@@ -65,10 +65,10 @@ def bench_command(
     out: Annotated[Path, typer.Option("--out", help="Where the figures go.")] = BUILD / "bench.json",
 ) -> None:
     """Measure stack updates of the traffic as a rollout does them, beside a bare ModifyRule call."""
-    raise typer.Exit(_orderly(lambda: bench(updates, out, Console())))
+    raise typer.Exit(orderly(lambda: bench(updates, out, Console())))
 
 
-def _orderly(work: Callable[[], int]) -> int:
+def orderly(work: Callable[[], int]) -> int:
     """The exit code of ``work``, which has stopped everything when it is interrupted."""
     try:
         return work()
