@@ -77,7 +77,7 @@ POINTS = (
 
 #: Two points and the fit, to try the machinery itself.
 SHORT = (
-    Point("low load, 0.1 s", 10, 15, "fixed", 0.1, warm_up_s=3, fit=True),
-    Point("30/s", 30, 12, "fixed", 0.1, warm_up_s=3),
-    Point("pool 2, 60 % busy", 12, 20, "fixed", 0.1, pool=2, warm_up_s=4),
+    Point("low load, 0.1 s", 10, 8, "fixed", 0.1, warm_up_s=2, fit=True),
+    Point("30/s", 30, 6, "fixed", 0.1, warm_up_s=2),
+    Point("pool 2, 60 % busy", 12, 12, "fixed", 0.1, pool=2, warm_up_s=4),
 )

@@ -113,11 +113,11 @@ def _merged(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]
 def _in_a_lab(part: str, settings: Settings, say: Say) -> dict[str, Any]:
     lab = Lab(LAB, time_scale=TIME_SCALE)
     say(f"{part}: starting a lab")
-    directory = lab.paths.root.parent / f"{LAB}-work"
-    (directory / "logs").mkdir(parents=True, exist_ok=True)
     with interrupted_by_signals():
         lab.start(attached=True)
+        directory = lab.paths.root / "measure"
         try:
+            (directory / "logs").mkdir(parents=True)
             found = PARTS[part](Stage.of(lab, directory, say), settings)
         finally:
             lab.stop()
