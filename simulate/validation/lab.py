@@ -6,7 +6,7 @@ fitted to a point that is judged.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,18 +14,16 @@ from numpy.typing import NDArray
 
 from simulate.dataplane import (
     STABLE,
-    Backend,
-    Database,
     DataPlane,
     Empirical,
     Exponential,
     Law,
     Model,
     Poisson,
-    Pool,
 )
 from simulate.dataplane import layout as x
 from simulate.lab.measure.points import Point
+from simulate.validation.lab_model import DATABASE, backend
 from simulate.validation.measurement import Fit, Measured, Measurement, fit
 from simulate.validation.rollouts import predicted_rollouts
 
@@ -34,10 +32,6 @@ Progress = Callable[[str], None]
 BUSY = 0.60  # beyond it processors are waited for, which the model has not
 RUNS = 40  # of the simulator, each as long as the measurement
 
-# What the stand-in for the backend and the lab's settings are.
-SLOTS = 40  # connections of a replica to pgbouncer: what it works on at once
-MAX_CONNECTIONS = 400
-PGBOUNCER_LOOKS_S = 1 / 3  # it looks for clients that waited too long three times a second (janitor.c)
 _TAIL_S = 30.0  # that the last requests are waited for
 
 
@@ -85,28 +79,23 @@ def compare(
         progress(f"lab: {measured.point.name}")
         lines += _lines(measured, predict(measured.point, laws, measurement.replicas, seed=seed, runs=runs))
     for one in predicted_rollouts(measurement, laws, seed=seed, progress=progress):
-        period = one.period_s
-        for what, values, told in (
-            ("detection", one.detection_s, one.measured.detection_s),
-            ("rollback", one.rollback_s, one.measured.rollback_s),
-        ):
-            if told:
-                mean, half = float(np.mean(values)), 1.96 * float(np.std(values)) / len(told) ** 0.5
-                name = f"{one.measured.fault}, mean of {len(told)}"
-                lines.append(
-                    Line(
-                        name,
-                        what,
-                        "s",
-                        mean,
-                        mean - half,
-                        mean + half,
-                        float(np.mean(told)),
-                        period,
-                        absolute=True,
-                    )
-                )
+        told = one.measured
+        lines += _mean("detection", told.fault, one.detection_s, told.detection_s, one.period_s)
+        lines += _mean("rollback", told.fault, one.rollback_s, told.rollback_s, one.period_s)
     return lines
+
+
+def _mean(
+    what: str, fault: str, predicted: NDArray[np.float64], measured: Sequence[float], period_s: float
+) -> list[Line]:
+    """The mean of some rollouts beside that of many predicted ones, and what the mean of as few could be."""
+    if not measured:
+        return []
+    mean = float(np.mean(predicted))
+    half = 1.96 * float(np.std(predicted)) / len(measured) ** 0.5
+    name = f"{fault}, mean of {len(measured)} rollouts"
+    told = float(np.mean(measured))
+    return [Line(name, what, "s", mean, mean - half, mean + half, told, period_s, absolute=True)]
 
 
 def predict(point: Point, laws: Fit, replicas: int, *, seed: int, runs: int) -> NDArray[np.float64]:
@@ -116,20 +105,13 @@ def predict(point: Point, laws: Fit, replicas: int, *, seed: int, runs: int) -> 
         query, added = Empirical.from_samples(np.asarray(laws.database.quantiles) + point.sleep_s), 0.0
     else:
         query, added = Exponential(point.sleep_s), laws.database.mean
-    wait = Empirical.from_samples(np.array([0.0, PGBOUNCER_LOOKS_S]) + point.wait_s)
-    backend = Backend(
-        replicas=replicas,
-        concurrency=SLOTS,
-        query=query,
-        work=laws.rest,
-        pool=Pool(point.pool, wait=wait),
-    )
+    colour = backend(replicas, query, laws.rest, point.pool, point.wait_s)
     model = Model(
         Poisson(60 * point.rate),
         rate_limit=None,
-        stable=backend,
-        candidate=backend,
-        database=Database(MAX_CONNECTIONS),
+        stable=colour,
+        candidate=colour,
+        database=DATABASE,
         timeout_s=point.timeout_s,
     )
     plane = DataPlane(model, seed, log=True)

@@ -13,18 +13,16 @@ from rollout.plan import Plan, load_plan
 from simulate.controlplane import Delivery, Fault, Rehearsal, Switch, Updates, World
 from simulate.dataplane import (
     CANDIDATE,
-    Backend,
     Clients,
     Constant,
-    Database,
     DataPlane,
     Empirical,
     Law,
     Model,
     Poisson,
-    Pool,
 )
 from simulate.lab.faults import FAULTS
+from simulate.validation.lab_model import DATABASE, backend
 from simulate.validation.measurement import Fit, Measurement, Releases
 
 RUNS = 100
@@ -32,7 +30,7 @@ PUBLICATION_DELAY_S, PUBLICATION_LOOK_S = (
     90.0,
     1.0,
 )  # before scaling; not scaled: as simulate.lab.load_balancer.agent
-SLOTS, MAX_CONNECTIONS, QUERY_WAIT_S = 40, 400, 5.0
+POOL, QUERY_WAIT_S = 50, 5.0  # as it is deployed
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +78,14 @@ def _times(rehearsal: Rehearsal) -> tuple[float, float]:
 
 
 def _world(measurement: Measurement, laws: Fit, updates: Empirical, fault: str) -> World:
-    backend = Backend(
-        replicas=measurement.replicas,
-        concurrency=SLOTS,
-        query=laws.database,
-        work=laws.rest,
-        pool=Pool(wait=Constant(QUERY_WAIT_S)),
-    )
+    colour = backend(measurement.replicas, laws.database, laws.rest, POOL, QUERY_WAIT_S)
     model = Model(
         Poisson(60 * measurement.rate),
         Clients(30),
         rate_limit=None,
-        stable=backend,
-        candidate=backend,
-        database=Database(MAX_CONNECTIONS),
+        stable=colour,
+        candidate=colour,
+        database=DATABASE,
     )
     delay = PUBLICATION_DELAY_S / measurement.time_scale
     balancer = Empirical.from_samples([delay, delay + PUBLICATION_LOOK_S])

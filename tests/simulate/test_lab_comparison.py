@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from simulate.controlplane.world import STACK_UPDATE
-from simulate.dataplane import Empirical
+from simulate.dataplane import Backend, Empirical
 from simulate.lab.measure.points import Point
 from simulate.lab.measure.sender import quantiles
-from simulate.validation import BadMeasurement, Line, compare, lab, read, shipped
+from simulate.validation import BadMeasurement, Line, compare, lab, read, rollouts, shipped
 from simulate.validation.measurement import Fit, fit, parse
 
 LAWS = Fit(
@@ -161,3 +161,21 @@ def test_scenarios_take_the_measured_updates() -> None:
     p50, p95 = np.quantile(updates.quantiles, [0.5, 0.95])
     assert STACK_UPDATE.median == pytest.approx(p50, abs=0.05)
     assert STACK_UPDATE.median * np.exp(1.645 * STACK_UPDATE.sigma) == pytest.approx(p95, abs=0.05)
+
+
+def test_a_dropped_metric_delay_fails_against_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollouts, "PUBLICATION_DELAY_S", 0.0)
+    rows = {(line.where, line.what) for line in compare(shipped(), runs=2) if not line.passed}
+    assert any(where.startswith("errors-5pct") and what == "detection" for where, what in rows)
+
+
+def test_a_pool_one_too_large_fails_against_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = lab.backend
+
+    def one_too_many(*arguments: Any) -> Backend:
+        made = real(*arguments)
+        return replace(made, pool=replace(made.pool, size=made.pool.size + 1))
+
+    monkeypatch.setattr(lab, "backend", one_too_many)
+    found = {where for where, what in failing(compare(shipped(), runs=10)) if what in ("p95", "failures")}
+    assert {where.partition(",")[0] for where in found} >= {"pool 2"}

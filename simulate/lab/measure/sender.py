@@ -62,7 +62,7 @@ async def measure(point: Point) -> dict[str, Any]:
                     await asyncio.sleep(wait)
                 tasks.create_task(_one(session, point, start + at, sleep_s, number, answers))
     counted = [answer for answer in answers if answer.due >= start]
-    return summarize(counted, point) | {"processors_busy": await watching}
+    return summarize(counted, point) | await watching
 
 
 async def _until_clean(session: aiohttp.ClientSession) -> None:
@@ -99,14 +99,30 @@ async def _one(
     into.append(Answer(due, late, loop.time() - due, status, sleep_s, database_s))
 
 
-async def _processors(start: float, seconds: float) -> float:
-    """The share of all processors that was busy during the window, whatever with."""
+async def _processors(start: float, seconds: float) -> dict[str, float]:
+    """The share of all processors' time that the lab used during the window, and that anything used."""
     loop = asyncio.get_running_loop()
     await asyncio.sleep(start - loop.time())
-    before = _ticks()
+    before, ours_before = _ticks(), _ticks_of_lab()
     await asyncio.sleep(start + seconds - loop.time())
     busy, idle = (now - then for now, then in zip(_ticks(), before, strict=True))
-    return round(busy / (busy + idle), 4)
+    ours = sum(ticks - ours_before.get(process, 0) for process, ticks in _ticks_of_lab().items())
+    return {
+        "processors_busy": round(ours / (busy + idle), 4),
+        "machine_busy": round(busy / (busy + idle), 4),
+    }
+
+
+def _ticks_of_lab() -> dict[str, int]:
+    """What each of the lab's processes used so far; the lab sees no others."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        found[stat.parent.name] = int(fields[11]) + int(fields[12])
+    return found
 
 
 def _ticks() -> tuple[int, int]:
