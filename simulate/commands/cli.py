@@ -179,7 +179,9 @@ def validate_command(
     seed: SeedOption = 1,
     lab: Annotated[
         Path | None,
-        typer.Option("--lab", metavar="FILE", help="Of `simulate lab measure`; the shipped one if not given."),
+        typer.Option(
+            "--lab", metavar="FILE", help="Of `simulate lab measure`; the shipped one if not given."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -59,13 +59,18 @@ class Releases:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A whole file. ``updates`` are the traffic updates of an idle lab; parts that were not measured are empty."""
+    """A whole file; parts that were not measured are empty.
+
+    ``updates_idle`` and ``updates_busy`` are how long traffic updates took (seconds): in a lab that does nothing else, and in
+    the rollouts.
+    """
 
     machine: Mapping[str, Any]
     versions: Mapping[str, str]
     replicas: int
     points: tuple[Measured, ...]
-    updates: Empirical | None
+    updates_idle: Empirical | None
+    updates_busy: Empirical | None
     plan: str
     rate: float
     time_scale: float
@@ -104,18 +109,22 @@ def parse(text: str, source: str) -> Measurement:
 
 def _measurement(document: Mapping[str, Any]) -> Measurement:
     points, rollouts = document.get("points"), document.get("rollouts")
-    updates = document["updates"]["stack_update_s"]["quantiles"] if "updates" in document else None
     return Measurement(
         machine=document["machine"],
         versions=document["versions"],
         replicas=points["replicas"] if points else 1,
         points=tuple(map(_measured, points["points"])) if points else (),
-        updates=None if updates is None else Empirical.from_samples(updates),
+        updates_idle=_updates(document.get("updates")),
+        updates_busy=_updates(rollouts),
         plan=rollouts["plan"] if rollouts else "phase-c",
         rate=rollouts["rate"] if rollouts else 0.0,
         time_scale=rollouts["time_scale"] if rollouts else 1.0,
         releases=_releases(rollouts["releases"]) if rollouts else (),
     )
+
+
+def _updates(part: Mapping[str, Any] | None) -> Empirical | None:
+    return Empirical.from_samples(part["stack_update_s"]["quantiles"]) if part else None
 
 
 def _measured(found: Mapping[str, Any]) -> Measured:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from rollout.events import Traffic
 from rollout.plan import Plan, load_plan
-from simulate.controlplane import Delivery, Fault, Rehearsal, Switch, Updates, World
+from simulate.controlplane import Delivery, Fault, Rehearsal, Switch, World
+from simulate.controlplane.world import STACK_UPDATE
 from simulate.dataplane import (
     CANDIDATE,
     Clients,
@@ -51,14 +52,11 @@ def predicted_rollouts(
     runs: int = RUNS,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Predicted]:
-    """One for each fault that was measured. Updates take what they took in an idle lab, without any load."""
-    updates = measurement.updates
-    if updates is None:
-        return
+    """One for each fault that was measured. Updates take what they take in the scenarios."""
     plan = load_plan(measurement.plan).scaled(measurement.time_scale)
     for releases in measurement.releases:
         progress(f"lab: rollouts with {releases.fault}")
-        world = _world(measurement, laws, updates, releases.fault)
+        world = _world(measurement, laws, releases.fault)
         plane: DataPlane | None = None
         rows = []
         for run in range(runs):
@@ -77,7 +75,7 @@ def _times(rehearsal: Rehearsal) -> tuple[float, float]:
     return decided - began, moved - decided
 
 
-def _world(measurement: Measurement, laws: Fit, updates: Empirical, fault: str) -> World:
+def _world(measurement: Measurement, laws: Fit, fault: str) -> World:
     colour = backend(measurement.replicas, laws.database, laws.rest, POOL, QUERY_WAIT_S)
     model = Model(
         Poisson(60 * measurement.rate),
@@ -93,7 +91,6 @@ def _world(measurement: Measurement, laws: Fit, updates: Empirical, fault: str) 
     return World(
         model=model,
         faults=(Fault(FAULTS[fault].sentence, 0.0, (Switch(CANDIDATE, changes),), after),),
-        updates=Updates(updates),
         delivery=Delivery(balancer, Constant(0.0), balancer),
     )
 
@@ -123,5 +120,4 @@ def _after_requests(number: int, measurement: Measurement) -> Law:
     rate = measurement.rate * share / measurement.replicas
     chance = np.random.default_rng(378)
     waits = chance.gamma(number, 1 / rate, size=(4000, measurement.replicas)).max(axis=1)
-    updates = measurement.updates or Constant(0.0)
-    return Empirical.from_samples(waits + updates.mean)
+    return Empirical.from_samples(waits + STACK_UPDATE.mean)

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulate.controlplane.world import STACK_UPDATE
 from simulate.dataplane import Backend, Empirical
 from simulate.lab.measure.points import Point
 from simulate.lab.measure.sender import quantiles
-from simulate.validation import BadMeasurement, Line, compare, lab, read, rollouts, shipped
+from simulate.validation import BadMeasurement, Line, compare, lab, lab_model, read, rollouts, shipped
 from simulate.validation.measurement import Fit, fit, parse
 
 LAWS = Fit(
@@ -95,13 +94,13 @@ def test_what_is_beyond_the_aims_scope_is_shown_and_not_judged() -> None:
 
 
 def test_rollouts_are_compared_within_one_metric_period() -> None:
-    updates = {"stack_update_s": {"quantiles": [2.0, 2.5, 3.0]}}
     release = {"fault": "errors-5pct", "fault_started_s": 2.0, "traffic_moved_s": 25.0}
     rollouts: dict[str, Any] = {"plan": "phase-c", "rate": 100, "time_scale": 10.0}
+    rollouts["stack_update_s"] = {"quantiles": [2.0, 2.5, 3.0]}
 
     def lines_with(decided: float) -> list[Line]:
         told = rollouts | {"releases": [release | {"decided_s": decided}]}
-        text = document(measured(LOW), updates=updates, rollouts=told)
+        text = document(measured(LOW), rollouts=told)
         return [line for line in compare(parse(text, "made up"), runs=2) if line.where.startswith("errors")]
 
     first, late = lines_with(22.0), lines_with(60.0)
@@ -155,14 +154,6 @@ def test_all_lines_of_the_shipped_measurement_pass() -> None:
     assert {"throughput", "p50", "p95", "failures", "detection", "rollback"} == {line.what for line in judged}
 
 
-def test_scenarios_take_the_measured_updates() -> None:
-    updates = shipped().updates
-    assert updates is not None
-    p50, p95 = np.quantile(updates.quantiles, [0.5, 0.95])
-    assert STACK_UPDATE.median == pytest.approx(p50, abs=0.05)
-    assert STACK_UPDATE.median * np.exp(1.645 * STACK_UPDATE.sigma) == pytest.approx(p95, abs=0.05)
-
-
 def test_a_dropped_metric_delay_fails_against_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rollouts, "PUBLICATION_DELAY_S", 0.0)
     rows = {(line.where, line.what) for line in compare(shipped(), runs=2) if not line.passed}
@@ -170,10 +161,8 @@ def test_a_dropped_metric_delay_fails_against_the_lab(monkeypatch: pytest.Monkey
 
 
 def test_a_pool_one_too_large_fails_against_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = lab.backend
-
     def one_too_many(*arguments: Any) -> Backend:
-        made = real(*arguments)
+        made = lab_model.backend(*arguments)
         return replace(made, pool=replace(made.pool, size=made.pool.size + 1))
 
     monkeypatch.setattr(lab, "backend", one_too_many)

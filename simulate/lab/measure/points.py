@@ -54,7 +54,7 @@ class Point:
 
 
 #: Names say what differs from the fit. Lengths are such that the luck of one run moves its p95 by less than a tenth
-#: (standard deviation of the simulator's runs), and but for the last two the processors stay below 60 %.
+#: (standard deviation of the simulator's runs). The last loads go up to and beyond 60 % of two processors.
 POINTS = (
     Point("low load, 0.1 s", 5, 60, "fixed", 0.1, fit=True),
     Point("low load, drawn, mean 0.1 s", 5, 60, "exponential", 0.1, seed=379, fit=True),
@@ -72,6 +72,8 @@ POINTS = (
     ),
     Point("pool 2, PostgreSQL hangs for 8 s", 15, 40, "fixed", 0.05, pool=2, hang=(10, 18)),
     Point("150/s", 150, 30, "fixed", 0.1),
+    Point("250/s", 250, 25, "fixed", 0.1),
+    Point("350/s", 350, 20, "fixed", 0.1),
     Point("100/s without pg_sleep", 100, 30, "fixed", 0.0),
 )
 
