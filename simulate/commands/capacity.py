@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +23,7 @@ from simulate.capacity.measure import Died, Measured
 from simulate.capacity.sizes import Size
 from simulate.commands.capacity_text import Answer, print_answer
 from simulate.commands.errors import BadInput, Failed
-from simulate.commands.inputs import check_output, read_settings
+from simulate.commands.inputs import check_output, check_trace_alone, read_settings, with_rate, writing
 from simulate.commands.progress import steps
 from simulate.dataplane import BadTrace, Trace
 from simulate.scenarios import BadParameter
@@ -65,7 +64,8 @@ def capacity(
     if html:
         from simulate.commands.capacity_page import write_page  # noqa: PLC0415 -- matplotlib takes a second
 
-        write_page(html, answer)
+        with writing("--html", html):
+            write_page(html, answer)
 
 
 def assumed(settings: Sequence[str], rate: float | None, trace: Path | None) -> Assumptions:
@@ -73,14 +73,8 @@ def assumed(settings: Sequence[str], rate: float | None, trace: Path | None) -> 
     given = read_settings(settings)
     if asked := [name for name in _ANSWERS if name in given]:
         raise BadInput(f"--set {asked[0]}: {_ANSWERS[asked[0]]} are what this command answers: leave it out")
-    if rate is not None:
-        if "rate_per_minute" in given:
-            raise BadInput("--rate and --set rate_per_minute say the same thing: give one of them")
-        if not 0 < rate < math.inf:
-            raise BadInput(f"--rate is {rate:g}: it takes requests per minute, above 0")
-        given["rate_per_minute"] = rate
-    if trace is not None and (own := [n for n in ("rate_per_minute", "variance_to_mean") if n in given]):
-        raise BadInput(f"--trace has its own rate and bursts: leave out {own[0]}")
+    given = with_rate(given, rate, some=True)
+    check_trace_alone(trace, given)
     try:
         return Assumptions.of(given, None if trace is None else Trace.from_csv(trace))
     except BadTrace as error:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from simulate.commands.errors import BadInput, Failed
-from simulate.commands.inputs import check_output
+from simulate.commands.inputs import check_output, check_workers, writing
 from simulate.commands.show import print_one, print_scenario, print_scenarios, print_summary
 from simulate.scenarios import SCENARIOS, UnknownScenario, find
 from simulate.study import Incomplete, Job, NoCluster, Rows, measure, rehearsal, run, summarize
@@ -44,13 +44,15 @@ def rehearse(
     if html and record:
         from simulate.commands.page import write_page  # noqa: PLC0415 -- matplotlib takes a second to import
 
-        write_page(html, summary, rows, record)
+        with writing("--html", html):
+            write_page(html, summary, rows, record)
 
 
 def study(
     job: Job, replications: int, workers: int, dask: str | None, *, measure: Measure = measure, what: str = ""
 ) -> Rows:
     """Runs a job with a progress bar, named ``what`` or as its scenario, where somebody watches it."""
+    check_workers(workers, dask)
     try:
         with progress_bar(replications, what or job.scenario) as advance:
             return run(job, replications, workers=workers, dask=dask, progress=advance, measure=measure)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 from simulate.commands.errors import BadInput
-from simulate.commands.inputs import check_output, read_plan, read_settings
+from simulate.commands.inputs import check_output, read_plan, read_settings, with_rate, writing
 from simulate.commands.rehearse import study
 from simulate.risk import NIGHT_S, Register, Result, measure, summarize
 from simulate.risk.result import ENDS, Night, Worth
@@ -26,15 +25,8 @@ WORDS = (
 
 def register_of(plan: str, settings: Sequence[str], rate: float | None, seed: int) -> tuple[Job, Register]:
     """A register whose nights can be built, and the job that has its plan and seed."""
-    given = read_settings(settings)
-    if rate is not None:
-        if "rate_per_minute" in given:
-            raise BadInput("--rate and --set rate_per_minute say the same thing: give one of them")
-        if not 0 <= rate < math.inf:
-            raise BadInput(f"--rate is {rate:g}: it takes requests per minute, 0 or more")
-        given["rate_per_minute"] = rate
     try:
-        register = Register.read(given)
+        register = Register.read(with_rate(read_settings(settings), rate))
     except BadParameter as error:
         raise BadInput(f"--set: {error}; see `simulate list SCENARIO`") from None
     except ValueError as error:
@@ -62,7 +54,8 @@ def risk(
     if html:
         from simulate.commands.risk_page import write_page  # noqa: PLC0415 -- matplotlib takes a second to import
 
-        write_page(html, result)
+        with writing("--html", html):
+            write_page(html, result)
 
 
 def head(result: Result) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rollout.plan import Plan
 from simulate.commands.errors import BadInput, Failed
-from simulate.commands.inputs import check_output, read_plan, read_settings
+from simulate.commands.inputs import check_output, check_workers, read_plan, read_settings, with_rate, writing
 from simulate.commands.rehearse import progress_bar
 from simulate.commands.tune_text import told
 from simulate.scenarios import BadParameter, find
@@ -32,14 +32,10 @@ def asked_of(
     hurt_at_most: float,
 ) -> Asked:
     """What is to be tuned, known to be possible."""
-    given = read_settings(settings)
-    if rate is not None:
-        if "rate_per_minute" in given:
-            raise BadInput("--rate and --set rate_per_minute say the same thing: give one of them")
-        given["rate_per_minute"] = rate
+    given = with_rate(read_settings(settings), rate, some=True)
     if given.get("rate_per_minute", 1.0) <= 0:
         raise BadInput(
-            "--rate: without requests no plan can be told from another: give requests per minute above 0"
+            "--set rate_per_minute: without requests no plan can be told from another: give requests per minute above 0"
         )
     for flag, value in (("--regressions", regressions), ("--hurt-at-most", hurt_at_most)):
         if not 0 <= value < math.inf:
@@ -80,10 +76,14 @@ def tune_plans(
 ) -> None:
     check_output("--out", out)
     check_output("--html", html)
+    if html is not None and html.resolve() == out.resolve():
+        raise BadInput(f"--out and --html are both {out}: give two files")
+    check_workers(workers, dask)
     tuned = _tuned(asked, workers, dask)
     command = shlex.join(["simulate", *sys.argv[1:]])
     if tuned.chosen is not None:
-        out.write_text(text(tuned, command))
+        with writing("--out", out):
+            out.write_text(text(tuned, command))
     if as_json:
         print(json.dumps(tuned.to_json(), indent=2))
     else:
@@ -92,7 +92,8 @@ def tune_plans(
     if html:
         from simulate.commands.tune_page import write_page  # noqa: PLC0415 -- matplotlib takes a second to import
 
-        write_page(html, tuned, command)
+        with writing("--html", html):
+            write_page(html, tuned, command)
 
 
 def _tuned(asked: Asked, workers: int, dask: str | None) -> Tuned:

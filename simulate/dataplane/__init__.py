@@ -26,7 +26,7 @@ A control plane advances it from one of its events to the next, and switches thi
     (126, 125.0)
 """
 
-from simulate.dataplane.arrivals import Arrivals, BadTrace, Bursty, Poisson, Trace
+from simulate.dataplane.arrivals import HIGHEST_RATE, Arrivals, BadTrace, Bursty, Poisson, Trace
 from simulate.dataplane.laws import FOREVER, Constant, Empirical, Exponential, Law, LogNormal
 from simulate.dataplane.model import (
     CANDIDATE,
@@ -50,6 +50,7 @@ __all__ = [
     "CANDIDATE",
     "COLOURS",
     "FOREVER",
+    "HIGHEST_RATE",
     "STABLE",
     "SWITCHES",
     "Arrivals",

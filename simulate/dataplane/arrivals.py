@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from simulate.dataplane._compiled import compiled, inlined
 
 _HOUR = 3600.0
+_LEAST_STEP, _MOST_STEP = 0.1, 86_400  # seconds of a trace
+HIGHEST_RATE = 6_000_000  # requests per minute
 
 
 class BadTrace(ValueError):
@@ -99,6 +101,13 @@ class Trace:
         for (_, before, _), (n, now, _) in pairwise(read):
             if step <= 0 or abs(now - before - step) > 1e-6 * max(step, 1.0):
                 raise BadTrace(f"{path}:{n}: timestamps must rise by equal steps, here {step:g} s")
+        if not _LEAST_STEP <= step <= _MOST_STEP:
+            raise BadTrace(f"{path}: steps of {step:g} s: it takes {_LEAST_STEP:g} s to {_MOST_STEP:,} s")
+        for n, _, value in read:
+            if value * 60 > HIGHEST_RATE * step:
+                raise BadTrace(
+                    f"{path}:{n}: {value:g} requests in {step:g} s: it takes up to {HIGHEST_RATE:,} a minute"
+                )
         return cls(tuple(value for _, _, value in read), step)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from simulate.controlplane import Delivery, Fault, Habits, Reaction, Record, Updates, World
 from simulate.controlplane.world import APPLICATION_DELAY, BALANCER_DELAY, STACK_UPDATE
 from simulate.dataplane import (
+    HIGHEST_RATE,
     Arrivals,
     Backend,
     Bursty,
@@ -64,7 +65,7 @@ def flag(name: str, default: int, what: str) -> Parameter:
 
 _DAY = 86_400.0
 COMMON = (
-    Parameter("rate_per_minute", 1000, "requests/min", "users' requests in the mean", 0, 6_000_000),
+    Parameter("rate_per_minute", 1000, "requests/min", "users' requests in the mean", 0, HIGHEST_RATE),
     Parameter(
         "variance_to_mean", 1, "ratio", "of the requests of a minute; 1: Poisson, real traffic: 22-41", 1, 1e6
     ),

@@ -7,6 +7,7 @@ gives the same numbers, bit for bit. Workers send rows of numbers, never traces.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
 from typing import Any
@@ -19,6 +20,7 @@ from simulate.study.job import NAN, Job, Rows, measure
 BLOCK = 20  # replications
 TRIES = 3  # of a block whose worker died
 _CONNECT_S = 5
+_ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx)://[^\s/]+:\d+/?")
 _WORKERS_S = 30
 
 Block = tuple[int, int]
@@ -89,6 +91,10 @@ def _on_processes(workers: int, job: Job, blocks: list[Block], work: Measure) ->
 
 
 def _on_cluster(address: str, job: Job, blocks: list[Block], work: Measure) -> Iterator[tuple[Block, Rows]]:
+    if not _ADDRESS.fullmatch(address):  # a client would not be told so at once, nor end well
+        raise NoCluster(
+            f"'{address}' is not a Dask scheduler's address: it takes one such as tcp://host:8786"
+        )
     from distributed import Client, as_completed  # noqa: PLC0415 -- takes a second to import
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it would say ends in one error of ours

@@ -163,6 +163,7 @@ def test_a_page_to_share(run: Any, tmp_path: Path, n: str) -> None:
         (["healthy", "--set", "replicas=1", "--set", "replicas=2"], ["--set replicas", "twice"]),
         (["healthy", "--rate", "-5"], ["--rate is -5", "0 or more"]),
         (["healthy", "--rate", "inf"], ["--rate is inf"]),
+        (["healthy", "--rate", "1e9"], ["--rate is 1e+09", "up to 6,000,000"]),
         (["healthy", "--rate", "5", "--set", "rate_per_minute=6"], ["--rate", "rate_per_minute"]),
         (["healthy", "--replications", "0"], ["--replications", "greater than or equal to 1"]),
         (["healthy", "--workers", "0"], ["--workers"]),
@@ -171,6 +172,11 @@ def test_a_page_to_share(run: Any, tmp_path: Path, n: str) -> None:
         (["healthy", "--trace", "missing.csv"], ["--trace", "missing.csv"]),
         (["healthy", "--html", "missing/page.html"], ["--html", "missing"]),
         (["healthy", "--dask", "tcp://127.0.0.1:9"], ["--dask", "tcp://127.0.0.1:9"]),
+        (["healthy", "--dask", "somewhere"], ["--dask", "'somewhere'", "tcp://host:8786"]),
+        (
+            ["healthy", "--dask", "tcp://127.0.0.1:9", "--workers", "2"],
+            ["--dask", "--workers", "one of them"],
+        ),
         (["rate-limit-too-strict", "--set", "heavy_clients=1000"], ["--set", "heavy_clients"]),
     ],
 )
@@ -192,6 +198,8 @@ def test_bad_input_is_one_clear_error(
         ("timestamp,value\n", "at least two"),
         ("timestamp,value\n0,5\n60,-1\n", ":3: '-1'"),
         ("timestamp,value\n0,5\n60,6\n90,7\n", "equal steps"),
+        ("timestamp,value\n0,5\n1e-9,6\n", "steps of 1e-09 s"),
+        ("timestamp,value\n0,5\n60,1e300\n", ":3: 1e+300 requests in 60 s"),
     ],
 )
 def test_a_bad_trace_is_one_clear_error(run: Any, tmp_path: Path, text: str, says: str) -> None:
@@ -203,12 +211,30 @@ def test_a_bad_trace_is_one_clear_error(run: Any, tmp_path: Path, text: str, say
     assert says in err
 
 
+def test_a_trace_alone_says_when_requests_come(run: Any, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.csv"
+    trace.write_text("0,100\n60,300\n")
+    for name in ("rate_per_minute", "variance_to_mean"):
+        code, _, err = run("rehearse", "healthy", "--trace", str(trace), "--set", f"{name}=5")
+        assert code == 2
+        assert "--trace" in err and name in err
+
+
+def test_a_full_disk_is_one_clear_error(run: Any) -> None:
+    code, _, err = run("rehearse", "healthy", "--rate", "100", "--html", "/dev/full")
+    assert (code, err) == (1, "error: --html: /dev/full cannot be written: No space left on device\n")
+
+
 def test_a_plan_with_an_error_names_the_key(run: Any, tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text(plan_text("phase-c")[0].replace("hold_timeout: 10m", "hold_timeout: soon"))
     code, _, err = run("rehearse", "healthy", "--plan", str(plan))
     assert code == 2
     assert "--plan" in err and "hold_timeout" in err
+    plan.write_text(plan_text("phase-c")[0].replace("period: 60s", "period: 1ms"))
+    code, _, err = run("rehearse", "healthy", "--plan", str(plan))
+    assert code == 2
+    assert "--plan" in err and "metrics.period is 0.001 s" in err
     plan.write_text(plan_text("phase-c")[0] + "\nalarms: {prod-nothing: abort}\n")
     code, _, err = run("rehearse", "healthy", "--plan", str(plan))
     assert code == 2
