@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from shutil import get_terminal_size
+from textwrap import fill
 
 from simulate.commands.story import clock, tell, totals
 from simulate.controlplane import Record
@@ -18,8 +20,10 @@ def print_scenarios(scenarios: Sequence[Scenario], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps([_scenario(one) for one in scenarios], indent=2))
         return
+    width = get_terminal_size((200, 24)).columns
     for one in scenarios:
-        print(f"{one.name:24}{_register(one)}{one.sentence}")
+        begin = f"{one.name:24}{_register(one)}"
+        print(fill(begin + one.sentence, width, subsequent_indent=" " * len(begin)))
     print("\nParameters of one: simulate list SCENARIO. Rehearse it: simulate rehearse SCENARIO")
 
 

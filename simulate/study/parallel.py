@@ -97,7 +97,8 @@ def _on_cluster(address: str, job: Job, blocks: list[Block], work: Measure) -> I
         )
     from distributed import Client, as_completed  # noqa: PLC0415 -- takes a second to import
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it would say ends in one error of ours
+    for name in ("distributed", "distributed.client"):  # what they would say ends in one error of ours
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TimeoutError) as error:
