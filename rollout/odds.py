@@ -94,17 +94,18 @@ def odds(
     kinds = [(errors, errors) for errors in base_errors]
     kinds += [(errors, base) for errors in BAD_ERRORS if errors > max(base_errors)]
     lines = [
-        _line(plan, Release(rate, errors, stable, delay=DELAY / time_scale), number)
+        measure(plan, Release(rate, errors, stable, delay=DELAY / time_scale), ROLLOUTS, (SEED, number))
         for number, (errors, stable) in enumerate(kinds)
     ]
     many = len(base_errors)
     return Odds(plan, rate, ROLLOUTS, SEED, tuple(lines[:many]), tuple(lines[many:]))
 
 
-def _line(plan: Plan, release: Release, number: int) -> Line:
-    chance = np.random.default_rng((SEED, number))
+def measure(plan: Plan, release: Release, rollouts: int, seed: int | tuple[int, ...] = SEED) -> Line:
+    """What so many rollouts of a release come to."""
+    chance = np.random.default_rng(seed)
     fallen, undecided = [], 0
-    for _ in range(ROLLOUTS):
+    for _ in range(rollouts):
         rollout = Rollout(plan, release, chance)
         rollout.run()
         if rollout.fell is not None:
@@ -113,9 +114,9 @@ def _line(plan: Plan, release: Release, number: int) -> Line:
     back = len(fallen)
     return Line(
         release.errors,
-        promoted=wilson(ROLLOUTS - back, ROLLOUTS),
-        taken_back=wilson(back, ROLLOUTS),
-        undecided=wilson(undecided, ROLLOUTS),
+        promoted=wilson(rollouts - back, rollouts),
+        taken_back=wilson(back, rollouts),
+        undecided=wilson(undecided, rollouts),
         after=median(fallen) if fallen else None,
     )
 
@@ -188,7 +189,7 @@ class Rollout:
         share = sum(weight * lasts for weight, lasts in self._in_force(start, end)) / (WHOLE * plan.period)
         late = self.chance.lognormal(math.log(release.delay), release.sigma)
         sides = [("candidate", share, release.errors)]
-        if getattr(plan, "comparison", None) is not None:
+        if plan.comparison is not None:
             sides.append(("stable", 1 - share, release.stable_errors))
         for colour, part, errors in sides:
             requests = int(self.chance.poisson(part * release.rate * plan.period / 60)) if part > 0 else 0

@@ -96,6 +96,10 @@ COMMON_FINDINGS = (
     "error_budget_spent_percent",
     "duration_s",
     "held_s",
+    "first_stage_s",
+    "first_stage_extended_percent",
+    "failed_requests_after_rollback",
+    "candidate_drained_s",
 )
 
 

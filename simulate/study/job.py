@@ -11,6 +11,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from rollout.events import Criterion
 from rollout.plan import Plan
 from simulate.controlplane import Record, Rehearsal, World, model_for
 from simulate.dataplane import CANDIDATE, STABLE, Arrivals, DataPlane, Model
@@ -78,7 +79,9 @@ def _measured(job: Job, first: int, last: int) -> Rows:
     rows = []
     for replication in range(first, last):
         record = Rehearsal(world, job.plan, job.seed, replication, plane=plane).run()
-        rows.append({**basic(world, record), **scenario.findings(values, record)})
+        rows.append(
+            {**basic(world, record), **first_stage(job.plan, record), **scenario.findings(values, record)}
+        )
     names = tuple(dict.fromkeys(name for row in rows for name in row))
     return Rows(names, np.array([[row.get(name, NAN) for name in names] for row in rows]))
 
@@ -122,4 +125,34 @@ def basic(world: World, record: Record) -> dict[str, float]:
         "error_budget_spent_percent": 100 * sum(failed.values()) / budget if budget else 0.0,
         "duration_s": record.ended,
         "held_s": record.held,
+        **after_rollback(record),
+    }
+
+
+def first_stage(plan: Plan, record: Record) -> dict[str, float]:
+    """How long the first stage lasted until it passed, and whether it had to wait for data after its window."""
+    begun = next((t for t, weight in record.weights if weight > 0), NAN)
+    passed = next((one.t for one in record.decisions if one.criterion is Criterion.STAGE_PASSED), NAN)
+    lasted = passed - begun
+    late = plan.stages[0].window + plan.health.interval  # the controller looks twice an interval
+    return {
+        "first_stage_s": lasted,
+        "first_stage_extended_percent": NAN if math.isnan(lasted) else 100.0 * (lasted > late),
+    }
+
+
+def after_rollback(record: Record) -> dict[str, float]:
+    """What still went to the candidate after its weight had fallen, in the whole metric periods begun since.
+
+    ``candidate_drained_s``: from 0 % in force to the end of the last of them with a request for the candidate; 0 if none had.
+    """
+    fell = next((after[0] for before, after in record.steps if after[1] < before[1]), math.inf)
+    gone = next((after[0] for before, after in record.steps if after[1] == 0 < before[1]), math.inf)
+    since = [(closed.start, closed.sides[CANDIDATE]) for closed in record.periods if closed.start >= fell]
+    served = [start for start, side in since if start >= gone and side.requests]
+    period = record.periods[1].start - record.periods[0].start if len(record.periods) > 1 else 0.0
+    drained = max(served) + period - gone if served else 0.0
+    return {
+        "failed_requests_after_rollback": float(sum(side.errors for _, side in since)) if since else NAN,
+        "candidate_drained_s": NAN if gone == math.inf else drained,
     }
