@@ -8,12 +8,15 @@ from __future__ import annotations
 import signal
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import FrameType
 
 EVERY_S = 0.0005
 _OWN = ("simulate", "rollout")  # packages of this project
 _ROOT = Path(__file__).resolve().parents[1]
+_HERE = str(Path(__file__).resolve().relative_to(_ROOT))
+_SIMPY = "simpy"
 
 
 def sampled(run: Callable[[], object]) -> Counter[str]:
@@ -24,7 +27,9 @@ def sampled(run: Callable[[], object]) -> Counter[str]:
     found: Counter[str] = Counter()
 
     def look(_number: int, frame: FrameType | None) -> None:
-        found[_place(frame)] += 1
+        place = _place(frame)
+        if not place.startswith(_HERE):  # a look that falls into the last one
+            found[place] += 1
 
     before = signal.signal(signal.SIGALRM, look)
     signal.setitimer(signal.ITIMER_REAL, EVERY_S, EVERY_S)
@@ -38,10 +43,21 @@ def sampled(run: Callable[[], object]) -> Counter[str]:
 
 def _place(frame: FrameType | None) -> str:
     while frame is not None:
-        file = Path(frame.f_code.co_filename)
-        if "simpy" in file.parts:
-            return "simpy"
-        if file.is_relative_to(_ROOT) and file.relative_to(_ROOT).parts[0] in _OWN:
-            return f"{file.relative_to(_ROOT)}:{frame.f_code.co_name}"
+        file = _own(frame.f_code.co_filename)
+        if file == _SIMPY:
+            return file
+        if file:
+            return f"{file}:{frame.f_code.co_name}"
         frame = frame.f_back
     return "start and end"
+
+
+@cache
+def _own(name: str) -> str:
+    """The file from the project's root, ``simpy`` for one of SimPy's, else nothing."""
+    file = Path(name)
+    if _SIMPY in file.parts:
+        return _SIMPY
+    if file.is_relative_to(_ROOT) and file.relative_to(_ROOT).parts[0] in _OWN:
+        return str(file.relative_to(_ROOT))
+    return ""
