@@ -47,12 +47,7 @@ def _register(scenario: Scenario) -> str:
 def _scenario(scenario: Scenario) -> dict[str, object]:
     plain = ("name", "sentence", "risk", "probability", "symptom", "mitigation")
     found: dict[str, object] = {name: getattr(scenario, name) for name in plain}
-    parameters = []
-    for one in scenario.all_parameters():
-        values = asdict(one)
-        values["high"] = None if one.high == float("inf") else one.high
-        parameters.append(values)
-    return found | {"parameters": parameters}
+    return found | {"parameters": [asdict(one) for one in scenario.all_parameters()]}
 
 
 def head(job: Job, replications: int) -> str:

@@ -6,7 +6,6 @@ defaults for them. ``--set name=value`` sets either kind.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -32,6 +31,9 @@ from simulate.dataplane import (
 Values = Mapping[str, float]
 
 
+MOST = 1e6  # of a parameter without a bound of its own; a time of 11 days
+
+
 class BadParameter(ValueError):
     """A parameter that does not exist or a value out of its range; the message names it and what it takes."""
 
@@ -45,16 +47,15 @@ class Parameter:
     unit: str
     what: str
     low: float = 0.0
-    high: float = math.inf
+    high: float = MOST
     whole: bool = False
 
     def check(self, value: float) -> float:
         """Raises :class:`BadParameter`."""
-        if not self.low <= value <= self.high or math.isinf(value) or (self.whole and value != int(value)):
+        if not self.low <= value <= self.high or (self.whole and value != int(value)):
             kind = "a whole number" if self.whole else "a number"
-            upper = f"to {self.high:g}" if self.high < math.inf else "up"
             raise BadParameter(
-                f"'{self.name}' is {value:g}: it takes {kind} from {self.low:g} {upper} ({self.unit})"
+                f"'{self.name}' is {value:g}: it takes {kind} from {self.low:g} to {self.high:g} ({self.unit})"
             )
         return value
 

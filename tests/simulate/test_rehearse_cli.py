@@ -157,6 +157,7 @@ def test_a_page_to_share(run: Any, tmp_path: Path, n: str) -> None:
         (["healthy", "--set", "error_percent=3"], ["--set", "'error_percent' is not a parameter of healthy"]),
         (["healthy", "--set", "replicas=0"], ["--set", "'replicas' is 0", "from 1"]),
         (["healthy", "--set", "replicas=1.5"], ["whole number"]),
+        (["pool-exhaustion", "--set", "hang_s=1e300"], ["'hang_s' is 1e+300", "from 0 to 1e+06"]),
         (["healthy", "--set", "replicas"], ["--set replicas", "key=value"]),
         (["healthy", "--set", "replicas=two"], ["--set replicas", "'two' is not a number"]),
         (["healthy", "--set", "replicas=nan"], ["--set", "replicas"]),
