@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from simulate.controlplane.world import STACK_UPDATE
 from simulate.dataplane import Backend, Empirical
 from simulate.lab.measure.points import Point
 from simulate.lab.measure.sender import quantiles
@@ -152,6 +153,14 @@ def test_all_lines_of_the_shipped_measurement_pass() -> None:
     assert failing(lines) == set()
     judged = [line for line in lines if not line.excused]
     assert {"throughput", "p50", "p95", "failures", "detection", "rollback"} == {line.what for line in judged}
+
+
+def test_the_scenarios_updates_lie_between_those_of_an_idle_and_a_busy_lab() -> None:
+    idle, busy = shipped().updates_idle, shipped().updates_busy
+    assert idle and busy
+    for share, z in ((0.5, 0.0), (0.95, 1.645)):
+        law = STACK_UPDATE.median * np.exp(z * STACK_UPDATE.sigma)
+        assert np.quantile(idle.quantiles, share) < law < np.quantile(busy.quantiles, share)
 
 
 def test_a_dropped_metric_delay_fails_against_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,7 @@ POINTS = (
     Point("150/s", 150, 30, "fixed", 0.1),
     Point("250/s", 250, 25, "fixed", 0.1),
     Point("350/s", 350, 20, "fixed", 0.1),
+    Point("450/s", 450, 15, "fixed", 0.1),
     Point("100/s without pg_sleep", 100, 30, "fixed", 0.0),
 )
 
