@@ -30,7 +30,7 @@ def validate(seed: int, lab: Path | None, *, as_json: bool) -> None:
     else:
         out = Console()
         out.print(_known_answers(checks, seed))
-        out.print(_lab(lines, measurement))
+        _show_lab(lines, measurement, out)
     failed = [check.name for check in checks if not check.passed]
     failed += [f"{line.where}: {line.what}" for line in lines if not line.passed]
     if failed:
@@ -67,31 +67,29 @@ def _known_answers(checks: Sequence[Check], seed: int) -> Table:
     return table
 
 
-def _lab(lines: Sequence[Line], measurement: Measurement) -> Table:
+def _show_lab(lines: Sequence[Line], measurement: Measurement, out: Console) -> None:
+    """A block a point or fault; 80 columns."""
     machine = measurement.machine
-    table = Table(
-        "what",
-        "predicted",
-        "95 % of runs",
-        "measured",
-        "error",
-        "aim",
-        "",
-        title=f"the lab on {machine['processors']} processors ({machine['processor']})",
-        caption="Errors are of the prediction, in percent of what was measured, or in the unit where the aim is.",
-    )
-    for number, line in enumerate(lines):
-        if number == 0 or lines[number - 1].where != line.where:
-            table.add_row(f"[bold]{line.where}[/bold]")
+    out.print(f"the lab on {machine['processors']} processors ({machine['processor']})", style="italic")
+    out.print(_row("", "predicted", "95 % of runs", "measured", "error", "aim"))
+    where = ""
+    for line in lines:
+        if line.where != where:
+            where = line.where
+            excused = f", not judged: {line.excused}" if line.excused else ""
+            out.print(f"[bold]{where}[/bold]{excused}", highlight=False)
         unit = f" {line.unit}" if line.absolute else " %"
-        verdict = f"not judged: {line.excused}" if line.excused else "" if line.passed else "[red]FAILS[/red]"
-        table.add_row(
-            f"  {line.what}, {line.unit}",
+        row = _row(
+            f"{line.what}, {line.unit}",
             f"{line.predicted:.4g}",
             f"{line.low:.4g} to {line.high:.4g}",
             f"{line.measured:.4g}",
             f"{line.error:+.1f}{unit}",
             f"{line.aim:g}{unit}",
-            verdict or "agrees",
         )
-    return table
+        verdict = "" if line.excused else "agrees" if line.passed else "[red]FAILS[/red]"
+        out.print(f"{row} {verdict}".rstrip(), highlight=False)
+
+
+def _row(what: str, predicted: str, runs: str, measured: str, error: str, aim: str) -> str:
+    return f"  {what:15}{predicted:>9} {runs:>20} {measured:>8} {error:>8} {aim:>4}"

@@ -107,7 +107,10 @@ def measure(settings: Settings, console: Console) -> int:
 def _merged(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The points of an earlier measurement, those that were measured anew in the place of theirs."""
     by_name = {point["name"]: point for point in (*before, *now)}
-    return list(by_name.values())
+    order = [point.name for point in POINTS]
+    return sorted(
+        by_name.values(), key=lambda point: order.index(point["name"]) if point["name"] in order else 0
+    )
 
 
 def _in_a_lab(part: str, settings: Settings, say: Say) -> dict[str, Any]:
