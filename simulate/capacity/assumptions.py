@@ -23,6 +23,7 @@ from simulate.scenarios import BadParameter, Parameter
 from simulate.scenarios.scenario import COMMON
 
 MINUTES = 5  # measured in each run
+LEAST = 1.0  # requests per minute
 AMPLE = 100_000  # connections: as if there were no limit
 
 # Those that scenarios have, too. pgbouncer.ini of this program has query_wait_timeout 5.
@@ -45,7 +46,7 @@ PARAMETERS = (
     *(_COMMON[name] for name in _SHARED),
     Parameter("p95_ms", 500, "ms", "in which 95 % of the requests must be answered (the guide's)", 0.001, 3.6e6),
     Parameter("losses_percent", 0.1, "%", "of the requests that may fail, at most", 1e-6, 100),
-    Parameter("spare", 1, "replicas", "of a colour, and pgbouncers, that may be down", 0, 100, whole=True),
+    Parameter("spare", 1, "replicas", "of a colour, and pgbouncers, that may be down", 0, 99, whole=True),
     Parameter("pgbouncers", 2, "pgbouncers", "of each colour", 1, 10, whole=True),
     Parameter("reserve", 20, "connections", "for superusers (3), migrations, monitoring, people", 3, 1e4, whole=True),
     Parameter("hang_s", 0, "s", "for which queries may hang without a failed request; 0: not asked", 0, 3600),
@@ -72,9 +73,11 @@ class Assumptions:
             arrivals: Arrivals = busiest(trace, MINUTES)
         else:
             arrivals = Bursty(rate, ratio) if ratio > 1 else Poisson(rate)
-        if arrivals.per_minute <= 0:
+        if arrivals.per_minute < LEAST:
+            whose = "'rate_per_minute'" if trace is None else "the busiest stretch of the trace"
             raise BadParameter(
-                f"'rate_per_minute' is {arrivals.per_minute:g}: nobody asks, so there is nothing to size"
+                f"{whose} is {arrivals.per_minute:g} requests/min: in {MINUTES} minutes that is too little to measure; "
+                f"it takes {LEAST:g} or more"
             )
         return cls(values, arrivals)
 

@@ -80,7 +80,7 @@ def assumed(settings: Sequence[str], rate: float | None, trace: Path | None) -> 
     except BadTrace as error:
         raise BadInput(f"--trace: {error}") from None
     except BadParameter as error:
-        raise BadInput(f"--set: {error}") from None
+        raise BadInput(f"{'--trace' if 'of the trace' in str(error) else '--set'}: {error}") from None
 
 
 # --- JSON

@@ -112,7 +112,7 @@ def lines(answer: Answer) -> list[Line]:
         Line(
             "rateLimit",
             sizes.rate_limit,
-            f"requests a minute and address: the busiest sends {mean:,.0f} in the mean ({share:g} %); {limited}",
+            f"requests a minute and address: the busiest sends {many(mean)} in the mean ({share:g} %); {limited}",
         ),
     ]
 
