@@ -26,7 +26,7 @@ MINUTES = 5  # measured in each run
 LEAST = 1.0  # requests per minute
 AMPLE = 100_000  # connections: as if there were no limit
 
-# Those that scenarios have, too. pgbouncer.ini of this program has query_wait_timeout 5.
+# Those that scenarios have, too.
 _SHARED = (
     "rate_per_minute",
     "variance_to_mean",
@@ -39,8 +39,7 @@ _SHARED = (
     "pool_wait_s",
     "parallel_queries",
 )
-_DEFAULTS = {"pool_wait_s": 5.0}
-_COMMON = {one.name: replace(one, default=_DEFAULTS.get(one.name, one.default)) for one in COMMON}
+_COMMON = {one.name: one for one in COMMON}
 
 PARAMETERS = (
     *(_COMMON[name] for name in _SHARED),

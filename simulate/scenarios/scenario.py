@@ -81,7 +81,8 @@ COMMON = (
     Parameter("query_ms", 20, "ms", "of a request in the database, at the median", 0.001, 3.6e6),
     Parameter("work_ms", 30, "ms", "of a request in the backend, at the median", 0.001, 3.6e6),
     Parameter("pool_size", 50, "connections", "of each colour's pgbouncer", 1, 100_000, whole=True),
-    Parameter("pool_wait_s", 15, "s", "that a request waits for a connection", 0.001, 3600),
+    # as query_wait_timeout in the pgbouncer.ini that the program writes
+    Parameter("pool_wait_s", 5, "s", "that a request waits for a connection", 0.001, 3600),
     Parameter("max_connections", 200, "connections", "of PostgreSQL, for both colours", 1, 1e6, whole=True),
     Parameter(
         "parallel_queries", 0, "queries", "that PostgreSQL runs at once; 0: any number", 0, 1e6, whole=True

@@ -136,7 +136,7 @@ def test_every_night_has_the_same_requests() -> None:
 
 
 def test_a_request_hurts_once() -> None:
-    """Errors for want of a connection come after 15 s: they failed, and are not slow as well."""
+    """Errors for want of a connection come after 5 s: they failed, and are not slow as well."""
     register = only("pool-exhaustion")
     names = ["pool-exhaustion"]
     record = record_of(ok=900, db_errors=100, p95=15.0)

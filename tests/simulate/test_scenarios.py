@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from infra.workload.pgbouncer_ini import Pool, render_ini
 from rollout.events import Criterion, DecisionKind
 from rollout.plan import Rollback
 from simulate.controlplane import Record, Rehearsal, model_for
@@ -307,3 +308,9 @@ def test_operator_and_failures_can_be_set_in_every_scenario() -> None:
     values = {"resume_after_s": 60.0, "update_failures_percent": 100.0}
     record = rehearse("healthy", values).record
     assert {d.criterion for d in record.decisions if d.decision is DecisionKind.HOLD} == {Criterion.TRAFFIC}
+
+
+def test_a_pool_is_waited_for_as_long_as_the_program_configures() -> None:
+    wait = next(one.default for one in find("healthy").all_parameters() if one.name == "pool_wait_s")
+    ini = render_ini(Pool("db", 5432, "app", 50, 100, "require"))
+    assert f"query_wait_timeout = {wait:g}" in ini.splitlines()
