@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
+from statistics import correlation
 from typing import Any
 
 import pytest
 
 from rollout.events import Traffic
+from rollout.plan import load_plan
 from simulate.controlplane import Draws, Rehearsal, Stream
-from simulate.controlplane.cloudwatch import Arrival, Closed, CloudWatch
+from simulate.controlplane.cloudwatch import NEVER, Arrival, Closed, CloudWatch
+from simulate.controlplane.world import Delivery
 from tests.simulate.rehearsals import check, rehearse, short_plan
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -117,3 +121,17 @@ def test_a_stream_used_twice_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None
     real = Draws.uniform
     monkeypatch.setattr(Draws, "uniform", lambda self, stream, n: real(self, Stream.PHASE, n))
     assert together() > 0.5
+
+
+def test_each_source_of_metrics_has_luck_of_its_own() -> None:
+    """Delays of the load balancer, the application and the edge, and which of their periods go missing."""
+
+    def columns(missing: float) -> tuple[list[int], ...]:
+        source = CloudWatch(Delivery(missing=missing), load_plan("phase-c"), Draws(1, 0), 0)
+        found = [(source.arrival(n), source.end_of(n)) for n in range(400)]
+        late = [(a.balancer - end, a.application - end, a.edge - end) for a, end in found]
+        return tuple(list(column) for column in zip(*late, strict=True))
+
+    for delays in (columns(0.0), [[int(ms > NEVER // 2) for ms in one] for one in columns(0.5)]):
+        for one, other in combinations(delays, 2):
+            assert abs(correlation(one, other)) < 0.2  # four standard deviations of 400 independent pairs
