@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from simulate.commands.rehearse import progress_bar
 from simulate.commands.tune_text import told
 from simulate.scenarios import BadParameter, find
 from simulate.study import Incomplete, NoCluster
-from simulate.tune import Asked, Tuned, candidates, default_cases, tune
+from simulate.tune import HURT_AT_MOST, REGRESSIONS, Asked, Tuned, candidates, default_cases, tune
 from simulate.tune.tuned_plan import text
 
 
@@ -51,13 +50,15 @@ def asked_of(
     if own := [name for name in given for case in cases if name in case.given]:
         raise BadInput(f"--set {own[0]}: the releases have their own; set what holds for all of them")
     return Asked(
-        (*candidates(read_plan("phase-c")), *_own(mine)),
-        cases,
-        given,
-        replications,
-        seed,
-        confirm_seed,
-        hurt_at_most,
+        plans=(*candidates(read_plan("phase-c")), *_own(mine)),
+        cases=cases,
+        given=given,
+        replications=replications,
+        seed=seed,
+        confirm_seed=confirm_seed,
+        regressions=regressions,
+        hurt_at_most=hurt_at_most,
+        files=tuple(mine),
     )
 
 
@@ -80,7 +81,7 @@ def tune_plans(
         raise BadInput(f"--out and --html are both {out}: give two files")
     check_workers(workers, dask)
     tuned = _tuned(asked, workers, dask)
-    command = shlex.join(["simulate", *sys.argv[1:]])
+    command = command_of(asked)
     if tuned.chosen is not None:
         with writing("--out", out):
             out.write_text(text(tuned, command))
@@ -94,6 +95,18 @@ def tune_plans(
 
         with writing("--html", html):
             write_page(html, tuned, command)
+
+
+def command_of(asked: Asked) -> str:
+    """What gives the same numbers again, wherever it is written to and whoever does the work."""
+    words = ["simulate", "tune", f"--replications={asked.replications}", f"--seed={asked.seed}"]
+    words += [f"--confirm-seed={asked.confirm_seed}"]
+    words += [f"--set={name}={value:g}" for name, value in asked.given.items()]
+    if asked.regressions != REGRESSIONS:
+        words.append(f"--regressions={asked.regressions:g}")
+    if asked.hurt_at_most != HURT_AT_MOST:
+        words.append(f"--hurt-at-most={asked.hurt_at_most:g}")
+    return shlex.join([*words, *(f"--candidate={file}" for file in asked.files)])
 
 
 def _tuned(asked: Asked, workers: int, dask: str | None) -> Tuned:

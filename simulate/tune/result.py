@@ -17,7 +17,7 @@ GUIDE = 0  # the number of the plan that the others are held against
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is tuned. ``given`` are parameters of every release; the first plan is the guide's."""
+    """What is tuned. ``given`` are parameters of every release; the first plan is the guide's, the last ones are of ``files``."""
 
     plans: tuple[Plan, ...]
     cases: tuple[Case, ...]
@@ -25,7 +25,9 @@ class Asked:
     replications: int
     seed: int
     confirm_seed: int
+    regressions: float
     hurt_at_most: float
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
