@@ -51,7 +51,7 @@ __all__ = [
     "seconds",
 ]
 
-BUILT_IN = ("phase-c",)
+BUILT_IN = ("phase-c", "tuned")
 
 
 class PlanError(ValueError):

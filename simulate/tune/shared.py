@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
-from rollout.events import Criterion, Decision, DecisionKind, Event, Metrics, Tick
+from rollout.events import Criterion, Decision, DecisionKind, EdgeMetrics, Event, Metrics, Tick
 from rollout.judge import is_good
 from rollout.plan import Limit, Plan, Rollback
 from rollout.policy import IllegalEvent, Phase, State, decide
@@ -41,19 +41,14 @@ _SILENT = (
     DecisionKind.PROMOTE,
 )  # they change nothing in the world
 _TOLD_APART = (Criterion.HEALTH, Criterion.OPERATOR)  # by a rehearsal; of the others it does not ask why
-_Decisions = Sequence[Decision] | None
 
 
 class Mind(NamedTuple):
-    """Plans, by number, whose policy is in the same state.
-
-    ``wake``: when it is to be woken (ms); ``fresh``: it has heard something, and that is to be planned anew.
-    """
+    """Plans, by number, whose policy is in the same state; ``wake``: when it is to be woken (ms)."""
 
     plans: tuple[int, ...]
     state: State
     wake: int = NEVER
-    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,38 +120,66 @@ class Shared(Rehearsal):
     # --- events
 
     def hear(self, *events: Event) -> None:
-        """Those who decide otherwise leave, and hear the rest of the events in a rehearsal of their own."""
-        for place, event in enumerate(events, start=1):
+        """Those who decide otherwise leave, and hear the rest of the events in a rehearsal of their own.
+
+        Metric periods told at one moment are heard as one: a plan that compares decides at stable's, another at the candidate's.
+        """
+        periods = all(isinstance(event, Metrics | EdgeMetrics) for event in events)
+        moments = [events] if events and periods else [(event,) for event in events]
+        while moments:
             if self.down or self.state.phase is Phase.FINISHED:
                 return
-            if hearers := {mind.plans for mind in self.minds if self._is_told(mind, event)}:
-                for other in self._tell(event, hearers):
-                    other.hear(*events[place:])
+            moment = moments.pop(0)
+            courses = self._courses(moment, self.minds)
+            if any(course.decided > 1 for course in courses):
+                moments = [*((event,) for event in moment), *moments]
+                continue
+            for other in self._part(moment[-1], courses):
+                other.hear(*(event for later in moments for event in later))
         self._look_for_rounds()
-
-    def _is_told(self, mind: Mind, event: Event) -> bool:
-        self.plan = self._plans[mind.plans[0]]
-        return self.tells(event)
 
     def _tick_for(self, due: frozenset[int]) -> None:
         """Wakes the plans that asked for this moment when the entry was made, and have not changed their mind."""
         if self.down or self.state.phase is Phase.FINISHED:
             return
-        woken = {mind.plans for mind in self.minds if mind.wake == self.now and due.issuperset(mind.plans)}
+        woken = [m._replace(wake=NEVER) for m in self.minds if m.wake == self.now and due.issuperset(m.plans)]
         if woken:
-            self.minds = tuple(m._replace(wake=NEVER) if m.plans in woken else m for m in self.minds)
-            self._tell(Tick(self.now / 1000), woken)
+            tick, names = Tick(self.now / 1000), {mind.plans for mind in woken}
+            rest = [_Course(mind) for mind in self.minds if mind.plans not in names]
+            self._part(tick, [*self._courses((tick,), woken), *rest])
 
-    def _tell(self, event: Event, hearers: set[tuple[int, ...]]) -> list[Shared]:
-        """Each of the hearers decides. Returns the rehearsals of those who leave."""
-        scripts: dict[tuple[object, ...], _Script] = {}
-        for mind in self.minds:
-            for after, decisions in self._decided(mind, event) if mind.plans in hearers else [(mind, ())]:
-                done = _done(after.state, decisions)
-                if done in scripts:
-                    scripts[done].minds.append(after)
-                else:
-                    scripts[done] = _Script(decisions, [after])
+    def _courses(self, moment: tuple[Event, ...], minds: Sequence[Mind]) -> list[_Course]:
+        """Each mind hears the events of a moment; nothing takes effect yet."""
+        before, courses = self.state, [*map(_Course, minds)]
+        for event in moment:
+            courses = [after for course in courses for after in self._heard(course, event)]
+        self.state = before
+        return courses
+
+    def _heard(self, course: _Course, event: Event) -> list[_Course]:
+        """What a course becomes at one more event: one for each mind that it becomes."""
+        mind = course.mind
+        self.plan, self.state = self._plans[mind.plans[0]], mind.state
+        if mind.state.phase is Phase.FINISHED or not self.tells(event):
+            return [course]
+        found = []
+        for plans in self._of_one_mind(mind.plans, event):
+            plan = self._plans[plans[0]]
+            try:
+                state, decisions = decide(plan, mind.state, event)
+            except IllegalEvent:
+                found.append(
+                    replace(course, mind=Mind(plans, mind.state, mind.wake), refused=course.refused + 1)
+                )
+                continue
+            found.append(course.with_(Mind(plans, state, mind.wake), decisions, self._wakes(plan, state)))
+        return found
+
+    def _part(self, event: Event, courses: Sequence[_Course]) -> list[Shared]:
+        """The courses that do the same stay together. Returns the rehearsals of those who leave."""
+        scripts: dict[tuple[object, ...], list[_Course]] = {}
+        for course in courses:
+            scripts.setdefault(course.done(), []).append(course)
         mine, *others = scripts.values()
         parted = [self.copy() for _ in others]  # before anything takes effect
         before = self.state
@@ -165,17 +188,35 @@ class Shared(Rehearsal):
         self.parted += parted
         return parted
 
-    def _decided(self, mind: Mind, event: Event) -> list[tuple[Mind, _Decisions]]:
-        """The minds that it becomes, and what each decided."""
-        found: list[tuple[Mind, _Decisions]] = []
-        for plans in self._of_one_mind(mind.plans, event):
-            try:
-                state, decisions = decide(self._plans[plans[0]], mind.state, event)
-            except IllegalEvent:
-                found.append((Mind(plans, mind.state, mind.wake), None))
-            else:
-                found.append((Mind(plans, state, mind.wake, fresh=True), decisions))
-        return found
+    def _play(self, event: Event, before: State, script: Sequence[_Course]) -> None:
+        """What was decided begins to take effect, between the wakes that were planned before and after it."""
+        leader = script[0]
+        self.plan, self.state = self._plans[leader.mind.plans[0]], leader.mind.state
+        self.record.refused += leader.refused
+        minds = self._woken([(course.mind, course.earlier) for course in script])
+        self._follow(event, before, leader.decisions)
+        self.minds = self._woken(list(zip(minds, (course.later for course in script), strict=True)))
+
+    def _woken(self, wakes: Sequence[tuple[Mind, Sequence[int]]]) -> tuple[Mind, ...]:
+        """The minds, when each has planned to be woken at these times, one after the other."""
+        due: dict[int, list[int]] = {}
+        minds = []
+        for mind, times in wakes:
+            now = mind
+            for wake in times:
+                if wake not in (NEVER, now.wake):
+                    due.setdefault(wake, []).extend(mind.plans)
+                    now = Mind(mind.plans, mind.state, wake)
+            minds.append(now)
+        for wake, plans in due.items():
+            self.agenda.at(wake, Shared._tick_for, frozenset(plans))
+        return tuple(minds)
+
+    def _plan_wake(self) -> None:
+        """Everybody plans anew."""
+        self.minds = self._woken(
+            [(mind, [self._wakes(self._plans[mind.plans[0]], mind.state)]) for mind in self.minds]
+        )
 
     def _of_one_mind(self, plans: tuple[int, ...], event: Event) -> Iterable[tuple[int, ...]]:
         """Plans that judge a period differently part; one that it is beyond a limit of goes alone from then on."""
@@ -191,73 +232,56 @@ class Shared(Rehearsal):
                 agreed.setdefault(is_good(plan, event), []).append(number)
         return [*map(tuple, agreed.values()), *alone]
 
-    def _play(self, event: Event, before: State, script: _Script) -> None:
-        """What was decided begins to take effect."""
-        self.minds = tuple(script.minds)
-        leader = self.minds[0]
-        self.plan, self.state = self._plans[leader.plans[0]], leader.state
-        if script.decisions is None:
-            self.record.refused += 1
+
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """What a mind makes of a moment: its decisions, and the times (ms) at which it planned to be woken before and after them.
+
+    ``decided``: at how many events it did something to the world; ``refused``: how many its policy did not take.
+    """
+
+    mind: Mind
+    decisions: tuple[Decision, ...] = ()
+    earlier: tuple[int, ...] = ()
+    later: tuple[int, ...] = ()
+    decided: int = 0
+    refused: int = 0
+
+    def with_(self, mind: Mind, decisions: Sequence[Decision], wake: int) -> _Course:
+        decided = self.decided + any(one.decision not in _SILENT for one in decisions)
+        if decided:
+            earlier, later = self.earlier, (*self.later, wake)
         else:
-            self._follow(event, before, script.decisions)
-            self._plan_wake()
+            earlier, later = (*self.earlier, wake), ()
+        return _Course(mind, (*self.decisions, *decisions), earlier, later, decided, self.refused)
 
-    def _plan_wake(self) -> None:
-        """Those who heard something plan when they are to be woken."""
-        due: dict[int, list[int]] = {}
-        minds = []
-        for mind in self.minds:
-            wake = self._wakes(self._plans[mind.plans[0]], mind.state) if mind.fresh else NEVER
-            if wake not in (NEVER, mind.wake):
-                due.setdefault(wake, []).extend(mind.plans)
-                minds.append(Mind(mind.plans, mind.state, wake))
-            else:
-                minds.append(mind._replace(fresh=False))
-        self.minds = tuple(minds)
-        for wake, plans in due.items():
-            self.agenda.at(wake, Shared._tick_for, frozenset(plans))
-
-    def _resume(self) -> None:
-        self.minds = tuple(mind._replace(fresh=True) for mind in self.minds)
-        super()._resume()
+    def done(self) -> tuple[object, ...]:
+        """What a rehearsal sees of it: where this is equal, it goes on the same."""
+        state = self.mind.state
+        return (
+            state.phase,
+            state.commanded,
+            state.settled,
+            state.seen,
+            state.fallback,
+            state.held_since,
+            state.candidate_streak,
+            state.stable_streak,
+            self.refused,
+            *(_effect(one) for one in self.decisions if one.decision not in _SILENT),
+        )
 
 
-class _Script(NamedTuple):
-    """What some minds decided alike; ``None``: the policy refused the event."""
-
-    decisions: _Decisions
-    minds: list[Mind]
-
-
-def _done(state: State, decisions: _Decisions) -> tuple[object, ...]:
-    """What a rehearsal sees of a state and carries out of decisions: where this is equal, it goes on the same."""
-    seen = (
-        state.phase,
-        state.commanded,
-        state.settled,
-        state.seen,
-        state.fallback,
-        state.held_since,
-        state.candidate_streak,
-        state.stable_streak,
-    )
-    if not decisions:
-        return (*seen, "refused") if decisions is None else seen
+def _effect(decision: Decision) -> object:
+    """What a rehearsal carries out of a decision that is not silent."""
     return (
-        *seen,
-        *(
-            (
-                one.decision,
-                one.weight,
-                one.criterion in _TOLD_APART and one.criterion,
-                one.break_glass,
-                one.rate_limit,
-                one.outcome,
-                one.verified,
-            )
-            for one in decisions
-            if one.decision not in _SILENT
-        ),
+        decision.decision,
+        decision.weight,
+        decision.criterion in _TOLD_APART and decision.criterion,
+        decision.break_glass,
+        decision.rate_limit,
+        decision.outcome,
+        decision.verified,
     )
 
 

@@ -130,3 +130,12 @@ def test_neighbouring_stages() -> None:
     following = [PLAN.above(w) for w in (0, 3, 5, 30, 100)]
     assert [s.weight if s else None for s in following] == [5, 5, 25, 50, None]
     assert [PLAN.window_at(w) for w in (3, 5, 30, 100)] == [120, 120, 180, 300]
+
+
+def test_the_tuned_plan_ships_and_says_what_it_costs() -> None:
+    text, source = plan_text("tuned")
+    tuned = load_plan("tuned")
+    assert (source, tuned.name) == ("tuned.yaml", "tuned")
+    assert replace(tuned, name=PLAN.name) != PLAN
+    for said in ("Proposed by `simulate tune ", "--seed=", "It buys: ", "It costs: ", "Rule: "):
+        assert said in text
