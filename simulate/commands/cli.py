@@ -159,6 +159,10 @@ def tune_command(
     way back to 5 %, or a comparison with stable, are rehearsed on a healthy release and seven bad ones with the same luck. Bad
     ones count by the register's probabilities. The plans that no other beats are rehearsed again on a fresh seed; the proposed one
     has the fewest false rollbacks of those that miss no more than phase-c and hurt users at most --hurt-at-most times as much.
+
+    --json gives seed, confirm_seed, replications, given, cases (name, weight); plans (a list): number, name, differences, front,
+    screened and confirmed (false_rollbacks and missed in percent, hurt, failed, detection_s, night_s: each mean, low, high); the
+    numbers chosen, best_fixed and best_compared; simulated_s, what was run through, and asked_s, what a rehearsal each would be.
     """
     from simulate.commands.tune import asked_of, tune_plans
 
