@@ -145,6 +145,14 @@ def tune_command(
             "--hurt-at-most", metavar="TIMES", help="What the proposed plan may cost users, beside phase-c."
         ),
     ] = 1.25,
+    missed_more: Annotated[
+        float,
+        typer.Option(
+            "--missed-more",
+            metavar="POINTS",
+            help="Percentage points of bad releases that it may promote beyond phase-c.",
+        ),
+    ] = 0.1,
     workers: WorkersOption = 1,
     dask: DaskOption = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the proposed plan goes.")] = Path(
@@ -158,13 +166,15 @@ def tune_command(
     phase-c, and nineteen others with a larger first stage, other limits, minimum requests, M of N periods, an abort in place of the
     way back to 5 %, or a comparison with stable, are rehearsed on a healthy release and seven bad ones with the same luck. Bad
     ones count by the register's probabilities. The plans that no other beats are rehearsed again on a fresh seed; the proposed one
-    has the fewest false rollbacks of those that miss no more than phase-c and hurt users at most --hurt-at-most times as much.
+    has the fewest false rollbacks of those that promote at most --missed-more points more bad releases than phase-c and hurt at most
+    --hurt-at-most times as many requests.
 
     --json gives seed, confirm_seed, replications, given, cases (name, weight); plans (a list): number, name, differences, front,
     screened and confirmed (false_rollbacks and missed in percent, hurt, failed, detection_s, night_s: each mean, low, high); the
     numbers chosen, best_fixed and best_compared; simulated_s, what was run through, and asked_s, what a rehearsal each would be.
     """
     from simulate.commands.tune import asked_of, tune_plans
+    from simulate.tune import Bounds
 
     asked = asked_of(
         settings,
@@ -174,7 +184,7 @@ def tune_command(
         seed=seed,
         confirm_seed=confirm_seed,
         regressions=regressions,
-        hurt_at_most=hurt_at_most,
+        bounds=Bounds(hurt_at_most, missed_more),
     )
     tune_plans(asked, workers=workers, dask=dask, out=out, as_json=as_json, html=html)
 

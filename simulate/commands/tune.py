@@ -15,7 +15,7 @@ from simulate.commands.rehearse import progress_bar
 from simulate.commands.tune_text import told
 from simulate.scenarios import BadParameter, find
 from simulate.study import Incomplete, NoCluster
-from simulate.tune import HURT_AT_MOST, REGRESSIONS, Asked, Tuned, candidates, default_cases, tune
+from simulate.tune import REGRESSIONS, Asked, Bounds, Tuned, candidates, default_cases, tune
 from simulate.tune.tuned_plan import text
 
 
@@ -28,7 +28,7 @@ def asked_of(
     seed: int,
     confirm_seed: int,
     regressions: float,
-    hurt_at_most: float,
+    bounds: Bounds,
 ) -> Asked:
     """What is to be tuned, known to be possible."""
     given = with_rate(read_settings(settings), rate, some=True)
@@ -36,7 +36,11 @@ def asked_of(
         raise BadInput(
             "--set rate_per_minute: without requests no plan can be told from another: give requests per minute above 0"
         )
-    for flag, value in (("--regressions", regressions), ("--hurt-at-most", hurt_at_most)):
+    for flag, value in (
+        ("--regressions", regressions),
+        ("--hurt-at-most", bounds.hurt_at_most),
+        ("--missed-more", bounds.missed_more),
+    ):
         if not 0 <= value < math.inf:
             raise BadInput(f"{flag} is {value:g}: it takes a number from 0 up")
     if confirm_seed == seed:
@@ -57,7 +61,7 @@ def asked_of(
         seed=seed,
         confirm_seed=confirm_seed,
         regressions=regressions,
-        hurt_at_most=hurt_at_most,
+        bounds=bounds,
         files=tuple(mine),
     )
 
@@ -104,8 +108,11 @@ def command_of(asked: Asked) -> str:
     words += [f"--set={name}={value:g}" for name, value in asked.given.items()]
     if asked.regressions != REGRESSIONS:
         words.append(f"--regressions={asked.regressions:g}")
-    if asked.hurt_at_most != HURT_AT_MOST:
-        words.append(f"--hurt-at-most={asked.hurt_at_most:g}")
+    if asked.bounds != Bounds():
+        words += [
+            f"--hurt-at-most={asked.bounds.hurt_at_most:g}",
+            f"--missed-more={asked.bounds.missed_more:g}",
+        ]
     return shlex.join([*words, *(f"--candidate={file}" for file in asked.files)])
 
 

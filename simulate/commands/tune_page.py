@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,11 +68,13 @@ def _cell(value: Value | None) -> tuple[str, str]:
 def _scatter(
     axes: Axes, tuned: Tuned, name: str, of: Callable[[Figures], Value], *, log: bool = False
 ) -> None:
-    """Every plan with its intervals, its number beside it once where several stand at one place."""
-    places: dict[tuple[float, float], list[int]] = {}
+    """Every plan with its intervals; numbers where it is above 0, together where points touch."""
+    places: dict[tuple[int, int], list[int]] = {}  # numbers whose points touch
     for number, mine in enumerate(tuned.screened):
         across, up = mine.false_rollbacks, of(mine)
-        places.setdefault((across.mean, up.mean), []).append(number)
+        if up.mean > 0:
+            height = 30 * math.log(up.mean) if log else 10 * up.mean
+            places.setdefault((round(2 * across.mean), round(height)), []).append(number)
         colour = COLOURS["soft"]
         if number in tuned.front:
             colour = COLOURS["candidate"]
@@ -91,14 +94,11 @@ def _scatter(
             elinewidth=0.8,
             alpha=0.9,
         )
-    for (across_at, up_at), numbers in places.items():
-        axes.annotate(
-            ", ".join(map(str, numbers)),
-            (across_at, up_at),
-            xytext=(4, 4),
-            textcoords="offset points",
-            fontsize=8,
-        )
+    for numbers in places.values():
+        mine = tuned.screened[numbers[0]]
+        at = mine.false_rollbacks.mean, of(mine).mean
+        said = ", ".join(map(str, numbers))
+        axes.annotate(said, at, xytext=(4, 4), textcoords="offset points", fontsize=8)
     axes.set_xlabel("good nights with a false rollback, %")
     axes.set_ylabel(name)
     axes.set_xlim(left=-0.2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from simulate.tune import GUIDE, Figures, Tuned, Value, differences
-from simulate.tune.tuned_plan import BLIND_SPOTS, gain, rule
+from simulate.tune.tuned_plan import BLIND_SPOTS, gain
 
 HEADS = ("false rollbacks, %", "promoted bad, %", "hurt", "failed", "noticed, s", "night, min")
 NOTE = (
@@ -134,7 +134,7 @@ def _three(mine: Figures) -> str:
 
 def proposed(tuned: Tuned) -> Iterator[str]:
     asked = tuned.asked
-    yield f"  {rule(asked.hurt_at_most, asked.plans[GUIDE].name)}"
+    yield f"  {asked.bounds.rule(asked.plans[GUIDE].name)}"
     if tuned.chosen is None:
         yield f"  No other plan is within these bounds: keep {asked.plans[GUIDE].name}."
         return

@@ -2,15 +2,15 @@
 
 from simulate.tune.cases import REGRESSIONS, Case, default_cases
 from simulate.tune.grid import candidates
-from simulate.tune.objectives import HURT_AT_MOST, Figures, Value
+from simulate.tune.objectives import Bounds, Figures, Value
 from simulate.tune.result import GUIDE, Asked, Tuned, tune
 from simulate.tune.words import differences
 
 __all__ = [
     "GUIDE",
-    "HURT_AT_MOST",
     "REGRESSIONS",
     "Asked",
+    "Bounds",
     "Case",
     "Figures",
     "Tuned",

@@ -8,7 +8,7 @@ or answered later than 2 s, in the mean). A bad night is one of the bad cases, b
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +18,31 @@ from simulate.study import estimate, wilson
 from simulate.study.job import OUTCOMES
 from simulate.tune.sweep import Sweep
 
-HURT_AT_MOST = 1.25  # times the guide's: the bound of the rule
 _PROMOTED = OUTCOMES.index("promoted")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a proposed plan may cost beside the guide's.
+
+    ``hurt_at_most``: times as many requests. ``missed_more``: percentage points more bad releases promoted; 0.1 is one in a thousand bad
+    nights, less than a thousand rehearsals can tell from none.
+    """
+
+    hurt_at_most: float = 1.25
+    missed_more: float = 0.1
+
+    def hold(self, mine: Figures, guide: Figures) -> bool:
+        return (
+            mine.missed.mean <= guide.missed.mean + self.missed_more
+            and mine.hurt.mean <= self.hurt_at_most * guide.hurt.mean
+        )
+
+    def rule(self, guide: str) -> str:
+        return (
+            f"Rule: the fewest false rollbacks of the plans that promote at most {self.missed_more:g} percentage points more bad releases than "
+            f"{guide} and hurt at most {self.hurt_at_most:g} times as many requests, on the first seed and again on the second."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,23 +152,11 @@ def front(plans: Sequence[Figures]) -> list[int]:
     return [number for number, mine in enumerate(plans) if not beaten(mine)]
 
 
-def ranked(plans: Sequence[Figures], guide: int, *, hurt_at_most: float = HURT_AT_MOST) -> list[int]:
-    """The plans that may be proposed, the best first.
-
-    The rule: the fewest false rollbacks of the plans that miss no more bad releases than the guide's and hurt users at most
-    ``hurt_at_most`` times as much; of equals the one that hurts fewer users.
-    """
-    allowed = keeps(plans[guide], hurt_at_most)
+def ranked(plans: Sequence[Figures], guide: int, bounds: Bounds) -> list[int]:
+    """The plans within the bounds, the best first: the fewest false rollbacks, of equals the one that hurts fewer users."""
 
     def by(k: int) -> tuple[float, float, float]:
         mine = plans[k]
         return mine.false_rollbacks.mean, mine.hurt.mean, mine.missed.mean
 
-    return sorted((k for k, mine in enumerate(plans) if allowed(mine)), key=by)
-
-
-def keeps(guide: Figures, hurt_at_most: float) -> Callable[[Figures], bool]:
-    """Whether a plan is within the rule's bounds beside the guide's."""
-    return lambda mine: (
-        mine.missed.mean <= guide.missed.mean and mine.hurt.mean <= hurt_at_most * guide.hurt.mean
-    )
+    return sorted((k for k, mine in enumerate(plans) if bounds.hold(mine, plans[guide])), key=by)

@@ -8,7 +8,7 @@ from typing import Any
 
 from rollout.plan import Plan
 from simulate.tune.cases import Case
-from simulate.tune.objectives import Figures, figures, front, keeps, ranked
+from simulate.tune.objectives import Bounds, Figures, figures, front, ranked
 from simulate.tune.sweep import Sweep, sweep
 from simulate.tune.words import differences
 
@@ -26,7 +26,7 @@ class Asked:
     seed: int
     confirm_seed: int
     regressions: float
-    hurt_at_most: float
+    bounds: Bounds
     files: tuple[str, ...] = ()
 
 
@@ -55,7 +55,7 @@ class Tuned:
             "seed": asked.seed,
             "confirm_seed": asked.confirm_seed,
             "replications": asked.replications,
-            "hurt_at_most": asked.hurt_at_most,
+            "bounds": asdict(asked.bounds),
             "given": dict(asked.given),
             "cases": [{"name": case.label, "weight": case.weight} for case in asked.cases],
             "plans": [self._plan(number) for number in range(len(asked.plans))],
@@ -101,15 +101,15 @@ def tune(
 
     first = run(asked.plans, asked.seed)
     screened = tuple(figures(first, number) for number in range(len(asked.plans)))
-    order = ranked(screened, GUIDE, hurt_at_most=asked.hurt_at_most)
+    order = ranked(screened, GUIDE, asked.bounds)
     fixed = _best(asked, screened, order, compared=False)
     compared = _best(asked, screened, order, compared=True)
     best = tuple(front(screened))
     again = sorted({GUIDE, *best, *(k for k in (fixed, compared) if k is not None)})
     second = run([asked.plans[number] for number in again], asked.confirm_seed)
     confirmed = {number: figures(second, place) for place, number in enumerate(again)}
-    allowed = keeps(confirmed[GUIDE], asked.hurt_at_most)
-    chosen = next((k for k in order if k in confirmed and allowed(confirmed[k])), GUIDE)
+    held = (k for k in order if k in confirmed and asked.bounds.hold(confirmed[k], confirmed[GUIDE]))
+    chosen = next(held, GUIDE)
     return Tuned(
         asked=asked,
         screened=screened,

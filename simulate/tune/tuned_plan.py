@@ -52,7 +52,7 @@ def _header(tuned: Tuned, plan: Plan, command: str) -> Iterator[str]:
         f"seed {asked.seed}, of {len(asked.plans)}. Every release: {_given(tuned)}. Bad releases by weight: {bad}.",
         _WIDTH,
     )
-    yield from wrap(rule(asked.hurt_at_most, guide.name), _WIDTH)
+    yield from wrap(asked.bounds.rule(guide.name), _WIDTH)
     yield ""
     yield from wrap(BLIND_SPOTS, _WIDTH)
 
@@ -60,13 +60,6 @@ def _header(tuned: Tuned, plan: Plan, command: str) -> Iterator[str]:
 def _given(tuned: Tuned) -> str:
     return (
         ", ".join(f"{name}={value:g}" for name, value in tuned.asked.given.items()) or "all at its defaults"
-    )
-
-
-def rule(hurt_at_most: float, guide: str) -> str:
-    return (
-        f"Rule: the fewest false rollbacks of the plans that miss no more bad releases than {guide} and hurt at most {hurt_at_most:g} times as "
-        "many requests, on the first seed and again on the second."
     )
 
 

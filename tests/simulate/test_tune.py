@@ -16,7 +16,7 @@ from rollout.plan_text import as_yaml
 from simulate.cli import app
 from simulate.commands.errors import BadInput, CommandError
 from simulate.study import Job, run, wilson
-from simulate.tune import GUIDE, Case, Figures, Value, candidates, default_cases, differences
+from simulate.tune import GUIDE, Bounds, Case, Figures, Value, candidates, default_cases, differences
 from simulate.tune.objectives import _percent, figures, front, ranked
 from simulate.tune.sweep import Sweep, sweep
 from tests.simulate.rehearsals import PLAN, short_plan
@@ -121,8 +121,9 @@ def test_the_rule_takes_the_fewest_false_rollbacks_within_its_bounds() -> None:
         plan_with(3, 1, 110),
         plan_with(3, 0, 105),
     ]
-    assert ranked(plans, GUIDE) == [4, 3, 0]
-    assert ranked(plans, GUIDE, hurt_at_most=1.3) == [2, 4, 3, 0]
+    assert ranked(plans, GUIDE, Bounds()) == [4, 3, 0]
+    assert ranked(plans, GUIDE, Bounds(hurt_at_most=1.3)) == [2, 4, 3, 0]
+    assert ranked(plans, GUIDE, Bounds(missed_more=1)) == [1, 4, 3, 0]
 
 
 # --- plans and words
@@ -232,6 +233,7 @@ def test_it_proposes_a_plan_and_writes_it(tmp_path: Path, own: Path) -> None:
         (("--seed", "7", "--confirm-seed", "7"), "fresh"),
         (("--regressions", "-1"), "--regressions"),
         (("--hurt-at-most", "nan"), "--hurt-at-most"),
+        (("--missed-more", "-1"), "--missed-more"),
         (("--candidate", "nowhere.yaml"), "--candidate: nowhere.yaml"),
         (("--out", "nowhere/tuned.yaml"), "--out"),
     ],
