@@ -164,7 +164,7 @@ def tune_command(
     """Hold twenty plans against each other: false rollbacks, missed bad releases, users hurt; propose one.
 
     phase-c, and nineteen others with a larger first stage, other limits, minimum requests, M of N periods, an abort in place of the
-    way back to 5 %, or a comparison with stable, are rehearsed on a healthy release and seven bad ones with the same luck. Bad
+    way back to 5 %, or a comparison with stable, are rehearsed on a healthy release and eight bad ones with the same luck. Bad
     ones count by the register's probabilities. The plans that no other beats are rehearsed again on a fresh seed; the proposed one
     has the fewest false rollbacks of those that promote at most --missed-more points more bad releases than phase-c and hurt at most
     --hurt-at-most times as many requests.

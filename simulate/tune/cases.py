@@ -2,8 +2,8 @@
 
 A bad release is one of these; its chance among them is its weight over the sum of weights. Weights are the guide's register
 where the risk is in it. The register has no line for a release that simply answers more errors or is slow, so these have a
-weight of our own (``REGRESSIONS``), shared by the sizes of an error regression: one near the guide's limit of 1 %, one at some
-multiple of it, and one that nobody can overlook.
+weight of our own (``REGRESSIONS``), shared by the kinds of error regression: one near the guide's limit of 1 %, one at some multiple of
+it, one that nobody can overlook, and one that begins when the candidate has all the traffic, with no stable left to compare it with.
 
 Left out are risks on which plans of one guide cannot differ: those that no metric of the candidate shows (cdn-failure,
 bundle-too-large, websocket-instability, rate-limit-too-strict), one that shows hours later (memory-leak), and one that stops
@@ -18,7 +18,12 @@ from dataclasses import dataclass, field
 from simulate.scenarios import find
 
 REGRESSIONS = 40.0  # percent: as likely as the likeliest risks of the register
-_ERROR_SIZES = (1.5, 3.0, 10.0)  # percent
+_ERRORS = (
+    {"error_percent": 1.5},
+    {"error_percent": 3.0},
+    {"error_percent": 10.0},
+    {"error_percent": 3.0, "begins_s": 600.0},  # phase-c is at 100 % from 9 to 14 min
+)
 _REGISTER = ("slow-queries", "pool-exhaustion", "lb-misconfiguration")
 
 
@@ -38,10 +43,10 @@ class Case:
 
 def default_cases(regressions: float = REGRESSIONS) -> tuple[Case, ...]:
     """The healthy release first, then the bad ones."""
-    share = regressions / len(_ERROR_SIZES)
+    share = regressions / len(_ERRORS)
     return (
         Case("healthy", 0.0),
-        *(Case("error-regression", share, {"error_percent": size}) for size in _ERROR_SIZES),
+        *(Case("error-regression", share, given) for given in _ERRORS),
         Case("latency-regression", regressions),
         *(Case(name, find(name).probability or 0.0) for name in _REGISTER),
     )
