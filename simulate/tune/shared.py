@@ -93,6 +93,8 @@ def together(
             waiting += rehearsal.parted
             plans = tuple(sorted(k for mind in rehearsal.minds for k in mind.plans))
             yield Ended(plans, record, rehearsal.plane, rehearsal.since)
+            # A rehearsal and its agenda hold each other: its data plane would wait for the garbage collector.
+            vars(rehearsal).clear()
 
 
 class Shared(Rehearsal):
