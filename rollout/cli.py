@@ -93,7 +93,9 @@ def _screen(title: str) -> Screen:
 @app.command()
 def run(
     env: Env = "prod",
-    plan: Annotated[str, typer.Option("--plan", help="A plan file, or one that ships: phase-c, tuned.")] = "phase-c",
+    plan: Annotated[
+        str, typer.Option("--plan", help="A plan file, or one that ships: phase-c, tuned.")
+    ] = "phase-c",
     project_dir: ProjectDir = HERE,
     time_scale: Annotated[
         float,
