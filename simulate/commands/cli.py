@@ -165,9 +165,9 @@ def tune_command(
 
     phase-c, and nineteen others with a larger first stage, other limits, minimum requests, M of N periods, an abort in place of the
     way back to 5 %, or a comparison with stable, are rehearsed on a healthy release and eight bad ones with the same luck. Bad
-    ones count by the register's probabilities. The plans that no other beats are rehearsed again on a fresh seed; the proposed one
-    has the fewest false rollbacks of those that promote at most --missed-more points more bad releases than phase-c and hurt at most
-    --hurt-at-most times as many requests.
+    ones count by the register's probabilities. The plans that no other beats are rehearsed again on a fresh seed. Proposed is, of
+    those that promote at most --missed-more points more bad releases than phase-c and hurt at most --hurt-at-most times as many
+    requests, the one with the fewest false rollbacks, and of those that chance does not tell apart in that the one that hurts fewest.
 
     --json gives seed, confirm_seed, replications, given, cases (name, weight); plans (a list): number, name, differences, front,
     screened and confirmed (false_rollbacks and missed in percent, hurt, failed, detection_s, night_s: each mean, low, high); the

@@ -40,8 +40,9 @@ class Bounds:
 
     def rule(self, guide: str) -> str:
         return (
-            f"Rule: the fewest false rollbacks of the plans that promote at most {self.missed_more:g} percentage points more bad releases than "
-            f"{guide} and hurt at most {self.hurt_at_most:g} times as many requests, on the first seed and again on the second."
+            f"Rule: of the plans that promote at most {self.missed_more:g} percentage points more bad releases than {guide} and hurt at most "
+            f"{self.hurt_at_most:g} times as many requests, on the first seed and again on the second, those whose false rollbacks are not above "
+            "the 95 % interval of the fewest; of these the one that hurts fewest requests."
         )
 
 
@@ -153,10 +154,16 @@ def front(plans: Sequence[Figures]) -> list[int]:
 
 
 def ranked(plans: Sequence[Figures], guide: int, bounds: Bounds) -> list[int]:
-    """The plans within the bounds, the best first: the fewest false rollbacks, of equals the one that hurts fewer users."""
+    """The plans within the bounds, the best first.
 
-    def by(k: int) -> tuple[float, float, float]:
-        mine = plans[k]
-        return mine.false_rollbacks.mean, mine.hurt.mean, mine.missed.mean
+    Those whose false rollbacks are not above the interval of the fewest are equals in that, and the one that hurts fewest users is
+    the best of them; then come the others by their false rollbacks.
+    """
+    allowed = [k for k, mine in enumerate(plans) if bounds.hold(mine, plans[guide])]
+    fewest = min((plans[k].false_rollbacks for k in allowed), key=lambda value: value.mean)
 
-    return sorted((k for k, mine in enumerate(plans) if bounds.hold(mine, plans[guide])), key=by)
+    def by(k: int) -> tuple[bool, float, float]:
+        false, hurt = plans[k].false_rollbacks.mean, plans[k].hurt.mean
+        return (False, hurt, false) if false <= fewest.high else (True, false, hurt)
+
+    return sorted(allowed, key=by)

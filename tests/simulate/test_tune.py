@@ -124,6 +124,8 @@ def test_the_rule_takes_the_fewest_false_rollbacks_within_its_bounds() -> None:
     assert ranked(plans, GUIDE, Bounds()) == [4, 3, 0]
     assert ranked(plans, GUIDE, Bounds(hurt_at_most=1.3)) == [2, 4, 3, 0]
     assert ranked(plans, GUIDE, Bounds(missed_more=1)) == [1, 4, 3, 0]
+    unsure = replace(plans[3], false_rollbacks=Value(2, 1, 4))
+    assert ranked([plans[0], unsure, plans[4]], GUIDE, Bounds()) == [2, 1, 0]
 
 
 # --- plans and words
