@@ -78,7 +78,8 @@ def print_summary(summary: Summary) -> None:
     print(f"{'rolled back':34}{said_share(summary.rolled_back)}\n")
     print(f"{'':34}{'mean':>10}{'95 % interval':>24}{'p95':>12}")
     for name, found in [*summary.figures.items(), *summary.findings.items()]:
-        print(f"{named(name):34}{said_estimate(found)}")
+        some = f" (of {found.n} runs)" if found and found.n < summary.replications else ""
+        print(f"{named(name) + some:34}{said_estimate(found)}")
     print(f"\n{INTERVALS}")
 
 

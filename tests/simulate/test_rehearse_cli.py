@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,16 @@ def test_many_rehearsals_tell_shares_and_intervals(run: Any) -> None:
     assert "Wilson" in out and "Student" in out
     for word in ("promoted", "held", "aborted", "rolled back", "detection, s", "error budget spent, %"):
         assert word in out
+
+
+def test_a_mean_of_some_runs_says_of_how_many(run: Any) -> None:
+    _, out, _ = run(
+        "rehearse", "healthy", "--replications", "40", "--rate", "200", "--set", "base_error_percent=0.3"
+    )
+    rolled_back = re.search(r"rolled back .* (\d+) of 40", out)
+    assert rolled_back and 0 < int(rolled_back[1]) < 40
+    assert f"rollback, s (of {rolled_back[1]} runs)" in out
+    assert "requests (of" not in out
 
 
 @pytest.mark.parametrize("scenario", ["error-regression", "bundle-too-large", "healthy"])
