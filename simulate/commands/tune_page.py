@@ -68,11 +68,12 @@ def _cell(value: Value | None) -> tuple[str, str]:
 def _scatter(
     axes: Axes, tuned: Tuned, name: str, of: Callable[[Figures], Value], *, log: bool = False
 ) -> None:
-    """Every plan with its intervals; numbers where it is above 0, together where points touch."""
+    """Every plan with its intervals; numbers together where points touch, on a linear axis only above the guide's plan."""
+    least = 0.0 if log else of(tuned.screened[GUIDE]).mean
     places: dict[tuple[int, int], list[int]] = {}  # numbers whose points touch
     for number, mine in enumerate(tuned.screened):
         across, up = mine.false_rollbacks, of(mine)
-        if up.mean > 0:
+        if up.mean > least:
             height = 30 * math.log(up.mean) if log else 10 * up.mean
             places.setdefault((round(2 * across.mean), round(height)), []).append(number)
         colour = COLOURS["soft"]

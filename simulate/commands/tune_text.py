@@ -13,7 +13,7 @@ NOTE = (
     "failed, were rate limited or answered after more than 2 s; failed: those of them that failed. noticed: when a bad release was first\n"
     "acted on. night: a good one, when promoted. Below each its 95 % interval (Wilson's, MOVER for the weighted, Student's t for means)."
 )
-_NUMBER, _COLUMN = 4, 17
+_NUMBER, _COLUMN = 4, 21
 _THOUSAND = 1000
 _WIDE, _HIGH = 72, 13  # characters of the drawing
 
