@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from simulate import bench, cli
+from simulate import bench
 from simulate.commands import bench as command
 from simulate.controlplane import Record
 from simulate.sampling import sampled
 from simulate.study import measure, rehearsal
+from tests.simulate.command import simulate
 
 KEYS = [
     "kernel_requests_per_s",
@@ -21,15 +22,6 @@ KEYS = [
     "rehearsals_per_s",
     "bare_recursion_requests_per_s",
 ]
-
-
-def simulate(*args: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr("sys.argv", ["simulate", *args])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def test_the_five_numbers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,11 +18,11 @@ from infra.workload.pgbouncer_ini import (
     SMALLEST_POOL,
     connections_needed,
 )
-from simulate import cli
 from simulate.capacity import Assumptions, NoSize, Runner, Sizes, hang_table, latency_curve, size
 from simulate.capacity.assumptions import busiest, share_of
 from simulate.capacity.sizes import limit_model, smallest
 from simulate.dataplane import STABLE, Bursty, DataPlane, Model, Poisson, Trace
+from tests.simulate.command import simulate
 
 # One replica's slots are 94 % busy: that is too near to its P95's limit, so a second one is needed for the load.
 TIGHT = {"rate_per_minute": 3320, "slots": 4, "p95_ms": 150, "pgbouncers": 1, "query_ms": 30, "hang_s": 7}
@@ -210,15 +210,6 @@ def test_of_a_trace_the_busiest_stretch_counts() -> None:
 
 
 # --- the command
-
-
-def simulate(*args: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr("sys.argv", ["simulate", *args])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 Capture = pytest.CaptureFixture[str]

@@ -11,8 +11,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from rollout.plan import plan_text
-from simulate import cli
 from simulate.scenarios import SCENARIOS
+from tests.simulate.command import simulate
 
 
 class Figure(BaseModel):
@@ -52,16 +52,6 @@ class Result(BaseModel):
     failed_requests: Figure
     requests: Figure
     findings: dict[str, Figure]
-
-
-def simulate(*args: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    """The command's exit code."""
-    monkeypatch.setattr("sys.argv", ["simulate", *args])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 Capture = pytest.CaptureFixture[str]

@@ -20,9 +20,9 @@ from simulate.risk.nights import CALM, TOGETHER, Night, costs, is_unsafe, replic
 from simulate.scenarios import BadParameter
 from simulate.study import Job, Rows, run
 from simulate.study.job import plane_of
+from tests.simulate.command import simulate
 from tests.simulate.rehearsals import PLAN
 from tests.simulate.test_controlplane import period_of
-from tests.simulate.test_rehearse_cli import simulate
 
 _NAMES = [risk.name for risk in Register.read({}).risks]
 _NONE = {f"{name}.probability": 0.0 for name in _NAMES}
