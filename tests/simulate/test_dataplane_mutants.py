@@ -59,10 +59,11 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     paths = {}
     for n, (name, (file, old, new)) in enumerate(MUTANTS.items()):
         path = tmp_path_factory.mktemp(f"mutant{n}")
-        for part in ("dataplane", "validation"):
+        for part, sources in (("dataplane", "*.py"), ("validation", "agreement.py")):
             (path / "simulate" / part).mkdir(parents=True)
-            for source in (root / part).glob("*.py"):
+            for source in (root / part).glob(sources):
                 shutil.copy(source, path / "simulate" / part)
+        (path / "simulate" / "validation" / "__init__.py").touch()  # the rest of it needs the lab
         shutil.copy(root / "__init__.py", path / "simulate")
         mutated = path / "simulate" / "dataplane" / file
         text = mutated.read_text()
