@@ -169,7 +169,7 @@ def tune_command(
     those that promote at most --missed-more points more bad releases than phase-c and hurt at most --hurt-at-most times as many
     requests, the one with the fewest false rollbacks, and of those that chance does not tell apart in that the one that hurts fewest.
 
-    --json gives seed, confirm_seed, replications, given, cases (name, weight); plans (a list): number, name, differences, front,
+    --json gives seed, confirm_seed, replications, bounds, given, cases (name, weight); plans (a list): number, name, differences, front,
     screened and confirmed (false_rollbacks and missed in percent, hurt, failed, detection_s, night_s: each mean, low, high); the
     numbers chosen, best_fixed and best_compared; simulated_s, what was run through, and asked_s, what a rehearsal each would be.
     """

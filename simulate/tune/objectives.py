@@ -154,16 +154,16 @@ def front(plans: Sequence[Figures]) -> list[int]:
 
 
 def ranked(plans: Sequence[Figures], guide: int, bounds: Bounds) -> list[int]:
-    """The plans within the bounds, the best first.
+    """The plans within the bounds, the best first; none where not even the guide's is within them.
 
     Those whose false rollbacks are not above the interval of the fewest are equals in that, and the one that hurts fewest users is
     the best of them; then come the others by their false rollbacks.
     """
     allowed = [k for k, mine in enumerate(plans) if bounds.hold(mine, plans[guide])]
-    fewest = min((plans[k].false_rollbacks for k in allowed), key=lambda value: value.mean)
+    fewest = min((plans[k].false_rollbacks for k in allowed), key=lambda value: value.mean, default=None)
 
     def by(k: int) -> tuple[bool, float, float]:
         false, hurt = plans[k].false_rollbacks.mean, plans[k].hurt.mean
-        return (False, hurt, false) if false <= fewest.high else (True, false, hurt)
+        return (False, hurt, false) if fewest is None or false <= fewest.high else (True, false, hurt)
 
     return sorted(allowed, key=by)

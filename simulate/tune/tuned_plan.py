@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from textwrap import wrap
+from textwrap import TextWrapper
 
 from rollout.plan import Plan
 from rollout.plan_text import as_yaml
+from simulate.scenarios import find
 from simulate.tune.objectives import Figures, Value
 from simulate.tune.result import GUIDE, Tuned
 from simulate.tune.words import differences
 
 NAME = "tuned"
-_WIDTH = 110
+_wrapped = TextWrapper(110, break_on_hyphens=False).wrap
 BLIND_SPOTS = (
     "It is tuned on what the simulator can see, and on the releases named above with these weights. It knows nothing of errors in a few "
     "requests only that no error rate shows, of wrong answers with status 200, of the frontend, of traffic that is unlike the assumed, or "
@@ -44,22 +45,28 @@ def _header(tuned: Tuned, plan: Plan, command: str) -> Iterator[str]:
         other = dict(rows(its))[name]
         yield f"{name:38}{said_value(value):>28}{said_value(other):>28}"
     yield ""
-    yield from wrap(gain(mine, its), _WIDTH)
+    yield from _wrapped(gain(mine, its))
     yield ""
     bad = ", ".join(f"{case.label} {case.weight:.3g}" for case in asked.cases if case.weight)
-    yield from wrap(
+    yield from _wrapped(
         f"Means with 95 % intervals of {asked.replications} rehearsals of each release, on seed {asked.confirm_seed}; the plan was chosen on "
-        f"seed {asked.seed}, of {len(asked.plans)}. Every release: {_given(tuned)}. Bad releases by weight: {bad}.",
-        _WIDTH,
+        f"seed {asked.seed}, of {len(asked.plans)}. Every release: {_given(tuned)}. Bad releases by weight: {bad}."
     )
-    yield from wrap(asked.bounds.rule(guide.name), _WIDTH)
+    yield from _wrapped(asked.bounds.rule(guide.name))
     yield ""
-    yield from wrap(BLIND_SPOTS, _WIDTH)
+    yield from _wrapped(BLIND_SPOTS)
 
 
 def _given(tuned: Tuned) -> str:
-    return (
-        ", ".join(f"{name}={value:g}" for name, value in tuned.asked.given.items()) or "all at its defaults"
+    """The traffic in words, and whatever else was set."""
+    given = tuned.asked.given
+    values = find(tuned.asked.cases[0].scenario).values(given)
+    rate, base = values["rate_per_minute"], values["base_error_percent"]
+    others = [
+        f"{name}={given[name]:g}" for name in given if name not in {"rate_per_minute", "base_error_percent"}
+    ]
+    return ", ".join(
+        [f"{rate:,.10g} requests/min of which {base:g} % fail anyway", *others, "all else at its defaults"]
     )
 
 

@@ -90,6 +90,26 @@ def test_errors_in_bursts_break_its_level(burst: int, least: float, most: float)
     assert least <= found / nights <= most, found
 
 
+def test_an_early_incident_of_both_hides_the_observed_difference() -> None:
+    """What docs/theory.md says of it: 2 % against 0.1 % through the stages, after a minute in which both failed 10 %."""
+
+    def found_after(first: tuple[float, float]) -> tuple[int | None, int | None]:
+        """The period after which the evidence is beyond the limit, and the one after which it is a breach."""
+        pairs = []
+        for minute, weight in enumerate(STAGES):
+            mine, its = 10 * weight, 1000 - 10 * weight
+            rates = (0.02, 0.001) if minute else first
+            pairs.append(
+                Pair(60 * minute, 60 * minute + 60, mine, round(rates[0] * mine), its, round(rates[1] * its))
+            )
+        told = [compare(STRICT, pairs[:n]) for n in range(1, len(pairs) + 1)]
+        sure = next((n for n, one in enumerate(told, start=1) if one.evidence >= one.limit), None)
+        return sure, next((n for n, one in enumerate(told, start=1) if one.beyond), None)
+
+    assert found_after((0.02, 0.001)) == (4, 4)
+    assert found_after((0.1, 0.1)) == (6, None)
+
+
 def chances(pair: Pair, mine: float, its: float) -> float:
     """How likely the pair's errors are at these rates."""
     return (

@@ -126,6 +126,7 @@ def test_the_rule_takes_the_fewest_false_rollbacks_within_its_bounds() -> None:
     assert ranked(plans, GUIDE, Bounds(missed_more=1)) == [1, 4, 3, 0]
     unsure = replace(plans[3], false_rollbacks=Value(2, 1, 4))
     assert ranked([plans[0], unsure, plans[4]], GUIDE, Bounds()) == [2, 1, 0]
+    assert ranked(plans[:2], GUIDE, Bounds(hurt_at_most=0.1)) == []  # not even the guide's own plan
 
 
 # --- plans and words
@@ -220,6 +221,7 @@ def test_it_proposes_a_plan_and_writes_it(tmp_path: Path, own: Path) -> None:
         header, plan = out.read_text(), load_plan(str(out))
         assert replace(plan, name="") == replace((*candidates(PLAN), ABORTS)[found["chosen"]], name="")
         assert "It buys: " in header and "on seed 1001" in header
+        assert "200 requests/min of which 0.2 % fail anyway" in " ".join(header.split())
     text = page.read_text()
     assert text.count("<svg") == 2 and "my own" in text
     said = call(*small, "--out", str(tmp_path / "again.yaml"))
