@@ -158,7 +158,7 @@ class Slots(Station):
         self.up, self.busy = [True] * replicas, [0] * replicas
         self.inside: set[Attempt] = set()
         self._next: int = 0
-        self._serving = False
+        self.serving = False
 
     def take(self, attempt: Attempt) -> None:
         """Of the next replica that lives and has a free slot."""
@@ -177,15 +177,15 @@ class Slots(Station):
 
     def serve(self) -> None:
         """One after the other: whoever fails at once has left when the next one starts."""
-        if self.waiting and self.free() and not self._serving:
-            self._serving = True
+        if self.waiting and self.free() and not self.serving:
+            self.serving = True
             self.env.process(self._serve_in_turn())
 
     def _serve_in_turn(self) -> Generator[simpy.Event, object, None]:
         while self.waiting and self.free():
             self.serve_first()
             yield self.env.timeout(0)
-        self._serving = False
+        self.serving = False
 
 
 class LastThing(simpy.Event):

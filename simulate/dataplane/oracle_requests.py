@@ -292,6 +292,9 @@ class Requests:
         side.unnoticed -= 1
 
     def _come_back(self, side: Side, r: int) -> None:
+        if side.slots.serving:  # another one came back at this instant: its slots are filled first
+            self._later(0.0, lambda: self._come_back(side, r))
+            return
         side.up[r] = True
         side.memory[r] = side.backend.memory.base_mb
         self._watch_memory(side, r)

@@ -122,7 +122,7 @@ steps: st.SearchStrategy[Step] = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(models, st.lists(steps, max_size=8), st.integers(0, 2**32))
 def test_same_fate_for_every_attempt(model: Model, script: list[Step], seed: int) -> None:
     assert differences(model, script, seed) == []
@@ -130,3 +130,18 @@ def test_same_fate_for_every_attempt(model: Model, script: list[Step], seed: int
 
 def test_same_fate_in_nights_where_everything_happens() -> None:
     assert disagreements(seed=11, nights=8) == 0
+
+
+def test_replicas_that_return_at_one_instant_are_filled_one_after_the_other() -> None:
+    backend = Backend(
+        3, 2, 2, Constant(0.1), Constant(0.05), 0.0, Pool(1), Memory(200.0, limit_mb=512.0), restart_s=1.0313, detect_s=0.0
+    )  # fmt: skip
+    model = Model(
+        Bursty(900.0, 20.0, 5.0), Clients(20), stable=backend, candidate=backend, timeout_s=2.0, sticky_s=4.0, period_s=5.0
+    )  # fmt: skip
+    script: list[Step] = [
+        (0.2742, "kill", (0, 1, None), {}),
+        (0.1371, "switch", (0,), {"memory_mb_per_s": 200.0}),
+    ]
+    for seed in range(1, 6):
+        assert differences(model, script, seed) == []
