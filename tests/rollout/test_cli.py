@@ -371,7 +371,7 @@ def test_a_dry_run_moves_nothing_and_needs_no_lock(project: Path) -> None:
 
 
 def test_ctrl_c_at_a_terminal_asks(project: Path) -> None:
-    pty = pytest.importorskip("pty")
+    pty = pytest.importorskip("pty", reason="no pseudo-terminals here")
     main, terminal = pty.openpty()
     controller = subprocess.Popen(
         [sys.executable, str(DRIVER), *PATIENT],
