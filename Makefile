@@ -27,7 +27,7 @@ lint: setup
 
 # The simulator compiles for a minute before its first test; `make test` runs those too.
 quick: setup
-	@$(BIN)/pytest -q -n 2 -m 'not lab and not engine' --ignore=tests/simulate
+	@$(BIN)/pytest -q -n 2 -m 'not lab and not engine and not compiled'
 
 test: setup  ## everything, with the real engine and the lab
 	@$(BIN)/pytest

@@ -18,7 +18,7 @@ from infra.stacks import parse_stack_name
 
 async def _deploy() -> None:
     stack = parse_stack_name(pulumi.get_stack())
-    await import_module(f"infra.{stack.layer.value}").deploy(stack)
+    await import_module(f"infra.layers.{stack.layer.value}.program").deploy(stack)
 
 
 pulumi.run(_deploy)

@@ -20,7 +20,7 @@ _LONGEST_ENVIRONMENT = 16
 
 
 class Layer(Enum):
-    """What a stack holds; the value is the module of this package that deploys it."""
+    """What a stack holds; the value is the folder of `infra.layers` that deploys it."""
 
     FOUNDATION = "foundation"
     COLOUR = "colour"

@@ -18,20 +18,20 @@ import typer
 from rich.console import Console
 
 from rollout import session
-from rollout.controller import Exit
-from rollout.engine import Engine, EngineMissing
-from rollout.environment import Environment, EnvironmentProblem, check_name, check_project
-from rollout.explain import explain
+from rollout.control.controller import Exit
+from rollout.control.ports import TrafficError
 from rollout.journal import JournalError, Record, read_journal
+from rollout.journal.replay import ReplayError, main_replay
+from rollout.journal.report import write_report
+from rollout.journal.resume import ResumeError
+from rollout.journal.station import Station, StationError
 from rollout.plan import Plan, PlanError, load_plan, parse_plan, plan_text
-from rollout.ports import TrafficError
-from rollout.replay import ReplayError, main_replay
-from rollout.report import write_report
-from rollout.resume import ResumeError
-from rollout.stackfile import StackFileError
-from rollout.station import Station, StationError
-from rollout.status import Status, status_of
-from rollout.view import LiveView, PlainView, Screen
+from rollout.plan.explain import explain
+from rollout.stacks.engine import Engine, EngineMissing
+from rollout.stacks.environment import Environment, EnvironmentProblem, check_name, check_project
+from rollout.stacks.stackfile import StackFileError
+from rollout.terminal.status import Status, status_of
+from rollout.terminal.view import LiveView, PlainView, Screen
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -359,8 +359,8 @@ def plan(
     if rate is None:
         typer.echo(json.dumps({"plan": asdict(scaled)}) if as_json else "\n".join(explain(scaled)))
         return
-    from rollout import odds_text  # noqa: PLC0415 -- numpy, which the night does without
-    from rollout.odds import BASE_ERRORS, HIGHEST_RATE, WORST, odds  # noqa: PLC0415
+    from rollout.odds import text as odds_text  # noqa: PLC0415 -- numpy, which the night does without
+    from rollout.odds.odds import BASE_ERRORS, HIGHEST_RATE, WORST, odds  # noqa: PLC0415
 
     if not 0 < rate <= HIGHEST_RATE:
         fail(f"--rate {rate:g}: it takes requests per minute, above 0 and up to {HIGHEST_RATE:,}")

@@ -6,29 +6,29 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from rollout import dry_run
-from rollout.aws import clients
-from rollout.cloudwatch import CloudWatchMetrics, Watched
-from rollout.controller import Controller, Exit
-from rollout.effects import Ports
-from rollout.elb import WeightedRule
-from rollout.engine import Engine
-from rollout.environment import Environment, EnvironmentProblem, read_environment
+from rollout.aws.clients import clients
+from rollout.aws.cloudwatch import CloudWatchMetrics, Watched
+from rollout.aws.elb import WeightedRule
+from rollout.aws.notify import SnsNotifier
+from rollout.aws.probes import HttpProbes, ProbeLog, probe_client
+from rollout.control import dry_run
+from rollout.control.controller import Controller, Exit
+from rollout.control.effects import Ports
+from rollout.control.ports import TrafficError
 from rollout.journal import FileJournal, Record, utc
-from rollout.notify import SnsNotifier
-from rollout.plan import Plan, parse_plan
-from rollout.ports import TrafficError
-from rollout.preflight import Finding, check
-from rollout.probes import HttpProbes, ProbeLog, probe_client
-from rollout.resume import Past, recall
-from rollout.signals import Signals
-from rollout.station import Station
-from rollout.traffic import StackLimits, StackTraffic
-from rollout.view import Screen
+from rollout.journal.header import Beginning
+from rollout.journal.resume import Past, recall
+from rollout.journal.station import Station
+from rollout.plan import Plan
+from rollout.procedure.preflight import Finding, check
+from rollout.stacks.engine import Engine
+from rollout.stacks.environment import Environment, EnvironmentProblem, read_environment
+from rollout.stacks.traffic import StackLimits, StackTraffic
+from rollout.terminal.signals import Signals
+from rollout.terminal.view import Screen
 
 _THREADS = 200
 
@@ -41,36 +41,6 @@ class WallClock:
 
     def now(self) -> float:
         return self._epoch + time.monotonic() - self._monotonic
-
-
-@dataclass(frozen=True, slots=True)
-class Beginning:
-    """The first record of a journal, as it is needed to run."""
-
-    plan_text: str
-    env: str
-    time_scale: float
-    start: float  # epoch seconds
-    stable: str
-    candidate: str
-    dry_run: bool
-
-    @property
-    def plan(self) -> Plan:
-        return parse_plan(self.plan_text, "the journal's plan").scaled(self.time_scale)
-
-    @staticmethod
-    def of(record: Record) -> Beginning:
-        body = record.body
-        return Beginning(
-            plan_text=body["plan"],
-            env=body["env"],
-            time_scale=body["time_scale"],
-            start=body["start"],
-            stable=body["stable"],
-            candidate=body["candidate"],
-            dry_run=bool(body.get("dry_run")),
-        )
 
 
 class World:

@@ -17,7 +17,7 @@ from simulate.dataplane import Backend, Constant, DataPlane, Law, Model, Poisson
 from simulate.dataplane.oracle import Oracle
 from simulate.dataplane.recursion import mean_wait
 from simulate.dataplane.streams import keys
-from simulate.study import Job, measure
+from simulate.studies.replication import Job, measure
 
 PER_MINUTE = 60_000.0
 AIMS = {"kernel_requests_per_s": 5e6, "ratio": 100.0, "rehearsals_per_s": 200.0}

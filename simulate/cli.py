@@ -10,8 +10,6 @@ from simulate.commands.cli import register as register_commands
 from simulate.commands.errors import CommandError
 from simulate.lab.cli import app as lab_app
 from simulate.lab.errors import LabError
-from simulate.lab.measure.cli import register as register_measure
-from simulate.lab.rehearsal.cli import register
 
 app = typer.Typer(
     name="simulate",
@@ -20,8 +18,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Rehearse a release before the night.",
 )
-register(lab_app)
-register_measure(lab_app)
 app.add_typer(lab_app)
 register_commands(app)
 

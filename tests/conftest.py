@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from simulate.lab.lab import Lab
-from simulate.lab.world import labs_directory
+from simulate.lab.layout import labs_directory
 
 _PREFIX = "test-"
 

@@ -14,7 +14,7 @@ import yaml
 
 import rollout.cli
 from simulate.lab.faults import FAULTS
-from tests.lab.test_rehearsal_faults import MUST_SHOW
+from tests.simulate.lab.rehearsal.test_rehearsal_faults import MUST_SHOW
 
 CHECKOUT = Path(__file__).parents[1]
 ROOMS = ("docs", "infra", "rollout", "simulate", "tests", "tools")

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simulate.study import wilson
+from simulate.studies.replication import wilson
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "findings.md"

@@ -5,7 +5,7 @@ python -m tools.state_diagram
 
 from __future__ import annotations
 
-from rollout.state import TRANSITIONS, Phase
+from rollout.policy.state import TRANSITIONS, Phase
 
 
 def state_diagram() -> str:

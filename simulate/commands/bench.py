@@ -12,7 +12,7 @@ from simulate.bench import AIMS, PER_MINUTE, bench, rehearsals, request_costs
 from simulate.commands.errors import BadInput
 from simulate.commands.progress import steps
 from simulate.sampling import sampled
-from simulate.study import measure
+from simulate.studies.replication import measure
 
 _PROFILED = 400  # rehearsals
 _SHOWN = 12  # functions

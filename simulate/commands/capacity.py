@@ -8,7 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from simulate.capacity import (
+from simulate.commands.capacity_text import Answer, print_answer
+from simulate.commands.errors import BadInput, Failed
+from simulate.commands.inputs import check_output, check_trace_alone, read_settings, with_rate, writing
+from simulate.commands.progress import steps
+from simulate.dataplane import BadTrace, Trace
+from simulate.scenarios import BadParameter
+from simulate.studies.capacity import (
     Assumptions,
     Curve,
     Hangs,
@@ -19,15 +25,9 @@ from simulate.capacity import (
     latency_curve,
     size,
 )
-from simulate.capacity.measure import Died, Measured
-from simulate.capacity.sizes import Size
-from simulate.commands.capacity_text import Answer, print_answer
-from simulate.commands.errors import BadInput, Failed
-from simulate.commands.inputs import check_output, check_trace_alone, read_settings, with_rate, writing
-from simulate.commands.progress import steps
-from simulate.dataplane import BadTrace, Trace
-from simulate.scenarios import BadParameter
-from simulate.study import Estimate
+from simulate.studies.capacity.measure import Died, Measured
+from simulate.studies.capacity.sizes import Size
+from simulate.studies.replication import Estimate
 
 _ANSWERS = {
     "replicas": "replicas",

@@ -9,7 +9,6 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
-from simulate.capacity.curve import Point
 from simulate.commands.capacity_text import (
     Answer,
     assumptions,
@@ -23,7 +22,8 @@ from simulate.commands.capacity_text import (
     theory,
 )
 from simulate.commands.drawing import COLOURS, drawn, pages
-from simulate.study import Estimate
+from simulate.studies.capacity.curve import Point
+from simulate.studies.replication import Estimate
 
 _QUANTILES = (
     ("p99", "P99", COLOURS["soft"]),

@@ -6,13 +6,13 @@ import math
 import textwrap
 from dataclasses import dataclass
 
-from simulate.capacity import PARAMETERS, Curve, Hangs, Runner, Sizes
-from simulate.capacity.assumptions import MINUTES
-from simulate.capacity.closed_forms import hang_limits, servers_for, square_root_staffing
-from simulate.capacity.curve import Point
-from simulate.capacity.sizes import COLOURS, SMALLEST_LIMIT, SMALLEST_POOL, SUPERUSERS, Size, said, up
 from simulate.dataplane import Trace
-from simulate.study import Estimate
+from simulate.studies.capacity import PARAMETERS, Curve, Hangs, Runner, Sizes
+from simulate.studies.capacity.assumptions import MINUTES
+from simulate.studies.capacity.closed_forms import hang_limits, servers_for, square_root_staffing
+from simulate.studies.capacity.curve import Point
+from simulate.studies.capacity.sizes import COLOURS, SMALLEST_LIMIT, SMALLEST_POOL, SUPERUSERS, Size, said, up
+from simulate.studies.replication import Estimate
 
 _BAR = 24  # characters
 _WIDE = 110

@@ -174,7 +174,7 @@ def tune_command(
     numbers chosen, best_fixed and best_compared; simulated_s, what was run through, and asked_s, what a rehearsal each would be.
     """
     from simulate.commands.tune import asked_of, tune_plans
-    from simulate.tune import Bounds
+    from simulate.studies.tune import Bounds
 
     asked = asked_of(
         settings,

@@ -12,7 +12,7 @@ from simulate.commands.errors import BadInput, Failed
 from simulate.controlplane.alarms import TIER
 from simulate.dataplane import HIGHEST_RATE, BadTrace, Trace
 from simulate.scenarios import BadParameter, UnknownScenario
-from simulate.study import Job
+from simulate.studies.replication import Job
 
 _DAY = 86_400  # seconds
 

@@ -14,7 +14,7 @@ from simulate.commands.story import clock, tell
 from simulate.controlplane import Record
 from simulate.dataplane import CANDIDATE, STABLE
 from simulate.scenarios import find
-from simulate.study import Estimate, Rows, Summary
+from simulate.studies.replication import Estimate, Rows, Summary
 
 _PARTS = {"promoted": "#2da44e", "held": "#bf8700", "aborted": "#cf222e"}
 

@@ -14,8 +14,8 @@ from simulate.commands.errors import BadInput, Failed
 from simulate.commands.inputs import check_output, check_workers, writing
 from simulate.commands.show import print_one, print_scenario, print_scenarios, print_summary
 from simulate.scenarios import SCENARIOS, UnknownScenario, find
-from simulate.study import Incomplete, Job, NoCluster, Rows, measure, rehearsal, run, summarize
-from simulate.study.parallel import Measure
+from simulate.studies.replication import Incomplete, Job, NoCluster, Rows, measure, rehearsal, run, summarize
+from simulate.studies.replication.parallel import Measure
 
 
 def list_scenarios(name: str | None, *, as_json: bool) -> None:

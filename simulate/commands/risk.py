@@ -10,10 +10,10 @@ from pathlib import Path
 from simulate.commands.errors import BadInput
 from simulate.commands.inputs import check_output, read_plan, read_settings, with_rate, writing
 from simulate.commands.rehearse import study
-from simulate.risk import NIGHT_S, Register, Result, measure, summarize
-from simulate.risk.result import ENDS, Night, Worth
 from simulate.scenarios import BadParameter
-from simulate.study import Estimate, Job, Share
+from simulate.studies.replication import Estimate, Job, Share
+from simulate.studies.risk import NIGHT_S, Register, Result, measure, summarize
+from simulate.studies.risk.result import ENDS, Night, Worth
 
 WORDS = (
     "Costs are beyond a night of the same luck without a risk. Hurt: requests that failed, were refused (429) or took more than 2 s,\n"

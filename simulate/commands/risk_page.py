@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 
 from simulate.commands.drawing import COLOURS, drawn, pages
 from simulate.commands.risk import WORDS, cells_of, head, worth_of
-from simulate.risk import Result
-from simulate.risk.result import Night
 from simulate.scenarios.scenario import COMMON
-from simulate.study import Estimate
+from simulate.studies.replication import Estimate
+from simulate.studies.risk import Result
+from simulate.studies.risk.result import Night
 
 _ENDS = {"promoted": COLOURS["stable"], "held": "#bf8700", "rolled_back": COLOURS["bad"]}
 _LINEAR = 10.0  # hurt users; a logarithmic axis beyond

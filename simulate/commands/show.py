@@ -11,7 +11,7 @@ from textwrap import fill
 from simulate.commands.story import clock, tell, totals
 from simulate.controlplane import Record
 from simulate.scenarios import Scenario
-from simulate.study import Estimate, Job, Share, Summary
+from simulate.studies.replication import Estimate, Job, Share, Summary
 
 INTERVALS = "Intervals are 95 %: Wilson's for shares, Student's t for means. p95 is over the runs."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rollout.events import Decision, DecisionKind
+from rollout.policy.events import Decision, DecisionKind
 from simulate.controlplane import Record
 from simulate.dataplane import CANDIDATE, STABLE
 

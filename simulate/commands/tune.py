@@ -14,9 +14,9 @@ from simulate.commands.inputs import check_output, check_workers, read_plan, rea
 from simulate.commands.rehearse import progress_bar
 from simulate.commands.tune_text import told
 from simulate.scenarios import BadParameter, find
-from simulate.study import Incomplete, NoCluster
-from simulate.tune import REGRESSIONS, Asked, Bounds, Tuned, candidates, default_cases, tune
-from simulate.tune.tuned_plan import text
+from simulate.studies.replication import Incomplete, NoCluster
+from simulate.studies.tune import REGRESSIONS, Asked, Bounds, Tuned, candidates, default_cases, tune
+from simulate.studies.tune.tuned_plan import text
 
 
 def asked_of(

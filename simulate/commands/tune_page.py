@@ -11,7 +11,7 @@ from matplotlib.ticker import ScalarFormatter
 
 from simulate.commands.drawing import COLOURS, drawn, pages
 from simulate.commands.tune_text import HEADS, NOTE, fixed_and_compared, main, others, otherwise, proposed
-from simulate.tune import GUIDE, Figures, Tuned, Value
+from simulate.studies.tune import GUIDE, Figures, Tuned, Value
 
 
 def write_page(path: Path, tuned: Tuned, command: str) -> None:

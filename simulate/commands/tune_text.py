@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from simulate.tune import GUIDE, Figures, Tuned, Value, differences
-from simulate.tune.tuned_plan import BLIND_SPOTS, gain
+from simulate.studies.tune import GUIDE, Figures, Tuned, Value, differences
+from simulate.studies.tune.tuned_plan import BLIND_SPOTS, gain
 
 HEADS = ("false rollbacks, %", "promoted bad, %", "hurt", "failed", "noticed, s", "night, min")
 NOTE = (

@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from simulate import validation
 from simulate.commands.errors import BadInput, Failed
-from simulate.validation import BadMeasurement, Check, Line, Measurement
+from simulate.studies import validation
+from simulate.studies.validation import BadMeasurement, Check, Line, Measurement
 
 
 def validate(seed: int, lab: Path | None, *, as_json: bool) -> None:

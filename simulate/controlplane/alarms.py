@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from rollout.events import TIERS
+from rollout.policy.events import TIERS
 from simulate.controlplane.cloudwatch import ROLES, Closed, attribute
 from simulate.dataplane import Period
 

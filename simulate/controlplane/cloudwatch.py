@@ -1,7 +1,7 @@
 """What CloudWatch shows of the data plane, and when the controller hears it.
 
 The data plane knows everything at once; a load balancer publishes less, later, and not always. Here a closed period becomes
-the ``metrics`` events that `rollout.cloudwatch` would make of it: each source (load balancer, application, edge) has its
+the ``metrics`` events that `rollout.aws.cloudwatch` would make of it: each source (load balancer, application, edge) has its
 own delay, periods go missing, the controller polls six times a period, and a period is told
 
 - when the load balancer's numbers are there, and again when the application's come later than those;
@@ -15,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rollout.events import EdgeMetrics, Metrics
 from rollout.plan import Plan
+from rollout.policy.events import EdgeMetrics, Metrics
 from simulate.controlplane.draws import Draws, Stream
 from simulate.controlplane.world import Delivery
 from simulate.dataplane import CANDIDATE, STABLE, EdgePeriod, Law, Period
 
-POLLS_A_PERIOD = 6  # as rollout.controller
+POLLS_A_PERIOD = 6  # as rollout.control.controller
 NEVER = 1 << 60  # ms
 ROLES = ((CANDIDATE, "candidate"), (STABLE, "stable"))  # in the order in which the controller tells them
 

@@ -7,7 +7,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from rollout.events import Decision, Event
+from rollout.policy.events import Decision, Event
 from simulate.controlplane.cloudwatch import Closed
 
 _LISTS = ("weights", "limits", "decisions", "faults", "alarms", "periods", "events")

@@ -6,7 +6,7 @@
     >>> record.outcome, record.weights[-1][1]
     ('promoted', 100)
 
-It does what `rollout.controller` and `rollout.effects` do to the policy, no more: it tells events when they would be known,
+It does what `rollout.control.controller` and `rollout.control.effects` do to the policy, no more: it tells events when they would be known,
 puts commands into effect when they would be, and wakes the policy on the controller's ticks. Left out are events that
 change nothing (``thorough`` tells them all; a test compares both): health rounds that are clean on a clean streak, ticks
 before anything is due, stable's metrics before an abort (unless the plan compares with them), and the edge's while few requests are rate limited.
@@ -16,7 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rollout.events import (
+from rollout.plan import Plan
+from rollout.policy import IllegalEvent, Phase, State, decide
+from rollout.policy.events import (
     Criterion,
     Decision,
     DecisionKind,
@@ -29,8 +31,6 @@ from rollout.events import (
     Tick,
     Traffic,
 )
-from rollout.plan import Plan
-from rollout.policy import IllegalEvent, Phase, State, decide
 from simulate.controlplane.cloudwatch import NEVER, ROLES
 from simulate.controlplane.draws import Stream
 from simulate.controlplane.record import Record
@@ -39,7 +39,9 @@ from simulate.controlplane.wake import due_times
 from simulate.controlplane.world import World
 from simulate.dataplane import DataPlane
 
-DECREASE_LIMIT = 20_000  # ms; as rollout.effects: then a decrease goes through the load balancer's own API
+DECREASE_LIMIT = (
+    20_000  # ms; as rollout.control.effects: then a decrease goes through the load balancer's own API
+)
 READ_BACK = 500  # ms between read-backs while a weight is to change
 _ON_STABLE = (Phase.ABORTED, Phase.VERIFYING)
 _STOPPED = (Phase.HELD, Phase.PAUSED)

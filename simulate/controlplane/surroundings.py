@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Self
 
-from rollout.events import Alarm, Event, MetricsError
 from rollout.plan import Plan
+from rollout.policy.events import Alarm, Event, MetricsError
 from simulate.controlplane import alarms
 from simulate.controlplane.agenda import Agenda
 from simulate.controlplane.cloudwatch import NEVER, Arrival, Closed, CloudWatch

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from simulate.dataplane import SWITCHES, Constant, Law, LogNormal, Model
 
 # A traffic update through the Pulumi engine until the rule is changed. Measured (`simulate lab measure`, quantiles in
-# simulate/validation/lab.json): p50 1.5 and p95 1.9 s in a lab that does nothing else, 3.7 and 5.9 s in rollouts beside 100
+# simulate/studies/validation/lab.json): p50 1.5 and p95 1.9 s in a lab that does nothing else, 3.7 and 5.9 s in rollouts beside 100
 # requests a second on two busy processors. Between them, since nobody knows how busy the night's machine is.
 STACK_UPDATE = LogNormal.from_quantiles(p50=2.5, p95=4.2)
 # The load balancer's own API: 0.04 s at the median, 0.5 s at worst (`simulate lab bench`).

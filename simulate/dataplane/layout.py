@@ -99,7 +99,7 @@ LOG_COLUMNS = 5
 
 # probes of a round, as bits
 HEALTH, READY, DEEP, TARGETS = 1 << _count(0, 4)
-PROBE_NAMES = ("health", "ready", "deep", "targets")  # rollout.events.PROBES, bit by bit
+PROBE_NAMES = ("health", "ready", "deep", "targets")  # rollout.policy.events.PROBES, bit by bit
 
 
 class State(NamedTuple):

@@ -23,10 +23,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from simulate.lab import kubernetes, namespace, state
 from simulate.lab.errors import LabError, bad_input
-from simulate.lab.state import Identity, LabState
-from simulate.lab.world import CHECKOUT, LabPaths, lab_environment, labs_directory
+from simulate.lab.host import namespace, state
+from simulate.lab.host.state import Identity, LabState
+from simulate.lab.kubernetes import control_plane as kubernetes
+from simulate.lab.layout import CHECKOUT, LabPaths, lab_environment, labs_directory
 
 #: Seconds that a lab has to end by itself before it is killed; above the supervisor's own patience.
 STOP_LIMIT_S = 20.0
@@ -105,7 +106,7 @@ class Lab:
     def _launch(self, progress: Progress, attached: bool) -> None:
         ours, theirs = socket.socketpair()
         user_namespace = namespace.needs_user_namespace()
-        supervisor = [sys.executable, "-m", "simulate.lab.supervisor", "--root", str(self.paths.root)]
+        supervisor = [sys.executable, "-m", "simulate.lab.host.supervisor", "--root", str(self.paths.root)]
         supervisor += ["--time-scale", f"{self._time_scale:g}", "--control", str(theirs.fileno())]
         supervisor += ["--user-namespace"] if user_namespace else []
         with contextlib.ExitStack() as opened, (self.paths.logs / "supervisor.log").open("ab") as log:

@@ -176,7 +176,7 @@ def deploy(
         set_root_resource(None)  # type: ignore[arg-type]
         set_all_config(dict(config), [])
         name = parse_stack_name(stack)
-        program = import_module(f"infra.{name.layer.value}").deploy
+        program = import_module(f"infra.layers.{name.layer.value}.program").deploy
         asyncio.run(run_in_stack(lambda: program(name)))
 
     # A run leaves nothing behind: the SDK's state is in context variables.

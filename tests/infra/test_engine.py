@@ -19,7 +19,7 @@ import boto3
 import pytest
 import stamina
 
-from simulate.lab.world import PLUGINS
+from simulate.lab.layout import PLUGINS
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 

@@ -19,20 +19,30 @@ def imported(module: str) -> set[str]:
 
 
 def test_traffic_imports_neither_kubernetes_nor_another_layer() -> None:
-    modules = imported("infra.traffic")
+    modules = imported("infra.layers.traffic.program")
     assert not [name for name in modules if name.startswith("pulumi_kubernetes")]
-    assert not {"infra.foundation", "infra.colour", "infra.limits", "infra.workload.pods"} & modules
+    assert (
+        not {
+            "infra.layers.foundation.program",
+            "infra.layers.colour.program",
+            "infra.layers.limits.program",
+            "infra.workload.pods",
+        }
+        & modules
+    )
 
 
 def test_traffic_imports_no_type_of_aws_before_it_is_used() -> None:
     # pulumi_aws loads a service's types when they are first touched.
     loaded = [
-        name for name in imported("infra.traffic") if name.startswith("pulumi_aws.") and name.count(".") > 1
+        name
+        for name in imported("infra.layers.traffic.program")
+        if name.startswith("pulumi_aws.") and name.count(".") > 1
     ]
     assert not [name for name in loaded if name.split(".")[1] in {"rds", "wafv2", "cloudfront", "s3", "ec2"}]
 
 
 def test_the_program_picks_its_layer_by_itself() -> None:
     text = (CHECKOUT / "infra" / "__main__.py").read_text()
-    assert "infra.traffic" not in text
-    assert "infra.foundation" not in text
+    assert "infra.layers.traffic.program" not in text
+    assert "infra.layers.foundation.program" not in text

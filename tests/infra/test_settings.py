@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.layers.colour.settings import ColourSettings
+from infra.layers.foundation.settings import FoundationSettings
+from infra.layers.limits.settings import LimitsSettings
+from infra.layers.traffic.settings import TrafficSettings
 from infra.settings import Settings, SettingsError
-from infra.settings_colour import ColourSettings
-from infra.settings_foundation import FoundationSettings
-from infra.settings_limits import LimitsSettings
-from infra.settings_traffic import TrafficSettings
 from infra.stacks import Colour, Layer, parse_stack_name
-from simulate.lab import kubernetes
-from simulate.lab.world import LabPaths
+from simulate.lab.kubernetes import control_plane as kubernetes
+from simulate.lab.layout import LabPaths
 from tests.infra import examples
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.generation import GenerationError, Traffic, check_generation
+from infra.layers.traffic.generation import GenerationError, Traffic, check_generation
+from infra.layers.traffic.weights import split
 from infra.stacks import Colour, StackError
-from infra.weights import split
 from tests.infra.engine import Recording, deploy
 from tests.infra.examples import SECRET_OUTPUTS, STACKS, TRAFFIC
 

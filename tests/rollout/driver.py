@@ -15,10 +15,17 @@ from pathlib import Path
 from typing import Any, Self
 
 from rollout import cli, session
-from rollout.effects import Ports
-from rollout.environment import Environment
-from rollout.fakes import FakeMetrics, FakeNotifier, FakeProbes, FakeRateLimits, FakeTraffic, Release
-from rollout.traffic import Target
+from rollout.control.effects import Ports
+from rollout.control.testing import (
+    FakeMetrics,
+    FakeNotifier,
+    FakeProbes,
+    FakeRateLimits,
+    FakeTraffic,
+    Release,
+)
+from rollout.stacks.environment import Environment
+from rollout.stacks.traffic import Target
 
 ROLES = {"stable": "blue", "candidate": "green"}
 

@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollout.events import (
+from rollout.journal import Record, utc
+from rollout.plan import parse_plan, plan_text
+from rollout.policy import IllegalEvent, Phase, decide, initial_state
+from rollout.policy.events import (
     Decision,
     Event,
     Health,
@@ -18,9 +21,6 @@ from rollout.events import (
     Traffic,
     event_to_json,
 )
-from rollout.journal import Record, utc
-from rollout.plan import parse_plan, plan_text
-from rollout.policy import IllegalEvent, Phase, decide, initial_state
 
 START = 1_766_196_000.0  # 2025-12-20 02:00:00 UTC
 SCALE = 10.0

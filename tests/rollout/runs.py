@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rollout.events import parse_event
 from rollout.plan import Plan, load_plan
 from rollout.policy import State, decide, initial_state
+from rollout.policy.events import parse_event
 
 PLAN = load_plan("phase-c")
 

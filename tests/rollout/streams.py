@@ -6,10 +6,10 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from rollout.events import Decision, Event, parse_event
 from rollout.plan import Plan
 from rollout.policy import IllegalEvent, Phase, decide, initial_state
-from rollout.state import State
+from rollout.policy.events import Decision, Event, parse_event
+from rollout.policy.state import State
 
 _GAPS = (0.0, 0.5, 5.0, 5.0, 20.0, 20.0, 60.0, 60.0, 125.0)
 _KINDS = (

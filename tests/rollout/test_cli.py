@@ -16,10 +16,10 @@ from types import SimpleNamespace
 import pytest
 
 from rollout import cli, session
-from rollout.fakes import FakeTraffic, run_virtually
+from rollout.control.testing import FakeTraffic, run_virtually
 from rollout.journal import Record, read_journal
+from rollout.journal.station import Station
 from rollout.plan import plan_text
-from rollout.station import Station
 from tests.rollout import driver
 
 DRIVER = Path(__file__).with_name("driver.py")

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from rollout.events import EdgeMetrics, Health, Metrics, Traffic
 from rollout.plan import Plan, load_plan
+from rollout.policy.events import EdgeMetrics, Health, Metrics, Traffic
 from simulate.controlplane import Rehearsal, World
 from simulate.controlplane.cloudwatch import attribute
 from simulate.dataplane import CANDIDATE, STABLE
 from simulate.scenarios import find
-from simulate.study import Job, Rows, measure
+from simulate.studies.replication import Job, Rows, measure
 
 PLAN = load_plan("phase-c")
 _COLOUR = {"candidate": CANDIDATE, "stable": STABLE}

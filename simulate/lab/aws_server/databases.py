@@ -15,7 +15,7 @@ from moto.rds.models import rds_backends
 from psycopg import sql
 
 from simulate.lab.aws_server.switches import CHANGES
-from simulate.lab.world import POSTGRES_ADMIN_URL
+from simulate.lab.layout import POSTGRES_ADMIN_URL
 
 _LOG = logging.getLogger(__name__)
 _RETRY_S = 1.0

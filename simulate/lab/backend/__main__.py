@@ -16,7 +16,7 @@ from simulate.lab.backend.app import Backend
 from simulate.lab.backend.database import Database
 from simulate.lab.backend.metrics import Publisher
 from simulate.lab.faults import BadFault, Settings
-from simulate.lab.world import AWS_ENDPOINT
+from simulate.lab.layout import AWS_ENDPOINT
 
 #: Idle connections are kept longer than a load balancer keeps them (60 s), or it would meet one just closed.
 _KEEP_ALIVE_S = 75.0

@@ -11,8 +11,8 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
 from simulate.lab.errors import LabError
+from simulate.lab.layout import EDGE
 from simulate.lab.load import Load, Profile, WebSocketClients
-from simulate.lab.world import EDGE
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:

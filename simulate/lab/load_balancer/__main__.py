@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 
 from simulate.lab.errors import LabError
-from simulate.lab.kube_api import KubeApi
+from simulate.lab.kubernetes.api import KubeApi
+from simulate.lab.layout import ALB, AWS_ENDPOINT, AWS_REGION, EDGE, LabPaths, scratch_directory
 from simulate.lab.load_balancer.agent import PERIOD_S, PUBLICATION_DELAY_S, Agent, Settings
 from simulate.lab.load_balancer.targets import Controller, ElbRegistry
-from simulate.lab.world import ALB, AWS_ENDPOINT, AWS_REGION, EDGE, LabPaths, scratch_directory
 
 
 def _settings(argv: list[str] | None) -> Settings:

@@ -17,14 +17,14 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from simulate.lab import hosts
+from simulate.lab.host import hosts
+from simulate.lab.layout import POSTGRES
 from simulate.lab.load_balancer import config, edge_config, health, log, metrics
 from simulate.lab.load_balancer.checks import Checker
 from simulate.lab.load_balancer.edge_model import Distribution, EdgeReader
 from simulate.lab.load_balancer.haproxy import Haproxy, HaproxyError
 from simulate.lab.load_balancer.health import State, TargetHealth
 from simulate.lab.load_balancer.model import LoadBalancer, Reader, Target
-from simulate.lab.world import POSTGRES
 
 _LOG = logging.getLogger(__name__)
 

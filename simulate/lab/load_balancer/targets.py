@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from simulate.lab.kube_api import Json, Kind, KubeApi
+from simulate.lab.kubernetes.api import Json, Kind, KubeApi
 from simulate.lab.load_balancer.model import Target
 
 _LOG = logging.getLogger(__name__)

@@ -1,1 +1,1 @@
-"""Measures a lab, so that the simulator's predictions can be held against it; see ``simulate.validation.lab``."""
+"""Measures a lab, so that the simulator's predictions can be held against it; see ``simulate.studies.validation.lab``."""

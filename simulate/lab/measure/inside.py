@@ -7,7 +7,7 @@ import json
 import sys
 
 from simulate.lab.errors import LabError
-from simulate.lab.kube_api import KubeApi
+from simulate.lab.kubernetes.api import KubeApi
 from simulate.lab.measure.points import Point
 from simulate.lab.measure.pool import set_pool
 from simulate.lab.measure.sender import measure

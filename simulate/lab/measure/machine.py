@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from simulate.lab.world import POSTGRES_BIN, program_path
+from simulate.lab.layout import POSTGRES_BIN, program_path
 
 _PROGRAMS = {
     "haproxy": ("haproxy", "-v"),

@@ -10,7 +10,7 @@ import re
 from http import HTTPStatus
 
 from simulate.lab.errors import LabError
-from simulate.lab.kube_api import Json, KubeApi, KubeError
+from simulate.lab.kubernetes.api import Json, KubeApi, KubeError
 
 _LIMIT_S = 60.0
 _POLL_S = 0.2

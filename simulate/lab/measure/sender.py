@@ -21,9 +21,9 @@ import aiohttp
 
 from simulate.lab.backend.app import QUERY_SECONDS
 from simulate.lab.errors import LabError
+from simulate.lab.layout import EDGE
 from simulate.lab.load.vegeta import client_address
 from simulate.lab.measure.points import Point
-from simulate.lab.world import EDGE
 
 _CLIENTS = 1000
 _TABLE = 65  # quantiles that are kept of each time

@@ -17,12 +17,12 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from rollout import stackfile
-from rollout.aws import clients
-from rollout.elb import WeightedRule
-from rollout.engine import Engine
-from rollout.environment import OTHER, RULE
-from rollout.traffic import StackTraffic, find_target
+from rollout.aws.clients import clients
+from rollout.aws.elb import WeightedRule
+from rollout.stacks import stackfile
+from rollout.stacks.engine import Engine
+from rollout.stacks.environment import OTHER, RULE
+from rollout.stacks.traffic import StackTraffic, find_target
 
 #: Up the stages and down again, so that both directions are measured.
 WEIGHTS = (5, 25, 50, 100, 0)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from simulate.lab.errors import LabError
 from simulate.lab.lab import Lab
+from simulate.lab.layout import EDGE
 from simulate.lab.load.records import Request
 from simulate.lab.rehearsal.watch import Watch
-from simulate.lab.world import EDGE
 
 RATE = 100  # requests per second
 #: 200 requests a minute each: far from the limit of 1,000, and well above the 100 of the fault `rate-limit`.

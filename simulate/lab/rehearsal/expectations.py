@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from rollout.account import Account
+from rollout.journal.account import Account
 from simulate.lab.faults import FAULTS
 
 PROMOTED, ABORTED = "promoted", "aborted"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader
 
-from rollout.report import missed, precise, render, rollout_marks, seconds, section
-from rollout.report_chart import Bars, Line, Panel, draw, nice_top
+from rollout.journal.report import missed, precise, render, rollout_marks, seconds, section
+from rollout.journal.report_chart import Bars, Line, Panel, draw, nice_top
 from simulate.lab.faults import FAULTS
 from simulate.lab.rehearsal.client import Counts
 from simulate.lab.rehearsal.expectations import expected

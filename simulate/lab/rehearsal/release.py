@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from rollout.account import Account, tell
 from rollout.journal import read_journal
+from rollout.journal.account import Account, tell
 from simulate.lab.errors import LabError
 from simulate.lab.faults import Fault
 from simulate.lab.lab import Lab

@@ -22,14 +22,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from rollout.report import missed
+from rollout.journal.report import missed
 from simulate.lab.errors import LabError, bad_input
 from simulate.lab.faults import BadFault, Fault, fault
 from simulate.lab.lab import Lab
+from simulate.lab.layout import CHECKOUT
 from simulate.lab.rehearsal.page import write_page
 from simulate.lab.rehearsal.release import Say, Stage
 from simulate.lab.rehearsal.summary import ReleaseResult, summarize
-from simulate.lab.world import CHECKOUT
 
 LAB = "rehearsal"
 GOOD_VERSION, BAD_VERSION = "2.0.0", "3.0.0"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rollout.account import Account
+from rollout.journal.account import Account
 from simulate.lab.rehearsal.client import Counts
 
 

@@ -1,0 +1,1 @@
+"""`<env>-blue` and `<env>-green`: the workload of one colour."""

@@ -1,0 +1,104 @@
+"""A colour's layer (`<env>-blue`, `<env>-green`): the backend of one side and its connection pool, in Kubernetes.
+
+Updated once a release, while it has no traffic. It is destroyed before the foundation: a TargetGroupBinding must go
+before its target group.
+"""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from infra.layers.colour.settings import ColourSettings
+from infra.settings import require_context
+from infra.stacks import OtherStack, StackError, StackName
+from infra.workload.backend import Backend, BackendArgs
+from infra.workload.connection_pool import ConnectionPool, ConnectionPoolArgs
+from infra.workload.pgbouncer_ini import connections_needed
+
+
+async def deploy(stack: StackName) -> None:
+    """Register the layer's resources and export its outputs."""
+    settings = ColourSettings.load()
+    require_context()
+    if stack.colour is None:
+        raise StackError(f"stack {stack.name!r} is of no colour")
+    colour = stack.colour.value
+    foundation = await OtherStack.read(stack.environment)
+    _check_pools_fit(foundation, settings, stack)
+    name = f"simple378-{colour}"
+
+    namespace = k8s.core.v1.Namespace(
+        "namespace",
+        metadata=k8s.meta.v1.ObjectMetaArgs(
+            name=name,
+            labels={
+                # A pod counts as ready once the load balancer found it healthy, so a rolling update waits for that.
+                "elbv2.k8s.aws/pod-readiness-gate-inject": "enabled",
+                "pod-security.kubernetes.io/enforce": "restricted",
+                "app.kubernetes.io/part-of": "simple378",
+            },
+        ),
+    )
+    database_name, user = foundation.require("databaseName"), foundation.require("databaseUser")
+    password = foundation.require_secret("databasePassword")
+    pool = ConnectionPool(
+        "pool",
+        ConnectionPoolArgs(
+            namespace=namespace.metadata.name,
+            image=settings.pgbouncer_image,
+            replicas=settings.pgbouncer_replicas,
+            pool_size=settings.pool_size,
+            max_client_connections=settings.max_client_connections,
+            drain_seconds=settings.drain_seconds,
+            database_host=foundation.require("databaseHost"),
+            database_port=int(foundation.require("databasePort")),
+            database_name=database_name,
+            database_user=user,
+            database_password=password,
+            database_tls=settings.database_tls,
+        ),
+    )
+    Backend(
+        "backend",
+        BackendArgs(
+            namespace=namespace.metadata.name,
+            colour=colour,
+            version=settings.version,
+            image=f"{settings.image}:{settings.version}",
+            replicas=settings.replicas,
+            cpu=settings.resources.cpu,
+            memory=settings.resources.memory,
+            environment=settings.backend_env,
+            drain_seconds=settings.drain_seconds,
+            database_host=pool.host,
+            database_port=pool.port,
+            database_name=database_name,
+            database_user=user,
+            database_password=password,
+            target_group_arn=foundation.require("targetGroups")[colour]["arn"],
+            vpc_id=foundation.require("vpcId"),
+        ),
+    )
+
+    pulumi.export("colour", colour)
+    pulumi.export("namespace", name)
+    pulumi.export("version", settings.version)
+    pulumi.export("replicas", settings.replicas)
+
+
+def _check_pools_fit(foundation: OtherStack, settings: ColourSettings, stack: StackName) -> None:
+    """Both colours' pools together must not be more than the database takes (Risk 6).
+
+    Raises:
+        StackError: they are.
+    """
+    needed = connections_needed(settings.pool_size, settings.pgbouncer_replicas)
+    allowed = int(foundation.require("databaseMaxConnections"))
+    if needed > allowed:
+        raise StackError(
+            f"configuration of stack {stack.name}:\n  - simple378:poolSize is {settings.pool_size} and "
+            f"simple378:pgbouncerReplicas {settings.pgbouncer_replicas}: two colours need {needed} connections, the "
+            f"database allows {allowed}; make them smaller, or raise it with `pulumi config set "
+            f"simple378:databaseMaxConnections {needed} --stack {stack.environment}`"
+        )

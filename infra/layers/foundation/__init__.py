@@ -1,0 +1,1 @@
+"""`<env>`: network, load balancer, database, CDN, alarms: what rarely changes."""

@@ -1,0 +1,219 @@
+"""The foundation layer (`<env>`): what both colours stand on. Updated rarely, never in a release."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pulumi
+
+from infra.data.database import Database, DatabaseArgs
+from infra.data.stored_secret import StoredSecret, StoredSecretArgs
+from infra.edge.colour_target import ColourTarget, ColourTargetArgs
+from infra.edge.distribution import Distribution, DistributionArgs
+from infra.edge.load_balancer import LoadBalancer, LoadBalancerArgs
+from infra.edge.site_bucket import SiteBucket, SiteBucketArgs
+from infra.layers.foundation.settings import FoundationSettings
+from infra.network.vpc import Vpc, VpcArgs
+from infra.network.workload_access import WorkloadAccess, WorkloadAccessArgs
+from infra.operations.topics import Topics, TopicsArgs
+from infra.settings import region, secret
+from infra.stacks import Colour, OtherStack, StackName
+
+BACKEND_PORT = 8000
+
+
+@dataclass(frozen=True, slots=True)
+class _Network:
+    vpc_id: pulumi.Input[str]
+    public_subnet_ids: list[pulumi.Input[str]]
+    private_subnet_ids: list[pulumi.Input[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    host: pulumi.Input[str]
+    port: pulumi.Input[int]
+
+
+async def deploy(stack: StackName) -> None:
+    """Register the layer's resources and export its outputs."""
+    settings = FoundationSettings.load()
+    where = region()
+    prefix = stack.resource_prefix
+    limits = await OtherStack.read(f"{stack.environment}-limits")
+    origin_secret, test_secret = secret(settings.origin_secret), secret(settings.test_secret)
+
+    network = _network(settings, prefix)
+    workload_group = (
+        settings.workload_security_group_id
+        or WorkloadAccess(
+            "workload", WorkloadAccessArgs(name=f"{prefix}-workload", vpc_id=network.vpc_id)
+        ).security_group_id
+    )
+    topics = Topics("topics", TopicsArgs(prefix=prefix, email=settings.alert_email))
+
+    balancer = LoadBalancer(
+        "edge",
+        LoadBalancerArgs(
+            name=prefix,
+            vpc_id=network.vpc_id,
+            subnet_ids=network.public_subnet_ids,
+            workload_security_group_id=workload_group,
+            target_port=BACKEND_PORT,
+            probe_cidrs=settings.probe_cidrs,
+            certificate_arn=settings.certificate_arn,
+            topics=topics.arns,
+            protect=settings.protect,
+        ),
+    )
+    targets = {
+        colour: ColourTarget(
+            colour.value,
+            ColourTargetArgs(
+                prefix=prefix,
+                colour=colour,
+                vpc_id=network.vpc_id,
+                listener_arn=balancer.listener_arn,
+                load_balancer_suffix=balancer.arn_suffix,
+                target_port=BACKEND_PORT,
+                deregistration_delay=settings.deregistration_delay,
+                test_secret=test_secret,
+                topics=topics.arns,
+                protect=settings.protect,
+            ),
+        )
+        for colour in Colour
+    }
+    database = _database(settings, prefix, network, workload_group, topics)
+
+    bucket = SiteBucket("site", SiteBucketArgs(prefix=prefix, protect=settings.protect))
+    distribution = Distribution(
+        "cdn",
+        DistributionArgs(
+            name=prefix,
+            bucket_name=bucket.name,
+            bucket_arn=bucket.arn,
+            bucket_domain=bucket.domain_name,
+            api_domain=settings.origin_domain or balancer.dns_name,
+            api_over_https=settings.certificate_arn is not None,
+            origin_secret=origin_secret,
+            web_acl_arn=limits.require("webAclArn"),
+            aliases=settings.domain_aliases,
+            certificate_arn=settings.cdn_certificate_arn,
+            viewer_protocol_policy=settings.viewer_protocol_policy,
+            protect=settings.protect,
+        ),
+    )
+    _store_secrets(settings, stack.environment, database)
+
+    scheme = "http" if settings.viewer_protocol_policy == "allow-all" else "https"
+    exports: dict[str, object] = {
+        "region": where,
+        "vpcId": network.vpc_id,
+        "privateSubnetIds": network.private_subnet_ids,
+        "workloadSecurityGroupId": workload_group,
+        "albArn": balancer.arn,
+        "albArnSuffix": balancer.arn_suffix,
+        "albDnsName": balancer.dns_name,
+        "listenerArn": balancer.listener_arn,
+        "targetGroups": {
+            colour.value: {"arn": target.arn, "arnSuffix": target.arn_suffix, "name": target.group_name}
+            for colour, target in targets.items()
+        },
+        "databaseHost": database.host,
+        "databasePort": database.port,
+        "databaseName": settings.database_name,
+        "databaseUser": settings.database_user,
+        "databasePassword": secret(settings.database_password),
+        "databaseMaxConnections": settings.database_max_connections,
+        "originSecret": origin_secret,
+        "testSecret": test_secret,
+        "distributionId": distribution.id,
+        "distributionDomain": distribution.domain_name,
+        "bucketName": bucket.name,
+        "webAclName": limits.require("webAclName"),
+        "topics": {tier.value: arn for tier, arn in topics.arns.items()},
+        "baseUrl": pulumi.Output.concat(scheme, "://", distribution.domain_name),
+        "probeUrl": _probe_url(settings, balancer.dns_name),
+    }
+    for name, value in exports.items():
+        pulumi.export(name, value)
+
+
+def _probe_url(settings: FoundationSettings, balancer_name: pulumi.Output[str]) -> pulumi.Output[str]:
+    """Where the rollout's probes find the test route: the load balancer itself, not by way of CloudFront."""
+    if settings.certificate_arn is None:
+        return pulumi.Output.concat("http://", balancer_name)
+    # The certificate names the origin's domain, which the settings ask for together with it.
+    return pulumi.Output.concat("https://", settings.origin_domain or balancer_name)
+
+
+def _network(settings: FoundationSettings, prefix: str) -> _Network:
+    if settings.vpc_cidr is None:
+        # The settings have one or the other.
+        return _Network(str(settings.vpc_id), [*settings.public_subnet_ids], [*settings.private_subnet_ids])
+    vpc = Vpc("network", VpcArgs(prefix, settings.vpc_cidr, settings.azs, settings.protect))
+    return _Network(vpc.id, [*vpc.public_subnet_ids], [*vpc.private_subnet_ids])
+
+
+def _database(
+    settings: FoundationSettings,
+    prefix: str,
+    network: _Network,
+    client_group: pulumi.Input[str],
+    topics: Topics,
+) -> _Endpoint:
+    if settings.database_endpoint:
+        host, _, port = settings.database_endpoint.rpartition(":")
+        return _Endpoint(host, int(port))
+    database = Database(
+        "database",
+        DatabaseArgs(
+            name=prefix,
+            vpc_id=network.vpc_id,
+            subnet_ids=network.private_subnet_ids,
+            client_security_group_id=client_group,
+            engine_version=settings.database_engine_version,
+            instance_class=settings.database_instance_class,
+            storage=settings.database_storage,
+            storage_limit=settings.database_storage_limit,
+            iops=settings.database_iops,
+            multi_az=settings.database_multi_az,
+            backup_days=settings.database_backup_days,
+            max_connections=settings.database_max_connections,
+            database_name=settings.database_name,
+            user=settings.database_user,
+            password=secret(settings.database_password),
+            topics=topics.arns,
+            protect=settings.protect,
+        ),
+    )
+    return _Endpoint(database.host, database.port)
+
+
+def _store_secrets(settings: FoundationSettings, environment: str, database: _Endpoint) -> None:
+    login = pulumi.Output.all(database.host, database.port, secret(settings.database_password)).apply(
+        lambda parts: json.dumps(
+            {
+                "host": parts[0],
+                "port": parts[1],
+                "dbname": settings.database_name,
+                "username": settings.database_user,
+                "password": parts[2],
+            }
+        )
+    )
+    for name, description, value in (
+        ("database", "How the backend reaches its database", login),
+        (
+            "origin",
+            "Header X-Origin-Verify: opens the load balancer's listener",
+            secret(settings.origin_secret),
+        ),
+        ("test", "Header X-Simple378-Test: opens the test route to a colour", secret(settings.test_secret)),
+    ):
+        StoredSecret(
+            f"secret-{name}",
+            StoredSecretArgs(name=f"simple378/{environment}/{name}", description=description, value=value),
+        )

@@ -1,0 +1,1 @@
+"""`<env>-limits`: the rate limit at the edge."""

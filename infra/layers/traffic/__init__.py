@@ -1,0 +1,1 @@
+"""`<env>-traffic`: the listener rule with its weights, nothing else."""

@@ -1,0 +1,1 @@
+"""Adapters to AWS: metrics, probes, the load balancer, notifications."""

@@ -1,0 +1,299 @@
+"""Metrics and alarms from CloudWatch, as events of the policy.
+
+One batch of queries a poll asks for every closed period of the last ``LOOK_BACK`` ones, so late and revised datapoints
+are found; a period is told again only when its numbers changed. When a period of a colour is told first:
+
+- as soon as it is accounted for (see :func:`rollout.aws.attribution.accounted_for`);
+- or when two polls in a row found the same numbers: some answers are never counted;
+- or at once, when it holds a database connection error, which needs no requests to be one;
+- or ``metric_delay`` after its end, whatever is there: without RequestCount as 0 requests.
+
+Database connection errors come from the application and may come later than the load balancer's numbers: until then,
+and when they never come, they are unmeasured, which blocks advancing. Nothing is ever guessed to be good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from rollout.aws.attribution import PROBES_A_ROUND, Counts, accounted_for, attribute, without_probes
+from rollout.aws.probes import ProbeLog
+from rollout.control.ports import Reading
+from rollout.plan import Plan
+from rollout.policy.events import ALARM_STATES, Alarm, EdgeMetrics, Event, Metrics, MetricsError
+
+LOOK_BACK = 15  # periods: fewer than the policy remembers, so a revision is never taken for a new period
+_ELB = "AWS/ApplicationELB"
+_WAF = "AWS/WAFV2"
+_APPLICATION = "Simple378"
+# field of Counts -> (metric, statistic), with the target group as a dimension
+_PER_GROUP = {
+    "request_count": ("RequestCount", "Sum"),
+    "target_2xx": ("HTTPCode_Target_2XX_Count", "Sum"),
+    "target_3xx": ("HTTPCode_Target_3XX_Count", "Sum"),
+    "target_4xx": ("HTTPCode_Target_4XX_Count", "Sum"),
+    "target_5xx": ("HTTPCode_Target_5XX_Count", "Sum"),
+    "p95": ("TargetResponseTime", "p95"),
+    "healthy_hosts": ("HealthyHostCount", "Minimum"),
+}
+_PER_BALANCER = {
+    "elb_502": ("HTTPCode_ELB_502_Count", "Sum"),
+    "elb_503": ("HTTPCode_ELB_503_Count", "Sum"),
+    "elb_504": ("HTTPCode_ELB_504_Count", "Sum"),
+}
+_EDGE = {"allowed": ("AllowedRequests", "Sum"), "blocked": ("BlockedRequests", "Sum")}
+_Series = dict[str, dict[float, float]]  # query id -> period start (epoch seconds) -> value
+
+
+class CloudWatchClient(Protocol):
+    """What is used of boto3's client."""
+
+    def get_metric_data(self, **request: Any) -> Mapping[str, Any]: ...
+    def describe_alarms(self, **request: Any) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What to watch. ``groups`` and ``colours`` are by role; suffixes are CloudWatch's dimensions."""
+
+    load_balancer: str  # app/name/id
+    groups: Mapping[str, str]  # role -> targetgroup/name/id
+    colours: Mapping[str, str]  # role -> blue or green
+    web_acl: str
+    alarm_prefix: str
+    topics: Mapping[str, str]  # tier -> topic ARN
+
+
+@dataclass(slots=True)
+class _Told:
+    event: Event | None = None
+    picture: Counts | None = None
+
+
+@dataclass(slots=True)
+class CloudWatchMetrics:
+    """The metrics source of a rollout that began at ``start`` (epoch seconds)."""
+
+    client: CloudWatchClient
+    watched: Watched
+    plan: Plan
+    start: float
+    probes: ProbeLog
+    edge_client: CloudWatchClient | None = None  # where CloudFront's metrics are, when that is another region
+    _told: dict[tuple[str, float], _Told] = field(default_factory=dict)
+    _alarms: dict[str, str] = field(default_factory=dict)
+
+    async def poll(self, t: float) -> Sequence[Reading]:
+        """What is new at ``t``. A failed query, of the metrics or of the alarms, is a ``metrics_error``."""
+        try:
+            series = await asyncio.to_thread(self._query_all, t)
+        except (BotoCoreError, ClientError, _QueryError) as error:
+            return [Reading(MetricsError(t, _why(error)))]
+        readings = [reading for start in self._periods(t) for reading in self._read(series, start, t)]
+        try:
+            return readings + await asyncio.to_thread(self._query_alarms, t)
+        except (BotoCoreError, ClientError) as error:
+            return [*readings, Reading(MetricsError(t, f"alarms unreadable: {_why(error)}"))]
+
+    # --- periods
+
+    def _periods(self, t: float) -> list[float]:
+        """Starts (epoch seconds) of the closed periods to look at, aligned as CloudWatch aligns them."""
+        period = self.plan.period
+        now = self.start + t
+        last = math.floor(now / period)
+        first = max(last - LOOK_BACK, math.floor(self.start / period))
+        return [index * period for index in range(first, last)]
+
+    def _read(self, series: _Series, start: float, t: float) -> list[Reading]:
+        overdue = self.start + t >= start + self.plan.period + self.plan.metric_delay
+        found = [self._read_side(role, series, start, t, overdue) for role in self.watched.groups]
+        found.append(self._read_edge(series, start, t, overdue))
+        return [reading for reading in found if reading]
+
+    def _read_side(self, role: str, series: _Series, start: float, t: float, overdue: bool) -> Reading | None:
+        counts = Counts(
+            **{
+                name: _value(series, f"{role}_{name}", start)
+                for name in (*_PER_GROUP, "db_connection_errors")
+            },
+            **{name: _value(series, name, start) for name in _PER_BALANCER},
+        )
+        if counts.healthy_hosts is None and not overdue:
+            counts = replace(counts, healthy_hosts=1)  # perhaps only late: nothing is blamed on it yet
+        counts = without_probes(counts, self._probes(role, start))
+        told = self._told.setdefault((role, start), _Told())
+        unchanged, told.picture = told.picture == counts, counts
+        has_requests = counts.request_count is not None
+        if not (
+            overdue
+            or (counts.db_connection_errors or 0) > 0
+            or (has_requests and (unchanged or told.event or accounted_for(counts)))
+        ):
+            return None
+        event, detail = self._event(role, counts, start, t, overdue)
+        if _same(told.event, event):
+            return None
+        told.event = event
+        return Reading(event, detail)
+
+    def _probes(self, role: str, start: float) -> Mapping[str, int]:
+        """Our own requests in a period. Of one before this process began there must have been a full number."""
+        if start >= self.probes.began:
+            return self.probes.counted(role, start, start + self.plan.period)
+        return {"target_2xx": round(PROBES_A_ROUND * self.plan.period / self.plan.health.interval)}
+
+    def _event(
+        self, role: str, counts: Counts, start: float, t: float, overdue: bool
+    ) -> tuple[Metrics, Mapping[str, Any]]:
+        begin, end = _rollout_time(start, self.start), _rollout_time(start + self.plan.period, self.start)
+        database = None if counts.db_connection_errors is None else round(counts.db_connection_errors)
+        found = attribute(counts)
+        if counts.request_count is None and not (overdue and found.unavailable):
+            requests = 0 if overdue else None
+            return Metrics(t, role, begin, end, requests, db_connection_errors=database), {}
+        event = Metrics(t, role, begin, end, found.requests, found.errors, counts.p95, database)
+        return event, {"colour": role, "start": begin, "requests": found.requests, **found.to_json()}
+
+    def _read_edge(self, series: _Series, start: float, t: float, overdue: bool) -> Reading | None:
+        allowed, blocked = (_value(series, name, start) for name in _EDGE)
+        if allowed is None and not (overdue and blocked):
+            return None  # blocked requests without the others would look like all of them
+        begin, end = _rollout_time(start, self.start), _rollout_time(start + self.plan.period, self.start)
+        event = EdgeMetrics(t, begin, end, round(allowed or 0), round(blocked or 0))
+        told = self._told.setdefault(("edge", start), _Told())
+        if _same(told.event, event):
+            return None
+        told.event = event
+        return Reading(event)
+
+    # --- queries
+
+    def _query_all(self, t: float) -> _Series:
+        periods = self._periods(t)
+        if not periods:
+            return {}
+        if self.edge_client is None:
+            return self._query(self.client, periods, [*self._queries(), *self._edge_queries()])
+        return self._query(self.client, periods, self._queries()) | self._query(
+            self.edge_client, periods, self._edge_queries()
+        )
+
+    def _query(
+        self, client: CloudWatchClient, periods: Sequence[float], queries: Sequence[Mapping[str, Any]]
+    ) -> _Series:
+        request: dict[str, Any] = {
+            "MetricDataQueries": queries,
+            "StartTime": _utc(periods[0]),
+            "EndTime": _utc(periods[-1] + self.plan.period),
+            "ScanBy": "TimestampAscending",
+        }
+        series: _Series = {}
+        while True:
+            answer = client.get_metric_data(**request)
+            for result in answer["MetricDataResults"]:
+                if result.get("StatusCode") in ("InternalError", "Forbidden"):
+                    raise _QueryError(f"{result['Id']}: {result['StatusCode']}")
+                points = series.setdefault(result["Id"], {})
+                for at, value in zip(result["Timestamps"], result["Values"], strict=True):
+                    points[_period_of(at, self.plan.period)] = value
+            if not answer.get("NextToken"):
+                return series
+            request["NextToken"] = answer["NextToken"]
+
+    def _queries(self) -> list[dict[str, Any]]:
+        watched = self.watched
+        balancer = {"LoadBalancer": watched.load_balancer}
+        queries = [self._stat(name, _ELB, *metric, balancer) for name, metric in _PER_BALANCER.items()]
+        for role, group in watched.groups.items():
+            target = {**balancer, "TargetGroup": group}
+            queries += [
+                self._stat(f"{role}_{name}", _ELB, *metric, target) for name, metric in _PER_GROUP.items()
+            ]
+            colour = {"Colour": watched.colours[role]}
+            queries.append(
+                self._stat(
+                    f"{role}_db_connection_errors", _APPLICATION, "DatabaseConnectionErrors", "Sum", colour
+                )
+            )
+        return queries
+
+    def _edge_queries(self) -> list[dict[str, Any]]:
+        edge = {"WebACL": self.watched.web_acl, "Rule": "ALL"}
+        return [self._stat(name, _WAF, *metric, edge) for name, metric in _EDGE.items()]
+
+    def _stat(
+        self, name: str, namespace: str, metric: str, stat: str, by: Mapping[str, str]
+    ) -> dict[str, Any]:
+        dimensions = [{"Name": key, "Value": value} for key, value in by.items()]
+        return {
+            "Id": name,
+            "MetricStat": {
+                "Metric": {"Namespace": namespace, "MetricName": metric, "Dimensions": dimensions},
+                "Period": round(self.plan.period),
+                "Stat": stat,
+            },
+        }
+
+    def _query_alarms(self, t: float) -> list[Reading]:
+        """Alarms whose state changed; those already in ALARM at the first look are told too."""
+        readings = []
+        request: dict[str, Any] = {"AlarmNamePrefix": self.watched.alarm_prefix}
+        while True:
+            answer = self.client.describe_alarms(**request)
+            for alarm in answer.get("MetricAlarms", ()):
+                name, state = alarm["AlarmName"], alarm["StateValue"]
+                before = self._alarms.get(name, state if state != "ALARM" else "OK")
+                self._alarms[name] = state
+                if state in ALARM_STATES and state != before:
+                    readings.append(Reading(Alarm(t, name, self._tier(alarm), state)))
+            if not answer.get("NextToken"):
+                return readings
+            request["NextToken"] = answer["NextToken"]
+
+    def _tier(self, alarm: Mapping[str, Any]) -> str:
+        """The tier whose topic the alarm tells; an alarm that tells nobody is a notice."""
+        actions = alarm.get("AlarmActions", ())
+        return next((tier for tier, topic in self.watched.topics.items() if topic in actions), "notice")
+
+
+class _QueryError(Exception):
+    pass
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ClientError):
+        return f"{error.response['Error']['Code']}: {error.response['Error'].get('Message', '')}".rstrip(": ")
+    return str(error) or type(error).__name__
+
+
+def _value(series: _Series, name: str, start: float) -> float | None:
+    return series.get(name, {}).get(start)
+
+
+def _rollout_time(epoch: float, start: float) -> float:
+    return round(epoch - start, 3)
+
+
+def _utc(epoch: float) -> datetime:
+    return datetime.fromtimestamp(epoch, UTC)
+
+
+def _period_of(at: datetime, period: float) -> float:
+    return math.floor(at.timestamp() / period + 0.001) * period
+
+
+def _same(told: Event | None, event: Event) -> bool:
+    """Whether two readings of a period say the same, whenever they were read."""
+    return told is not None and _key(told) == _key(event)
+
+
+def _key(event: Event) -> tuple[Any, ...]:
+    return astuple(event)[1:]

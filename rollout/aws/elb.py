@@ -1,0 +1,120 @@
+"""The load balancer's own API: weights as they are, break-glass, target health."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from rollout.control.ports import TrafficError
+
+T = TypeVar("T")
+
+
+async def _call(what: str, work: Callable[[], T]) -> T:
+    try:
+        return await asyncio.to_thread(work)
+    except (BotoCoreError, ClientError) as error:
+        raise TrafficError(f"{what}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedRule:
+    """The listener rule with the weights. ``groups`` are target group ARNs by role (stable, candidate)."""
+
+    elbv2: Any
+    arn: str
+    groups: Mapping[str, str]
+
+    async def read_weight(self) -> float:
+        """The candidate's share in percent. Raises :class:`TrafficError`."""
+        weights = _weights(await self._actions())
+        total = sum(weights.values())
+        unknown = set(weights) - set(self.groups.values())
+        if unknown or not total:
+            raise TrafficError(f"rule {self.arn} forwards to {weights}: not to stable and candidate")
+        return 100 * weights.get(self.groups["candidate"], 0) / total
+
+    async def write_weight(self, weight: int) -> None:
+        """Sets the candidate's weight (percent) and ends stickiness. Raises :class:`TrafficError`."""
+        actions = copy.deepcopy(await self._actions())
+        forward = _forward(actions)
+        forward["ForwardConfig"] = {
+            "TargetGroups": [
+                {"TargetGroupArn": self.groups["stable"], "Weight": 100 - weight},
+                {"TargetGroupArn": self.groups["candidate"], "Weight": weight},
+            ],
+            "TargetGroupStickinessConfig": {"Enabled": False},
+        }
+        forward.pop("TargetGroupArn", None)
+
+        def modify() -> None:
+            self.elbv2.modify_rule(RuleArn=self.arn, Actions=actions)
+
+        await _call("ModifyRule", modify)
+
+    async def _actions(self) -> list[dict[str, Any]]:
+        def describe() -> list[dict[str, Any]]:
+            rules = self.elbv2.describe_rules(RuleArns=[self.arn])["Rules"]
+            return rules[0]["Actions"] if rules else []
+
+        actions = await _call("DescribeRules", describe)
+        if not actions:
+            raise TrafficError(f"the load balancer has no rule {self.arn}")
+        return actions
+
+
+def _forward(actions: list[dict[str, Any]]) -> dict[str, Any]:
+    for action in actions:
+        if action["Type"] == "forward":
+            return action
+    raise TrafficError(f"the rule does not forward: {[action['Type'] for action in actions]}")
+
+
+def _weights(actions: list[dict[str, Any]]) -> dict[str, int]:
+    forward = _forward(actions)
+    if "ForwardConfig" not in forward:
+        return {forward["TargetGroupArn"]: 1}
+    return {
+        group["TargetGroupArn"]: group.get("Weight", 1) for group in forward["ForwardConfig"]["TargetGroups"]
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class TargetHealth:
+    """Registered targets of a target group."""
+
+    healthy: int
+    others: Mapping[str, str]  # address -> state and reason
+
+    @property
+    def problem(self) -> str:
+        """'' when every registered target is healthy and there is one."""
+        if self.others:
+            return "; ".join(f"{address} is {state}" for address, state in sorted(self.others.items()))
+        return "" if self.healthy else "no target is registered"
+
+
+async def target_health(elbv2: Any, group: str) -> TargetHealth:
+    """Asks for every registered target. A target that is draining has left already. Raises :class:`TrafficError`."""
+
+    def describe() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = elbv2.describe_target_health(TargetGroupArn=group)[
+            "TargetHealthDescriptions"
+        ]
+        return found
+
+    others, healthy = {}, 0
+    for target in await _call("DescribeTargetHealth", describe):
+        state = target["TargetHealth"]["State"]
+        if state == "healthy":
+            healthy += 1
+        elif state != "draining":
+            address = f"{target['Target']['Id']}:{target['Target'].get('Port', '')}"
+            reason = target["TargetHealth"].get("Reason")
+            others[address] = f"{state} ({reason})" if reason else state
+    return TargetHealth(healthy, others)

@@ -1,0 +1,84 @@
+"""HTTP probes of one side through the load balancer's secret test route, and the health of its targets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from rollout.aws.attribution import answer_of
+from rollout.aws.elb import target_health
+from rollout.control.ports import TrafficError
+from rollout.policy.events import PROBES
+
+PATHS = {"health": "/health", "ready": "/ready", "deep": "/deep"}
+TEST_HEADER = "X-Simple378-Test"
+COLOUR_HEADER = "X-Simple378-Colour"
+_REMEMBERED = 5000  # answers: an hour's of both sides in production
+
+
+class ProbeLog:
+    """Remembers the answers to probes, because the load balancer counts them among the users' requests."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self.began = now()
+        self._answers: deque[tuple[float, str, str]] = deque(maxlen=_REMEMBERED)  # epoch seconds, role, field
+
+    def add(self, role: str, status: int, by_target: bool) -> None:
+        """An answer has just come."""
+        if field := answer_of(status, by_target):
+            self._answers.append((self._now(), role, field))
+
+    def counted(self, role: str, start: float, end: float) -> Counter[str]:
+        """Answers from ``start`` until before ``end`` (epoch seconds), by field of ``attribution.Counts``."""
+        return Counter(field for at, who, field in self._answers if who == role and start <= at < end)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpProbes:
+    """One round asks all at once; each has ``timeout`` seconds. ``url`` is the load balancer's, without a path.
+
+    An answer that comes from the other colour is a failure: it says nothing about the side that was asked for.
+    """
+
+    client: httpx.AsyncClient
+    elbv2: Any
+    url: str
+    secret: str
+    colours: Mapping[str, str]  # role -> blue or green
+    groups: Mapping[str, str]  # role -> target group ARN
+    timeout: float
+    log: ProbeLog
+
+    async def round(self, role: str) -> tuple[str, ...]:
+        passed = await asyncio.gather(*(self._passes(role, name) for name in PROBES))
+        return tuple(name for name, ok in zip(PROBES, passed, strict=True) if not ok)
+
+    async def _passes(self, role: str, name: str) -> bool:
+        try:
+            async with asyncio.timeout(self.timeout):
+                if name == "targets":
+                    return not (await target_health(self.elbv2, self.groups[role])).problem
+                return await self._answers(role, PATHS[name])
+        except (TimeoutError, httpx.HTTPError, TrafficError):
+            return False
+
+    async def _answers(self, role: str, path: str) -> bool:
+        colour = self.colours[role]
+        answer = await self.client.get(
+            self.url + path, headers={TEST_HEADER: self.secret, COLOUR_HEADER: colour}
+        )
+        by_target = COLOUR_HEADER in answer.headers
+        self.log.add(role, answer.status_code, by_target)
+        return answer.status_code == httpx.codes.OK and answer.headers.get(COLOUR_HEADER, colour) == colour
+
+
+def probe_client(timeout: float) -> httpx.AsyncClient:
+    """A client that opens a connection a request: a probe must not live on one that the load balancer kept."""
+    limits = httpx.Limits(max_keepalive_connections=0)
+    return httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False, follow_redirects=False)

@@ -1,0 +1,376 @@
+"""The loop of a rollout: polls and probes, hears events through the policy, has its decisions carried out.
+
+One asyncio task owns the policy's state. Everything else (probe rounds, metric polls, read-backs, the operator) posts
+events into its inbox. For each event, in this order and without giving way: the time is put on it, the policy decides,
+event and decisions go to the journal, their effects begin. So a crash loses at most what nobody acted on.
+
+The same loop runs on a simulated clock in the tests and in rehearsals: it only ever waits with asyncio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Any
+
+from rollout.control.effects import Effects, Ports
+from rollout.control.ports import Clock, Journal, MetricsSource, Probes, Reading, TrafficError
+from rollout.journal.resume import Past
+from rollout.plan import Plan
+from rollout.policy import decide
+from rollout.policy.events import (
+    PROBES,
+    Decision,
+    DecisionKind,
+    EdgeMetrics,
+    Event,
+    Health,
+    MetricsError,
+    Operator,
+    Started,
+    Tick,
+    Traffic,
+    event_to_json,
+    kind_of,
+)
+from rollout.policy.state import IllegalEvent, Phase, State
+from rollout.policy.timeline import Timeline
+
+POLLS_A_PERIOD = 6  # a closed period is noticed within a sixth of one
+POLL_LIMIT = 30.0  # seconds for one query of the metrics, retries included
+READ_BACK = 0.5  # seconds between read-backs while a weight is to change
+DRAIN_LIMIT = 300.0  # seconds to wait at the end for promotion, notifications and reconciliation
+UNREADABLE = 3  # failed read-backs in a row that are paged
+
+
+class Exit(IntEnum):
+    """Exit codes of `rollout run`."""
+
+    PROMOTED = 0
+    FAILED = 1
+    BAD_INPUT = 2
+    ROLLED_BACK = 3
+    ROLLED_BACK_RED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the policy said to an operator's command."""
+
+    accepted: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a view shows."""
+
+    plan: Plan
+    state: State
+    now: float  # seconds from the start
+    decisions: Sequence[Decision]
+    last: Mapping[str, Event]  # the newest event of each kind and colour, such as "metrics candidate"
+    moving: bool  # a traffic change is in flight
+
+
+Observer = Callable[[str, float, Mapping[str, Any]], None]  # kind, t, body of each record
+
+
+class Controller:
+    """One rollout. ``start`` is the epoch second at which its clock reads 0, ``rate_limit`` what is deployed."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        ports: Ports,
+        metrics: MetricsSource,
+        probes: Probes,
+        journal: Journal,
+        clock: Clock,
+        start: float,
+        rate_limit: int | None = None,
+        observer: Observer = lambda kind, t, body: None,
+        dry_run: bool = False,
+    ) -> None:
+        self.plan = plan
+        self._metrics, self._probes, self._traffic = metrics, probes, ports.traffic
+        self._journal, self._clock, self._start, self._observer = journal, clock, start, observer
+        self.state = State()
+        self._started, self._dry_run = Started(0, rate_limit), dry_run
+        self._effects = Effects(plan, ports, self)
+        self._timeline = Timeline(plan)
+        self._inbox: asyncio.Queue[tuple[Event, asyncio.Future[Answer] | None]] = asyncio.Queue()
+        self._left: str | None = None
+        self._decisions: list[Decision] = []
+        self._last: dict[str, Event] = {}
+
+    # --- what effects and views use
+
+    @property
+    def t(self) -> float:
+        """Seconds from the start, in milliseconds' steps, never before the last event."""
+        return max(round(self._clock.now() - self._start, 3), self.state.t)
+
+    def record(self, kind: str, body: Mapping[str, Any], t: float | None = None) -> int:
+        at = self.t if t is None else t
+        number = self._journal.append(kind, at, body)
+        self._observer(kind, at, body)
+        return number
+
+    async def durable(self) -> None:
+        await self._journal.durable()
+
+    def note(self, what: str, **more: Any) -> None:
+        self.record("note", {"what": what, **more})
+
+    def page(self, subject: str, body: str) -> None:
+        self.note("page", subject=subject, text=body)
+        self._effects.notify(None, "immediate", subject[:100], body)
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(
+            self.plan, self.state, self.t, tuple(self._decisions[-8:]), self._last, self._effects.traffic.busy
+        )
+
+    # --- from outside
+
+    async def operate(self, command: str) -> Answer:
+        """An operator's ``pause``, ``resume`` or ``abort``; answered once the policy has heard it."""
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._inbox.put_nowait((Operator(0, command), answer))
+        return await answer
+
+    def leave(self, why: str) -> None:
+        """Ends the controller and leaves traffic as it is; `rollout resume` continues."""
+        self._left = why
+        self._inbox.put_nowait((Tick(0), None))
+
+    # --- the loop
+
+    async def run(self, past: Past | None = None) -> Exit:
+        """Runs to the end, from the start or from what a journal says. Never raises for a fault of the world."""
+        self._hear(self._started, None) if past is None else self._continue(past)
+        health = self.plan.health
+        sources = [
+            asyncio.create_task(self._supervise(source), name=source.__qualname__)
+            for source in (self._watch_traffic, self._watch_metrics, self._tick)
+        ]
+        sources += [
+            asyncio.create_task(self._probe(role, health.interval)) for role in ("candidate", "stable")
+        ]
+        try:
+            while self.state.phase is not Phase.FINISHED:
+                event, answer = await self._inbox.get()
+                if self._left is not None:
+                    return await self._leave()
+                self._hear(event, answer)
+            await self._effects.drain(DRAIN_LIMIT)
+        finally:
+            for task in sources:
+                task.cancel()
+            self._refuse_waiting()
+        return self._finish()
+
+    def _hear(self, event: Event, answer: asyncio.Future[Answer] | None) -> None:
+        event = replace(event, t=self.t)
+        before = self.state
+        try:
+            state, decisions = decide(self.plan, before, event)
+        except IllegalEvent as error:
+            self.record("rejected", event_to_json(event) | {"why": str(error)}, event.t)
+            if answer:
+                _answer(answer, accepted=False, text=str(error))
+            else:
+                self.page("an event was refused", f"{event_to_json(event)}: {error}")
+            return
+        self.state = state
+        self._remember(event)
+        self.record("event", event_to_json(event), event.t)
+        numbered = [
+            (self.record("decision", decision.to_json(), event.t), decision) for decision in decisions
+        ]
+        self._follow(event, decisions)
+        commanded = before.commanded
+        for effect, decision in numbered:
+            self._decisions.append(decision)
+            weight = decision.weight or 0
+            self._effects.carry_out(effect, decision, increase=weight > max(commanded, before.seen))
+            if decision.decision is DecisionKind.SET_WEIGHT:
+                commanded = weight
+        self._look_ahead(before)
+        if answer:
+            said = "; ".join(decision.reason for decision in decisions) or f"the rollout is {state.phase}"
+            _answer(answer, accepted=True, text=said)
+
+    def _remember(self, event: Event) -> None:
+        colour = "edge" if isinstance(event, EdgeMetrics) else getattr(event, "colour", "")
+        self._last[f"{kind_of(event)} {colour}".strip()] = event
+
+    def _follow(self, event: Event, decisions: Sequence[Decision]) -> None:
+        for retreat, milestone in self._timeline.hear(event, decisions):
+            self.note("timeline", milestone=milestone, weight=retreat.weight, at=getattr(retreat, milestone))
+
+    def _look_ahead(self, before: State) -> None:
+        """When a window opens, has the next step checked while it runs."""
+        opened = self.state.phase is Phase.WATCHING and before.window_start != self.state.window_start
+        following = self.plan.above(self.state.commanded) if opened else None
+        if following:
+            self._effects.traffic.foresee(following.weight)
+
+    def _continue(self, past: Past) -> None:
+        self.state = past.state
+        for event, decisions in past.heard:
+            self._remember(event)
+            self._decisions += decisions
+            self._timeline.hear(event, decisions)
+        state = past.state
+        if state.phase is Phase.READY:
+            self._hear(self._started, None)
+            return
+        self.note("resumed", phase=state.phase, commanded=state.commanded, seen=state.seen)
+        lost = [(self.record("decision", d.to_json()), d) for d in past.unwritten]
+        for effect, decision, act, notify in [
+            *((p.effect, p.decision, p.act, p.notify) for p in past.pending),
+            *((effect, decision, True, True) for effect, decision in lost),
+        ]:
+            if act:
+                weight = decision.weight or 0
+                self._effects.act(effect, decision, increase=weight > max(state.fallback, state.seen))
+            if notify:
+                self._effects.tell(effect, decision)
+        if past.reconcile and not self._effects.traffic.busy:
+            self._effects.traffic.finish_reconcile(int(state.commanded))
+
+    # --- sources of events
+
+    def _post(self, event: Event) -> None:
+        self._inbox.put_nowait((event, None))
+
+    async def _supervise(self, source: Callable[[], Awaitable[None]]) -> None:
+        """A fault in a source is told and the source begun again: without it the rollout would be blind."""
+        while True:
+            try:
+                await source()
+            except Exception as error:  # noqa: BLE001 -- see above
+                self.page(
+                    "a part of the controller failed and was restarted", f"{source.__name__}: {error!r}"
+                )
+                await asyncio.sleep(self.plan.health.interval)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(self.plan.health.interval / 2)
+            self._post(Tick(0))
+
+    async def _watch_traffic(self) -> None:
+        """Reads the weight back: often while it is to change, else each probe interval. Posts what is news."""
+        failures = 0
+        while True:
+            try:
+                weight = await self._traffic.read_weight()
+            except TrafficError as error:
+                failures += 1
+                if failures == UNREADABLE:
+                    self.page("the load balancer's weights cannot be read", str(error))
+            else:
+                failures = 0
+                state = self.state
+                unconfirmed = not state.settled and weight == state.commanded
+                if weight != state.seen or unconfirmed or not state.seen_history:
+                    self._post(Traffic(0, weight))
+            changing = self._effects.traffic.busy or not self.state.settled
+            interval = self.plan.health.interval
+            await asyncio.sleep(min(READ_BACK, interval) if changing else interval)
+
+    async def _watch_metrics(self) -> None:
+        interval = self.plan.period / POLLS_A_PERIOD
+        limit = min(self.plan.blind_limit / 3, POLL_LIMIT)
+        while True:
+            try:
+                async with asyncio.timeout(limit):
+                    readings = await self._metrics.poll(self.t)
+            except TimeoutError:
+                readings = [Reading(MetricsError(0, f"no answer within {limit:g} s"))]
+            except Exception as error:  # noqa: BLE001 -- whatever it is, it is no data
+                readings = [Reading(MetricsError(0, f"{type(error).__name__}: {error}"))]
+            for reading in readings:
+                if reading.detail:
+                    self.note("attribution", **reading.detail)
+                self._post(reading.event)
+            await asyncio.sleep(interval)
+
+    async def _probe(self, role: str, interval: float) -> None:
+        """A round each interval, whether or not the last one is back; told in the order they were begun."""
+        rounds: asyncio.Queue[asyncio.Task[tuple[str, ...]]] = asyncio.Queue()
+        teller = asyncio.create_task(self._tell_rounds(role, rounds))
+        try:
+            due = asyncio.get_running_loop().time()
+            while True:
+                rounds.put_nowait(asyncio.create_task(self._round(role)))
+                due += interval
+                await asyncio.sleep(due - asyncio.get_running_loop().time())
+        finally:
+            teller.cancel()
+
+    async def _round(self, role: str) -> tuple[str, ...]:
+        try:
+            async with asyncio.timeout(2 * self.plan.health.timeout):
+                return await self._probes.round(role)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is no clean round
+            self.note("probe_failed", role=role, error=repr(error))
+            return PROBES
+
+    async def _tell_rounds(self, role: str, rounds: asyncio.Queue[asyncio.Task[tuple[str, ...]]]) -> None:
+        while True:
+            failed = await (await rounds.get())
+            self._post(Health(0, role, failed))
+
+    # --- the end
+
+    async def _leave(self) -> Exit:
+        self.note("leaving", why=self._left)
+        if self._dry_run:  # it holds no traffic that somebody would have to watch
+            return Exit.FAILED
+        stopping = self._effects.traffic.stop()
+        if stopping:
+            await asyncio.wait([stopping], timeout=DRAIN_LIMIT)
+        try:
+            weight: float | None = await self._traffic.read_weight()
+        except TrafficError:
+            weight = None
+        self.note("left", why=self._left, weight=weight)
+        shown = "an unknown weight" if weight is None else f"{weight:g} %"
+        self.page(
+            "nobody watches the rollout", f"The controller left ({self._left}); the candidate has {shown}."
+        )
+        await self._effects.drain(DRAIN_LIMIT)
+        return Exit.FAILED
+
+    def _refuse_waiting(self) -> None:
+        while not self._inbox.empty():
+            _, answer = self._inbox.get_nowait()
+            if answer:
+                _answer(answer, accepted=False, text="the rollout is over")
+
+    def _finish(self) -> Exit:
+        final = next(d for d in reversed(self._decisions) if d.decision is DecisionKind.FINISH)
+        if final.outcome == "promoted":
+            code = Exit.FAILED if self._effects.promoted is False else Exit.PROMOTED
+        else:
+            code = Exit.ROLLED_BACK if final.verified else Exit.ROLLED_BACK_RED
+        if code is not Exit.FAILED:
+            retreats = [
+                retreat.to_json() | {"late": retreat.late(self.plan)} for retreat in self._timeline.retreats
+            ]
+            self.note(
+                "ended", outcome=final.outcome, verified=final.verified, exit=int(code), retreats=retreats
+            )
+        return code
+
+
+def _answer(answer: asyncio.Future[Answer], *, accepted: bool, text: str) -> None:
+    if not answer.done():  # whoever asked may have gone
+        answer.set_result(Answer(accepted, text))

@@ -1,0 +1,374 @@
+"""Carries out decisions: moves traffic, notifies, raises the limit, promotes.
+
+Weight commands go one at a time through :class:`TrafficActor`. What it keeps:
+
+- an increase is tried only after its intent is on the disk, and never twice: when it fails, the policy takes it back;
+- a decrease stops an increase still in flight (its engine has ended before the decrease is written), waits for the
+  disk at most a second, and is tried until the load balancer shows it: by a stack update, else through its own API;
+- a decrease counts as done when two readings in a row show it, so that a request of the stopped engine that arrives
+  late is noticed.
+
+Whatever an adapter raises, a bug of ours included, is a failure of that effect and nothing more: the next way is tried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rollout.control.ports import Notifier, RateLimits, TrafficControl, TrafficError
+from rollout.plan import Plan
+from rollout.policy.events import Decision, DecisionKind, Severity
+from rollout.policy.timeline import RAISES
+
+DISK_WAIT = 1.0  # seconds that a decrease waits for its intent to be durable
+DECREASE_LIMIT = (
+    20.0  # seconds that a stack update may take before a decrease goes through the load balancer's API
+)
+SETTLE_GAP = 0.5  # seconds between the two readings that must agree
+RETRY_WAIT = (1.0, 2.0, 5.0, 10.0)  # seconds between tries of a decrease; the last one repeats
+RECONCILE_LIMIT = 120.0
+PROMOTE_TRIES = 3
+NOTIFY_LIMIT = 10.0
+
+
+class Recorder(Protocol):
+    """What effects write and say; the controller is one."""
+
+    def record(self, kind: str, body: Mapping[str, Any]) -> int: ...
+    async def durable(self) -> None: ...
+    def note(self, what: str, **more: Any) -> None: ...
+    def page(self, subject: str, body: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The world that effects act on."""
+
+    traffic: TrafficControl
+    limits: RateLimits
+    notifier: Notifier
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    effect: int  # the number of the decision that ordered it
+    weight: int
+    increase: bool
+    break_glass: bool
+
+
+class TrafficActor:
+    """One weight command at a time; the newer one wins when it is lower."""
+
+    def __init__(self, traffic: TrafficControl, recorder: Recorder, apply_limit: float) -> None:
+        self._traffic, self._recorder, self._apply_limit = traffic, recorder, apply_limit
+        self._running: _Command | None = None
+        self.task: asyncio.Task[None] | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._foresight: asyncio.Task[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        return self.task is not None and not self.task.done()
+
+    def command(self, effect: int, weight: int, *, increase: bool, break_glass: bool = False) -> None:
+        """Begins to carry out a command. An increase lies above both what was commanded and what was seen."""
+        command = _Command(effect, weight, increase, break_glass)
+        self._end_foresight()
+        if self.busy and self.task and (running := self._running):
+            if running.weight == weight and not running.increase and not break_glass:
+                self._recorder.record("result", {"effect": effect, "ok": True, "joined": running.effect})
+                return
+            if not command.increase:
+                self.task.cancel()
+        self._running = command
+        self.task = asyncio.create_task(self._carry_out(command), name=f"weight {weight}")
+
+    def foresee(self, weight: int) -> None:
+        """Checks the next increase while the window runs; a command ends the check."""
+        self._end_foresight()
+        self._foresight = asyncio.create_task(self._foresee(weight), name=f"foresee {weight}")
+
+    def _end_foresight(self) -> None:
+        if self._foresight:
+            self._foresight.cancel()
+
+    async def _foresee(self, weight: int) -> None:
+        async with self._one_at_a_time:
+            try:
+                async with asyncio.timeout(self._apply_limit):
+                    await self._traffic.foresee(weight)
+            except Exception as error:  # noqa: BLE001 -- see above
+                problem = _problem(error, self._apply_limit)
+                self._recorder.note("foreseen", weight=weight, ok=False, error=problem)
+                self._recorder.page(f"the next step, to {weight} %, would be refused", problem)
+            else:
+                self._recorder.note("foreseen", weight=weight, ok=True)
+
+    def stop(self) -> asyncio.Task[None] | None:
+        """Ends an increase in flight (the controller leaves); a decrease is not stopped. Returns what to wait for."""
+        self._end_foresight()
+        if self.busy and self._running and self._running.increase and self.task:
+            self.task.cancel()
+        return self.task
+
+    async def _carry_out(self, command: _Command) -> None:
+        recorder = self._recorder
+        recorder.record(
+            "intent",
+            {
+                "effect": command.effect,
+                "act": "set_weight",
+                "weight": command.weight,
+                "increase": command.increase,
+            },
+        )
+        try:
+            async with self._one_at_a_time:  # a stopped one holds it until its engine has ended
+                result = await (self._increase if command.increase else self._decrease)(command)
+                recorder.record("result", {"effect": command.effect, "act": "set_weight", **result})
+        except asyncio.CancelledError:
+            stopped = {"ok": False, "stopped": True, "error": "stopped before it was done"}
+            recorder.record("result", {"effect": command.effect, "act": "set_weight", **stopped})
+            raise
+        if result.get("break_glass"):
+            await self._reconcile(command.weight)
+
+    async def _increase(self, command: _Command) -> Mapping[str, Any]:
+        try:
+            await self._recorder.durable()
+            async with asyncio.timeout(self._apply_limit):
+                return {"ok": True, **await self._traffic.set_weight(command.weight, increase=True)}
+        except Exception as error:  # noqa: BLE001 -- see above
+            problem = _problem(error, self._apply_limit)
+        self._recorder.page(
+            f"traffic could not be raised to {command.weight} %", f"{problem}. Traffic stays as it is."
+        )
+        return {"ok": False, "error": problem}
+
+    async def _decrease(self, command: _Command) -> Mapping[str, Any]:
+        try:
+            async with asyncio.timeout(DISK_WAIT):
+                await self._recorder.durable()
+        except (OSError, TimeoutError) as error:
+            self._recorder.note("journal_behind", error=_problem(error, DISK_WAIT))
+        result = None if command.break_glass else await self._try_stack(command)
+        return {"ok": True, **(result or await self._until_moved(command))}
+
+    async def _try_stack(self, command: _Command) -> Mapping[str, Any] | None:
+        """A decrease by stack update; ``None`` when that did not do it."""
+        limit = min(DECREASE_LIMIT, self._apply_limit)
+        try:
+            async with asyncio.timeout(limit):
+                result = await self._traffic.set_weight(command.weight, increase=False)
+                await self._settled(command.weight)
+                return result
+        except Exception as error:  # noqa: BLE001 -- see above
+            problem = _problem(error, limit)
+        self._recorder.note("break_glass", weight=command.weight, because=problem)
+        self._recorder.page(
+            f"break-glass: traffic goes to {command.weight} % through the load balancer's API",
+            f"The stack update did not do it: {problem}",
+        )
+        return None
+
+    async def _settled(self, weight: int) -> None:
+        for _ in range(2):
+            seen = await self._traffic.read_weight()
+            if seen != weight:
+                raise TrafficError(f"{seen:g} % read back after the update to {weight} %")
+            await asyncio.sleep(SETTLE_GAP)
+
+    async def _until_moved(self, command: _Command) -> Mapping[str, Any]:
+        """Break-glass until it holds: giving up would leave users on a bad release."""
+        tries = 0
+        while True:
+            try:
+                async with asyncio.timeout(DECREASE_LIMIT):
+                    result = await self._traffic.break_glass(command.weight)
+                    await self._settled(command.weight)
+                return {"break_glass": True, "tries": tries + 1, **result}
+            except Exception as error:  # noqa: BLE001 -- see above
+                problem = _problem(error, DECREASE_LIMIT)
+            tries += 1
+            self._recorder.note("break_glass_failed", weight=command.weight, tries=tries, error=problem)
+            if tries == 1 or tries % 10 == 0:
+                self._recorder.page(
+                    f"traffic could NOT be moved to {command.weight} %",
+                    f"Neither the stack nor the load balancer's API did it ({tries} tries): {problem}. Trying again.",
+                )
+            await asyncio.sleep(RETRY_WAIT[min(tries, len(RETRY_WAIT)) - 1])
+
+    async def _reconcile(self, weight: int) -> None:
+        try:
+            async with self._one_at_a_time, asyncio.timeout(RECONCILE_LIMIT):
+                self._recorder.note("reconciled", weight=weight, **await self._traffic.reconcile(weight))
+        except Exception as error:  # noqa: BLE001 -- see above
+            problem = _problem(error, RECONCILE_LIMIT)
+            self._recorder.note("reconcile_failed", weight=weight, error=problem)
+            self._recorder.page(
+                "the traffic stack is out of line with the load balancer",
+                f"Traffic is at {weight} %, the stack is not: {problem}. Before the next `pulumi up` by hand: "
+                f"`pulumi config set simple378:candidateWeight {weight}` and `pulumi refresh`.",
+            )
+
+    def finish_reconcile(self, weight: int) -> None:
+        """Continues after a crash between break-glass and its reconciliation."""
+        self.task = asyncio.create_task(self._reconcile(weight), name="reconcile")
+
+
+_TOPICS = {Severity.PAGE: "immediate", Severity.WARNING: "warning"}
+
+
+class Effects:
+    """Begins the effect of each decision; nothing here makes the controller wait."""
+
+    def __init__(self, plan: Plan, ports: Ports, recorder: Recorder) -> None:
+        self._ports, self._recorder = ports, recorder
+        self.traffic = TrafficActor(ports.traffic, recorder, plan.apply_limit)
+        self.promoted: bool | None = None  # None until tried
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._limit_lock = asyncio.Lock()
+
+    def carry_out(self, effect: int, decision: Decision, *, increase: bool) -> None:
+        """Begins what a decision orders. ``effect`` is its number in the journal."""
+        self.act(effect, decision, increase=increase)
+        self.tell(effect, decision)
+
+    def act(self, effect: int, decision: Decision, *, increase: bool) -> None:
+        match decision.decision:
+            case DecisionKind.SET_WEIGHT:
+                weight = int(decision.weight or 0)
+                self.traffic.command(effect, weight, increase=increase, break_glass=decision.break_glass)
+            case DecisionKind.PREPARE_ROLLBACK:
+                self.spawn(self._prepare(effect, *describe(decision)))
+            case DecisionKind.RAISE_RATE_LIMIT:
+                self.spawn(self._raise_limit(effect, decision.rate_limit or 0))
+            case DecisionKind.PROMOTE:
+                self.spawn(self._promote(effect))
+
+    def tell(self, effect: int, decision: Decision) -> None:
+        """Nothing is rolled back, held or finished in silence."""
+        match decision.decision:
+            case DecisionKind.PREPARE_ROLLBACK | DecisionKind.PROMOTE:
+                return  # the one tells with what it found; `finish` tells of the other
+            case DecisionKind.ALERT:
+                topic = _TOPICS[decision.severity or Severity.PAGE]
+            case DecisionKind.RAISE_RATE_LIMIT:
+                topic = "warning"
+            case DecisionKind.SET_WEIGHT if decision.criterion in RAISES:
+                topic = "notice"
+            case DecisionKind.FINISH if decision.outcome == "promoted":
+                topic = "notice"
+            case _:
+                topic = "immediate"
+        self.notify(effect, topic, *describe(decision))
+
+    def notify(self, effect: int | None, topic: str, subject: str, body: str) -> None:
+        self.spawn(self._notify(effect, topic, subject, body))
+
+    def spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def drain(self, limit: float) -> None:
+        """Waits for what is under way and what follows from it, at most ``limit`` seconds."""
+        try:
+            async with asyncio.timeout(limit):
+                while self._tasks or self.traffic.busy:
+                    waiting = {*self._tasks, *([self.traffic.task] if self.traffic.task else [])}
+                    await asyncio.wait(waiting)
+        except TimeoutError:
+            self._recorder.note("not_drained", waited=limit)
+
+    def cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def _attempt(self, effect: int, act: str, work: Callable[[], Awaitable[Mapping[str, Any]]]) -> bool:
+        self._recorder.record("intent", {"effect": effect, "act": act})
+        try:
+            result = {"ok": True, **await work()}
+        except Exception as error:  # noqa: BLE001 -- see above
+            result = {"ok": False, "error": _problem(error)}
+        self._recorder.record("result", {"effect": effect, "act": act, **result})
+        return bool(result["ok"])
+
+    async def _notify(self, effect: int | None, topic: str, subject: str, body: str) -> None:
+        result: dict[str, Any] = {
+            "effect": effect,
+            "act": "notify",
+            "topic": topic,
+            "subject": subject,
+            "ok": True,
+        }
+        try:
+            async with asyncio.timeout(NOTIFY_LIMIT):
+                await self._ports.notifier.send(topic, subject, body)
+        except Exception as error:  # noqa: BLE001 -- see above
+            result |= {"ok": False, "error": _problem(error, NOTIFY_LIMIT)}
+        self._recorder.record("result", result)
+
+    async def _prepare(self, effect: int, subject: str, body: str) -> None:
+        self._recorder.record("intent", {"effect": effect, "act": "prepare_rollback"})
+        try:
+            checks: Mapping[str, str] = await self._ports.traffic.check_rollback()
+        except Exception as error:  # noqa: BLE001 -- see above
+            checks = {"the check itself": _problem(error)}
+        wrong = {name: problem for name, problem in checks.items() if problem}
+        self._recorder.record(
+            "result", {"effect": effect, "act": "prepare_rollback", "ok": not wrong, "checks": dict(checks)}
+        )
+        found = "; ".join(f"{name}: {problem}" for name, problem in wrong.items()) or "all of it is ready"
+        await self._notify(effect, "immediate", subject, f"{body}\nChecked what a rollback needs: {found}")
+
+    async def _raise_limit(self, effect: int, per_minute: int) -> None:
+        async with self._limit_lock:
+            while self.traffic.busy and self.traffic.task:  # a weight change is never delayed by this
+                await asyncio.wait([self.traffic.task])
+            done = await self._attempt(
+                effect, "raise_rate_limit", lambda: self._ports.limits.set_rate_limit(per_minute)
+            )
+        if not done:
+            self._recorder.page(
+                "the rate limit could not be raised", f"It should be {per_minute} requests per minute."
+            )
+
+    async def _promote(self, effect: int) -> None:
+        for wait in (*RETRY_WAIT[: PROMOTE_TRIES - 1], None):
+            if await self._attempt(effect, "promote", self._ports.traffic.promote):
+                self.promoted = True
+                return
+            if wait:
+                await asyncio.sleep(wait)
+        self.promoted = False
+        self._recorder.page(
+            "the release is live but not promoted",
+            "All traffic is on the candidate; the stack still calls it candidate. `rollout resume` tries again.",
+        )
+
+
+def _problem(error: Exception, limit: float | None = None) -> str:
+    if isinstance(error, TimeoutError) and limit is not None:
+        return f"not done within {limit:g} s"
+    # Our own exceptions say what is wrong; of others the kind says more.
+    return str(error) if isinstance(error, TrafficError) else f"{type(error).__name__}: {error}"
+
+
+def describe(decision: Decision) -> tuple[str, str]:
+    """A subject of at most 100 characters (the limit of SNS) and a body, for people."""
+    what = decision.decision.value.replace("_", " ")
+    where = f" {decision.weight:g} %" if decision.weight is not None else ""
+    if decision.decision is DecisionKind.SET_WEIGHT:
+        what, where = "traffic to", f"{where} of the candidate"
+    subject = f"{what}{where}: {decision.criterion}"[:100]
+    lines = [decision.reason]
+    if decision.value is not None:
+        limit = f" (limit {decision.limit:g})" if decision.limit is not None else ""
+        lines.append(f"{decision.criterion}: {decision.value:.4g}{limit}")
+    lines.append(f"caused by: {decision.event} at {decision.t:.1f} s")
+    return subject, "\n".join(lines)

@@ -1,0 +1,91 @@
+"""What the controller needs of the world, as small Protocols; ``rollout.control.testing`` has one in-memory stand-in of each.
+
+Everything that waits is a coroutine. Cancelling one ends what it started: a cancelled ``set_weight`` has ended its
+engine before the cancellation is answered. Times are epoch seconds, durations seconds, weights percent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from rollout.policy.events import Event
+
+
+class TrafficError(Exception):
+    """Traffic could not be changed or read; the message says what was tried and what it answered."""
+
+
+class TrafficRefused(TrafficError):
+    """The change was not even tried: it would touch more than the rule, or somebody else moved the traffic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One event of the metrics source, with how its numbers came about (for the journal, not for the policy)."""
+
+    event: Event
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Epoch seconds. Never runs backwards while the process lives."""
+
+
+class MetricsSource(Protocol):
+    async def poll(self, t: float) -> Sequence[Reading]:
+        """What is new at ``t`` seconds from the start: closed periods, revisions, alarms, or that the query failed.
+
+        Never raises for a failed query: that is an event too.
+        """
+
+
+class Probes(Protocol):
+    async def round(self, role: str) -> tuple[str, ...]:
+        """Probes ``candidate`` or ``stable`` once; the names of the probes that failed, in order."""
+
+
+class TrafficControl(Protocol):
+    async def read_weight(self) -> float:
+        """The candidate's weight as the load balancer has it. Raises :class:`TrafficError`."""
+
+    async def foresee(self, weight: int) -> None:
+        """Checks that commanding ``weight`` next would touch the rule and nothing else.
+
+        Raises :class:`TrafficRefused`, which the next increase to it raises as well.
+        """
+
+    async def set_weight(self, weight: int, *, increase: bool) -> Mapping[str, Any]:
+        """Moves traffic by a stack update; returns what took how long (seconds). Raises :class:`TrafficError`."""
+
+    async def break_glass(self, weight: int) -> Mapping[str, Any]:
+        """Moves traffic through the load balancer's own API and verifies it. Raises :class:`TrafficError`."""
+
+    async def reconcile(self, weight: int) -> Mapping[str, Any]:
+        """Brings the stack back in line with a rule that was moved by :meth:`break_glass`."""
+
+    async def promote(self) -> Mapping[str, Any]:
+        """Candidate becomes stable in the stack, without touching the load balancer. Safe to repeat."""
+
+    async def check_rollback(self) -> Mapping[str, str]:
+        """Tries what a rollback would need; maps each thing checked to '' or what is wrong with it."""
+
+
+class RateLimits(Protocol):
+    async def set_rate_limit(self, per_minute: int) -> Mapping[str, Any]:
+        """Sets the edge's limit, in requests per minute and client. Raises :class:`TrafficError`."""
+
+
+class Notifier(Protocol):
+    async def send(self, topic: str, subject: str, body: str) -> None:
+        """Publishes to ``immediate``, ``warning`` or ``notice``. Raises on failure; the caller carries on."""
+
+
+class Journal(Protocol):
+    def append(self, kind: str, t: float, body: Mapping[str, Any]) -> int:
+        """Writes one record after all earlier ones; returns its number. Never blocks on the disk."""
+
+    async def durable(self) -> None:
+        """Returns when all that was appended is on the disk. Raises ``OSError`` when it cannot be written."""

@@ -1,0 +1,299 @@
+"""In-memory stand-ins for every port, and a clock that jumps: a whole rollout in milliseconds.
+
+:func:`run_virtually` runs a coroutine on an event loop whose time leaps to the next thing that is due, so a wait of
+ten minutes takes none, and the same run always gives the same records.
+
+The stand-ins know nothing of networks, Kubernetes or queues: latency, errors and health are what the test says they
+are. ``FakeCloud`` ties them together: its metrics follow the weight that its traffic really has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import selectors
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from rollout.control.effects import Ports
+from rollout.control.ports import Reading, TrafficError, TrafficRefused
+from rollout.journal import Record, utc
+from rollout.policy.events import EdgeMetrics, Event, Metrics, MetricsError
+
+T = TypeVar("T")
+
+
+class _LeapingSelector(selectors.SelectSelector):
+    """Never waits: hands the time that it should have waited to the loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leapt = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready:
+            if timeout is None:
+                raise RuntimeError(
+                    "nothing is due any more: the coroutine waits for something that never comes"
+                )
+            self.leapt += max(timeout, 0)
+        return ready
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock leaps over every wait. Not for real I/O or threads."""
+
+    def __init__(self) -> None:
+        self._leaping = _LeapingSelector()
+        super().__init__(self._leaping)
+
+    def time(self) -> float:
+        return self._leaping.leapt
+
+
+def run_virtually(work: Coroutine[Any, Any, T]) -> T:
+    """Runs ``work`` to its end on a loop of its own, then ends what it left behind."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(work)
+
+
+@dataclass(slots=True)
+class FakeClock:
+    """Epoch seconds that follow the running loop's time."""
+
+    epoch: float = 1_766_196_000.0  # 2025-12-20T02:00:00Z
+
+    def now(self) -> float:
+        return self.epoch + asyncio.get_running_loop().time()
+
+
+class Crash(BaseException):
+    """The controller's process dies here."""
+
+
+class MemoryJournal:
+    """Keeps records in a list; raises :class:`Crash` in place of the record after ``crash_after``."""
+
+    def __init__(
+        self, clock: FakeClock, records: Sequence[Record] = (), crash_after: int | None = None
+    ) -> None:
+        self.records = list(records)
+        self.failure: OSError | None = None  # set it and the disk is broken
+        self._clock, self._crash_after = clock, crash_after
+
+    def append(self, kind: str, t: float, body: Mapping[str, Any]) -> int:
+        if self._crash_after is not None and len(self.records) >= self._crash_after:
+            raise Crash
+        self.records.append(Record(len(self.records) + 1, utc(self._clock.now()), kind, t, dict(body)))
+        return len(self.records)
+
+    async def durable(self) -> None:
+        if self.failure:
+            raise self.failure
+
+
+@dataclass(slots=True)
+class FakeTraffic:
+    """A load balancer and the stack that sets it. ``seconds`` is what a stack update takes."""
+
+    seconds: float = 2.5
+    weight: float = 0
+    stack_weight: int = 0
+    promoted: bool = False
+    history: list[tuple[float, float]] = field(default_factory=list)  # (loop time, weight) of changes
+    acts: list[str] = field(default_factory=list)
+    refused: set[int] = field(default_factory=set)  # weights whose preview touches more than the rule
+    broken_stack: bool = False  # every stack update fails
+    hanging_stack: bool = False  # no stack update ever ends
+    orphaned: bool = False  # a cancelled update goes on, as when only the controller dies
+    broken_api: bool = False  # the load balancer's API fails
+
+    def _move(self, weight: float) -> None:
+        if weight != self.weight:
+            self.history.append((asyncio.get_running_loop().time(), weight))
+        self.weight = weight
+
+    def weight_at(self, time: float) -> float:
+        """The weight at a loop time."""
+        return next((weight for at, weight in reversed(self.history) if at <= time), 0)
+
+    async def read_weight(self) -> float:
+        if self.broken_api:
+            raise TrafficError("the load balancer's API does not answer")
+        return self.weight
+
+    async def foresee(self, weight: int) -> None:
+        await asyncio.sleep(self.seconds / 2)
+        if weight in self.refused:
+            raise TrafficRefused(f"the preview to {weight} % touches more than the rule")
+
+    async def set_weight(self, weight: int, *, increase: bool) -> Mapping[str, Any]:
+        if increase:
+            await self.foresee(weight)
+        self.acts.append(f"stack {weight}")
+        self.stack_weight = weight
+        engine = asyncio.create_task(self._engine(weight))
+        try:
+            await asyncio.shield(engine)
+        except asyncio.CancelledError:
+            if not self.orphaned:
+                engine.cancel()
+            raise
+        return {"seconds": self.seconds}
+
+    async def _engine(self, weight: int) -> None:
+        await asyncio.sleep(self.seconds)
+        if self.hanging_stack:
+            await asyncio.Event().wait()
+        if self.broken_stack:
+            raise TrafficError("the stack update failed")
+        self._move(weight)
+
+    async def break_glass(self, weight: int) -> Mapping[str, Any]:
+        self.acts.append(f"api {weight}")
+        if self.broken_api:
+            raise TrafficError("the load balancer's API does not answer")
+        self._move(weight)
+        return {}
+
+    async def reconcile(self, weight: int) -> Mapping[str, Any]:
+        self.acts.append(f"reconcile {weight}")
+        if self.broken_stack:
+            raise TrafficError("the stack update failed")
+        self.stack_weight = weight
+        return {}
+
+    async def promote(self) -> Mapping[str, Any]:
+        self.acts.append("promote")
+        await asyncio.sleep(self.seconds)
+        if self.broken_stack:
+            raise TrafficError("the stack update failed")
+        self.promoted = True
+        return {}
+
+    async def check_rollback(self) -> Mapping[str, str]:
+        return {"stable targets": "", "credentials": "", "engine": ""}
+
+
+@dataclass(slots=True)
+class FakeRateLimits:
+    limits: list[int] = field(default_factory=list)
+
+    async def set_rate_limit(self, per_minute: int) -> Mapping[str, Any]:
+        self.limits.append(per_minute)
+        return {}
+
+
+@dataclass(slots=True)
+class FakeNotifier:
+    sent: list[tuple[str, str, str]] = field(default_factory=list)
+    broken: bool = False
+
+    async def send(self, topic: str, subject: str, body: str) -> None:
+        if self.broken:
+            raise OSError("the topic does not answer")
+        self.sent.append((topic, subject, body))
+
+
+@dataclass(slots=True)
+class FakeProbes:
+    """``failing(role, time)`` names the probes that fail at a loop time."""
+
+    failing: Callable[[str, float], Sequence[str]] = lambda role, time: ()
+    seconds: float = 0.05
+
+    async def round(self, role: str) -> tuple[str, ...]:
+        await asyncio.sleep(self.seconds)
+        return tuple(self.failing(role, asyncio.get_running_loop().time()))
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """How one side behaves, by loop time: percent of errors, P95 in seconds, database errors a period."""
+
+    error_rate: float = 0.0
+    p95: float = 0.2
+    db_connection_errors: int | None = 0
+    bad_from: float = 0.0  # before that it is clean
+
+    def at(self, time: float) -> Release:
+        return self if time >= self.bad_from else Release()
+
+
+@dataclass(slots=True)
+class FakeMetrics:
+    """Metric periods of requests that follow the weight which ``traffic`` really had, published ``delay`` late."""
+
+    traffic: FakeTraffic
+    candidate: Release = Release()
+    stable: Release = Release()
+    period: float = 60.0
+    delay: float = 90.0
+    rate: float = 100.0  # requests a second over both sides
+    rate_limited: float = 0.0  # percent at the edge
+    missing_from: float = math.inf  # no datapoint of a later period is ever published
+    failing_from: float = math.inf  # every query fails
+    _next: float = 0.0
+
+    async def poll(self, t: float) -> Sequence[Reading]:
+        now = asyncio.get_running_loop().time()
+        if now >= self.failing_from:
+            return [Reading(MetricsError(t, "throttled"))]
+        readings = []
+        # Rollout time may begin anywhere in a period; loop time 0 begins one.
+        while self._next + self.period + self.delay <= now:
+            start, self._next = self._next, self._next + self.period
+            readings += [Reading(event) for event in self._periods(t, start, start - (now - t))]
+        return readings
+
+    def _periods(self, t: float, start: float, rollout_start: float) -> list[Event]:
+        share = sum(self.traffic.weight_at(start + s) for s in range(int(self.period))) / self.period / 100
+        end = rollout_start + self.period
+        events: list[Event] = []
+        for colour, part, release in (
+            ("candidate", share, self.candidate),
+            ("stable", 1 - share, self.stable),
+        ):
+            requests, now = round(self.rate * self.period * part), release.at(start)
+            if start >= self.missing_from or not requests:
+                events.append(Metrics(t, colour, rollout_start, end, requests=0))
+                continue
+            errors = round(requests * now.error_rate / 100)
+            database = now.db_connection_errors
+            events.append(
+                Metrics(
+                    t,
+                    colour,
+                    rollout_start,
+                    end,
+                    requests,
+                    errors,
+                    p95=now.p95,
+                    db_connection_errors=database,
+                )
+            )
+        arrived = round(self.rate * self.period)
+        limited = round(arrived * self.rate_limited / 100)
+        events.append(EdgeMetrics(t, rollout_start, end, requests=arrived - limited, rate_limited=limited))
+        return events
+
+
+@dataclass(slots=True)
+class FakeCloud:
+    """All of it together."""
+
+    traffic: FakeTraffic = field(default_factory=FakeTraffic)
+    limits: FakeRateLimits = field(default_factory=FakeRateLimits)
+    notifier: FakeNotifier = field(default_factory=FakeNotifier)
+    probes: FakeProbes = field(default_factory=FakeProbes)
+    metrics: FakeMetrics = field(init=False)
+    clock: FakeClock = field(default_factory=FakeClock)
+
+    def __post_init__(self) -> None:
+        self.metrics = FakeMetrics(self.traffic)
+
+    @property
+    def ports(self) -> Ports:
+        return Ports(self.traffic, self.limits, self.notifier)

@@ -1,0 +1,5 @@
+"""The journal of a rollout and what is made of it: account, report, replay, resume, status."""
+
+from rollout.journal.journal import FileJournal, JournalError, Record, parse_record, read_journal, utc
+
+__all__ = ["FileJournal", "JournalError", "Record", "parse_record", "read_journal", "utc"]

@@ -1,0 +1,322 @@
+"""What happened in a rollout, told from its journal: stages with verdicts, the incident, effects, metric periods.
+
+The events of the journal are heard once more by the policy, so a stage's window, its good periods and why it ended are
+what the policy saw and not a second interpretation. All times are seconds from the start of the rollout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from rollout.journal import JournalError, Record
+from rollout.plan import Plan, PlanError, parse_plan
+from rollout.policy import IllegalEvent, Phase, State, decide, initial_state, judge
+from rollout.policy.events import (
+    BadEvent,
+    Criterion,
+    Decision,
+    EdgeMetrics,
+    Event,
+    Health,
+    Metrics,
+    Traffic,
+    parse_event,
+)
+from rollout.policy.timeline import Retreat, Timeline
+
+Body = Mapping[str, Any]
+
+
+class Verdict(StrEnum):
+    """How a stage ended."""
+
+    SUCCESSFUL = "successful"
+    FAILED = "failed"
+    INCONCLUSIVE = "inconclusive"  # too little data, or cut short by a person
+    ERROR = "error"  # could not measure, or could not move the traffic
+    OPEN = "open"  # the journal ends inside it
+
+
+_VERDICTS = {
+    "stage_passed": Verdict.SUCCESSFUL,
+    "error_rate": Verdict.FAILED,
+    "latency_p95": Verdict.FAILED,
+    "comparison": Verdict.FAILED,
+    "db_connection_errors": Verdict.FAILED,
+    "health": Verdict.FAILED,
+    "alarm": Verdict.FAILED,
+    "inconclusive": Verdict.INCONCLUSIVE,
+    "operator": Verdict.INCONCLUSIVE,
+    "hold_timeout": Verdict.INCONCLUSIVE,
+    "blind": Verdict.ERROR,
+    "traffic": Verdict.ERROR,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StageVisit:
+    """One stay at a stage: its window opened when the weight was read back (``None``: it never was)."""
+
+    weight: float
+    window: float
+    commanded_s: float
+    seen_s: float | None
+    left_s: float | None
+    good_periods: int
+    periods: int
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One act on the world: when it was tried, when it ended (``None``: never), and what came of it."""
+
+    act: str
+    t: float
+    ended: float | None
+    ok: bool
+    body: Body
+
+    @property
+    def took(self) -> float | None:
+        return None if self.ended is None else self.ended - self.t
+
+    @property
+    def stack_update(self) -> bool:
+        """It was an update of a stack that was done (not an API call, not one that was stopped or joined)."""
+        acts = ("set_weight", "promote", "raise_rate_limit", "reconcile")
+        return self.act in acts and self.ok and not {"break_glass", "joined"} & self.body.keys()
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A rollout as its journal tells it; ``plan`` is scaled, so its durations are what the clocks really ran."""
+
+    header: Body
+    plan: Plan
+    time_scale: float
+    started: str
+    ended_s: float
+    phase: Phase
+    stages: tuple[StageVisit, ...]
+    commanded: tuple[tuple[float, float], ...]  # (t, weight)
+    seen: tuple[tuple[float, float], ...]  # (t, weight) at each change
+    periods: tuple[Metrics, ...]
+    details: Mapping[tuple[str, float], Body]  # (role, start of the period) -> how its numbers came about
+    edge: tuple[EdgeMetrics, ...]
+    rounds: tuple[Health, ...]
+    decisions: tuple[Body, ...]
+    effects: tuple[Effect, ...]
+    notes: tuple[tuple[float, Body], ...]
+    rejected: tuple[tuple[float, Body], ...]
+    retreats: tuple[Retreat, ...]
+    breach_s: float | None  # end of the first metric period, or the first probe round, that breached
+
+    @property
+    def stable(self) -> str:
+        return str(self.header.get("stable", "stable"))
+
+    @property
+    def candidate(self) -> str:
+        return str(self.header.get("candidate", "candidate"))
+
+    @property
+    def outcome(self) -> str:
+        """``promoted``, ``aborted``, ``held`` (traffic stays, a person decides) or ``unfinished``."""
+        finish = self.finish
+        if finish:
+            return str(finish["outcome"])
+        return "held" if self.phase in (Phase.HELD, Phase.PAUSED) else "unfinished"
+
+    @property
+    def finish(self) -> Body | None:
+        return next((d for d in self.decisions if d["decision"] == "finish"), None)
+
+    @property
+    def final_weight(self) -> float:
+        return self.seen[-1][1] if self.seen else 0.0
+
+    @property
+    def highest_weight(self) -> float:
+        return max((weight for _, weight in self.seen), default=0.0)
+
+    @property
+    def stack_updates(self) -> tuple[Effect, ...]:
+        return tuple(effect for effect in self.effects if effect.stack_update)
+
+    @property
+    def deadlines_missed(self) -> int:
+        """How many of the guide's deadlines (T+1 to T+5) the retreats missed, all together."""
+        return sum(len(retreat.late(self.plan)) for retreat in self.retreats)
+
+    def of(self, colour: str) -> list[Metrics]:
+        return [period for period in self.periods if period.colour == colour]
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Hears the journal's events in order and keeps what the account needs."""
+
+    plan: Plan
+    timeline: Timeline
+    state: State = field(default_factory=initial_state)
+    breach_s: float | None = None
+    stages: list[StageVisit] = field(default_factory=list)
+    commanded: list[tuple[float, float]] = field(default_factory=list)
+    seen: list[tuple[float, float]] = field(default_factory=list)
+    periods: dict[tuple[str, float, float], Metrics] = field(default_factory=dict)
+    edge: dict[float, EdgeMetrics] = field(default_factory=dict)
+    rounds: list[Health] = field(default_factory=list)
+
+    def hear(self, event: Event) -> None:
+        before = self.state
+        try:
+            self.state, decisions = decide(self.plan, self.state, event)
+        except IllegalEvent:
+            return  # journaled as rejected
+        self.timeline.hear(event, decisions)
+        if self.breach_s is None:
+            self.breach_s = self._breach(event, decisions)
+        match event:
+            case Traffic(t=t, weight=weight):
+                if not self.seen or self.seen[-1][1] != weight:
+                    self.seen.append((t, weight))
+            case Metrics():
+                self.periods[event.colour, event.start, event.end] = event
+            case EdgeMetrics():
+                self.edge[event.start] = event
+            case Health():
+                self.rounds.append(event)
+        if decisions and (before.phase is Phase.WATCHING or before.phase is Phase.MOVING):
+            self._leave(before, [d.to_json() for d in decisions])
+        self.commanded += [
+            (d.t, d.weight) for d in decisions if d.decision == "set_weight" and d.weight is not None
+        ]
+
+    def _breach(self, event: Event, decisions: Sequence[Decision]) -> float | None:
+        if isinstance(event, Metrics) and any(decision.breaches for decision in decisions):
+            return event.end
+        retreats = self.timeline.retreats
+        last = retreats[-1] if retreats else None
+        # A time-out that a round of probes has let fall due is no breach of health.
+        if last and last.criterion is Criterion.HEALTH and last.decided == event.t:
+            return last.detected
+        return None
+
+    def _leave(self, before: State, decisions: Sequence[Body]) -> None:
+        """Closes the stage that ``before`` was in, if these decisions ended it."""
+        after = self.state
+        stays = after.phase is before.phase and after.window_start == before.window_start
+        if stays and after.commanded == before.commanded:
+            return
+        if before.phase is Phase.MOVING and after.phase is Phase.WATCHING:
+            return  # its window has just opened
+        ending = next((d for d in decisions if d["decision"] in ("set_weight", "hold", "promote")), None)
+        if ending is None:
+            return
+        self.stages.append(
+            self.visit(before, ending["t"], _VERDICTS[ending["criterion"]], str(ending["reason"]))
+        )
+
+    def visit(self, state: State, left: float | None, verdict: Verdict, reason: str) -> StageVisit:
+        opened = state.window_start if state.phase is Phase.WATCHING else None
+        # What the policy knew when the stage ended: its own state then, not periods that arrived later.
+        known = [
+            period
+            for period in self.state.periods
+            if isinstance(period, Metrics)
+            and period.colour == "candidate"
+            and opened is not None
+            and period.start >= opened
+        ]
+        good = [period for period in known if judge.is_good(self.plan, period)]
+        if judge.compares(self.plan, state):
+            compared = {(pair.start, pair.end) for pair in (*state.pairs, *self.state.pairs)}
+            good = [period for period in good if (period.start, period.end) in compared]
+        return StageVisit(
+            weight=state.commanded,
+            window=self.plan.window_at(state.commanded),
+            commanded_s=state.commanded_at,
+            seen_s=opened,
+            left_s=left,
+            good_periods=len(good),
+            periods=len(known),
+            verdict=verdict,
+            reason=reason,
+        )
+
+
+def tell(records: Sequence[Record]) -> Account:
+    """The account of one journal. Raises :class:`rollout.journal.JournalError` when it is not one of a rollout."""
+    if not records:
+        raise JournalError("the journal is empty: the rollout never began")
+    header = records[0].body
+    try:
+        scale = float(header.get("time_scale", 1.0))
+        plan = parse_plan(str(header["plan"]), "the journal's plan").scaled(scale)
+    except (KeyError, ValueError, PlanError) as error:
+        raise JournalError(f"record 1 does not describe a rollout: {error}") from None
+    reader = _Reader(plan, Timeline(plan))
+    for record in records:
+        if record.kind == "event":
+            try:
+                reader.hear(parse_event(record.body))
+            except BadEvent as error:
+                raise JournalError(f"record {record.seq}: {error}") from None
+    if reader.state.phase in (Phase.WATCHING, Phase.MOVING):
+        reader.stages.append(reader.visit(reader.state, None, Verdict.OPEN, "the journal ends here"))
+    periods = tuple(sorted(reader.periods.values(), key=lambda p: (p.start, p.colour)))
+    return Account(
+        header=header,
+        plan=plan,
+        time_scale=scale,
+        started=records[0].at,
+        ended_s=max(record.t for record in records),
+        phase=reader.state.phase,
+        stages=tuple(reader.stages),
+        commanded=tuple(reader.commanded),
+        seen=tuple(reader.seen),
+        periods=periods,
+        details=_details(records),
+        edge=tuple(reader.edge.values()),
+        rounds=tuple(reader.rounds),
+        decisions=tuple(record.body for record in records if record.kind == "decision"),
+        effects=_effects(records),
+        notes=tuple((r.t, r.body) for r in records if r.kind == "note"),
+        rejected=tuple((r.t, r.body) for r in records if r.kind == "rejected"),
+        retreats=tuple(reader.timeline.retreats),
+        breach_s=reader.breach_s,
+    )
+
+
+def _effects(records: Sequence[Record]) -> tuple[Effect, ...]:
+    """Intents joined with their results; a notification has a result only, and is none."""
+    ended: dict[tuple[Any, Any], Record] = {}
+    for record in records:
+        if record.kind == "result":
+            ended[record.body.get("effect"), record.body.get("act")] = record
+    found = []
+    for record in records:
+        if record.kind == "intent":
+            result = ended.get((record.body.get("effect"), record.body.get("act")))
+            body = dict(record.body) | (dict(result.body) if result else {})
+            end = result.t if result else None
+            found.append(Effect(str(body.get("act")), record.t, end, bool(body.get("ok")), body))
+        elif record.kind == "note" and record.body.get("what") == "reconciled":
+            took = float(record.body.get("took_s", 0.0))
+            found.append(Effect("reconcile", record.t - took, record.t, True, record.body))
+    return tuple(found)
+
+
+def _details(records: Sequence[Record]) -> Mapping[tuple[str, float], Body]:
+    """How the numbers of a metric period came about, as the metrics source journaled it; the latest counts."""
+    notes = (record.body for record in records if record.kind == "note")
+    return {
+        (str(body["colour"]), float(body["start"])): body
+        for body in notes
+        if body.get("what") == "attribution"
+    }

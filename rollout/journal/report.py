@@ -1,0 +1,306 @@
+"""One self-contained HTML page about a rollout, from its journal: what happened, why, and how fast.
+
+    write_report(path_of_journal, path_of_page)
+
+The page holds no script and loads nothing; it follows the reader's light or dark setting and prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
+
+from rollout.journal import read_journal
+from rollout.journal.account import Account, tell
+from rollout.journal.report_chart import Mark, rollout_picture
+from rollout.policy.events import Metrics
+from rollout.policy.timeline import Retreat
+
+GUIDE = (  # the guide's "Expected Timeline" of an instant rollback: milestone, T+, its words
+    ("detected", 0, "Issue detected"),
+    ("decided", 1, "Rollback decision made"),
+    ("moved", 2, "Traffic re-routed"),
+    ("flowing", 3, "Traffic verified flowing"),
+    ("stable", 5, "System stable on previous version"),
+)
+_BREACHES = {
+    "error_rate": ("error rate", "%"),
+    "latency_p95": ("P95 latency", "s"),
+    "comparison": ("evidence of more errors than stable", ""),
+    "db_connection_errors": ("database connection errors", ""),
+    "health": ("failed probe rounds in a row", ""),
+    "blind": ("seconds without an answered metrics query", "s"),
+    "rate_limited": ("rate-limited share", "%"),
+    "hold_timeout": ("held", "s"),
+}
+
+
+MINUTE = 60.0
+DASH = "\N{EN DASH}"  # what did not happen or was not measured
+_TOLD_ELSEWHERE = ("attribution", "timeline", "ended", "reconciled")  # notes that have a table of their own
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """A line of the guide's timeline beside what happened; times in seconds, ``None``: not reached."""
+
+    guide: str
+    words: str
+    allowed: float
+    allowed_words: str
+    at: float | None
+    after: float | None
+
+    @property
+    def met(self) -> bool:
+        return self.after is not None and self.after <= self.allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What the template needs of one rollout beyond its account."""
+
+    account: Account
+    title: str
+    tone: str  # good, bad or waiting
+    headline: str
+    sentence: str
+    facts: tuple[tuple[str, str], ...]
+    milestones: tuple[tuple[Retreat, tuple[Milestone, ...]], ...]
+    marks: tuple[Mark, ...]
+    picture: Markup
+    attribution: tuple[tuple[Metrics, Mapping[str, Any]], ...]
+    notes: tuple[tuple[float, Mapping[str, Any]], ...]
+    extra: Markup
+
+
+def write_report(journal: Path, page: Path, **more: Any) -> Account:
+    """Writes the page of one journal. Raises :class:`rollout.journal.JournalError`, ``OSError``."""
+    account = tell(read_journal(journal))
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(render(title(account), [section(account, **more)]), encoding="utf-8")
+    return account
+
+
+def render(heading: str, sections: Sequence[Section], front: str = "") -> str:
+    """The page with these sections; ``front`` is HTML that stands before them."""
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(heading=heading, sections=sections, front=Markup(front))  # noqa: S704 - HTML by contract
+    )
+
+
+def environment() -> Environment:
+    """Jinja2 with the page's templates and filters; everything is escaped."""
+    made = Environment(
+        loader=PackageLoader("rollout.journal", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "clock": precise,
+        "seconds": seconds,
+        "value": value,
+        "detail": detail,
+        "counted": counted,
+    }
+    return made
+
+
+def title(account: Account) -> str:
+    return f"Release of {named(account, 'candidate')} to {account.header.get('env', '')}".strip()
+
+
+def named(account: Account, role: str) -> str:
+    """``green 2.0.0``."""
+    colour = account.candidate if role == "candidate" else account.stable
+    versions = account.header.get("versions") or {}
+    return f"{colour} {versions.get(role, '')}".strip()
+
+
+def section(
+    account: Account,
+    *,
+    heading: str | None = None,
+    fault: tuple[float, str] | None = None,
+    extra: str = "",
+) -> Section:
+    """Works out what the page says. ``fault``: when (s) one was injected, and its sentence."""
+    marks = rollout_marks(account, fault)
+    tone, headline = _headline(account)
+    if account.finish and account.deadlines_missed:
+        headline += f"; {missed(account.deadlines_missed)}"
+    return Section(
+        account=account,
+        title=heading or title(account),
+        tone=tone,
+        headline=headline,
+        sentence=_capital(_sentence(account)),
+        facts=_facts(account),
+        milestones=tuple((retreat, milestones(account, retreat)) for retreat in account.retreats),
+        marks=marks,
+        picture=Markup(rollout_picture(account, marks)),  # noqa: S704 - made here, its texts escaped there
+        attribution=tuple((p, account.details.get((p.colour, p.start), {})) for p in account.periods),
+        notes=tuple((t, note) for t, note in account.notes if note.get("what") not in _TOLD_ELSEWHERE),
+        extra=Markup(extra),  # noqa: S704 - HTML by contract
+    )
+
+
+def milestones(account: Account, retreat: Retreat) -> tuple[Milestone, ...]:
+    """The guide's timeline beside this retreat. Deadlines are those of the plan that ran, so scaled."""
+    scale, limits = account.time_scale, account.plan.verification.deadlines
+    deadline: Mapping[str, float] = {"detected": 0.0} | {
+        f.name: getattr(limits, f.name) for f in fields(limits)
+    }
+    found = []
+    for name, minutes, words in GUIDE:
+        allowed, at = deadline[name], getattr(retreat, name)
+        spelled = seconds(allowed * scale)
+        if scale != 1 and allowed:
+            spelled = f"{spelled} / {scale:g} = {seconds(allowed)}"
+        after = None if at is None else at - retreat.detected
+        found.append(Milestone(f"T+{minutes}", words, allowed, spelled, at, after))
+    return tuple(found)
+
+
+def rollout_marks(account: Account, fault: tuple[float, str] | None) -> tuple[Mark, ...]:
+    """Numbered marks for the decisions that moved or held traffic, in the order of the decisions table."""
+    marks = [
+        Mark(decision["t"], _mark_kind(account, decision), str(number))
+        for number, decision in enumerate(account.decisions, start=1)
+        if decision["decision"] in ("set_weight", "hold", "promote", "finish", "raise_rate_limit")
+    ]
+    if fault:
+        marks.append(Mark(fault[0], "fault", "fault begins"))
+    return tuple(marks)
+
+
+def _mark_kind(account: Account, decision: Mapping[str, Any]) -> str:
+    if decision["decision"] == "set_weight":
+        good = decision["criterion"] in ("started", "stage_passed", "operator") and decision.get("weight")
+        return "good" if good else "bad"
+    if decision["decision"] == "hold":
+        return "waiting"
+    return "good" if decision.get("outcome") == "promoted" or decision["decision"] == "promote" else "neutral"
+
+
+# --- words --------------------------------------------------------------------------------------------------------
+
+
+def _headline(account: Account) -> tuple[str, str]:
+    finish = account.finish
+    if account.outcome == "promoted":
+        return "good", "Promoted"
+    if finish:
+        by = "by the operator" if finish["criterion"] == "operator" else "by itself"
+        if finish.get("verified"):
+            return "bad", f"Rolled back {by}"
+        return "bad", f"Rolled back {by}, but stable is not verified"
+    if account.outcome == "held":
+        return "waiting", "Held: a person must decide"
+    return "waiting", "Unfinished: nobody watches this rollout"
+
+
+def missed(deadlines: int) -> str:
+    """``2 of the guide's deadlines were missed``."""
+    return f"{deadlines} of the guide's deadlines {'was' if deadlines == 1 else 'were'} missed"
+
+
+def _sentence(account: Account) -> str:
+    candidate, stable = named(account, "candidate"), named(account, "stable")
+    if account.outcome == "promoted":
+        return (
+            f"{candidate} held {len(account.stages)} stages and carries all traffic after "
+            f"{seconds(account.ended_s)}. {account.candidate} is stable from now on, {account.stable} is the next candidate."
+        )
+    first = account.retreats[0] if account.retreats else None
+    if first is None:
+        return f"{candidate} has {account.final_weight:g} % of the traffic, {stable} the rest."
+    cause = next(d for d in account.decisions if d["decision"] == "set_weight" and d["t"] == first.decided)
+    what, unit = _BREACHES.get(str(cause["criterion"]), (str(cause["criterion"]).replace("_", " "), ""))
+    said = f"{what} {value(cause.get('value'))} {unit}".strip()
+    if cause.get("limit") is not None:
+        said += f" (limit {value(cause['limit'])} {unit}".rstrip() + ")"
+    at = next((w for t, w in reversed(account.seen) if t <= first.decided), 0)
+    moved = "" if first.moved is None else f", {seconds(first.moved - first.decided)} after the decision"
+    done = (
+        "traffic was never seen moving" if first.moved is None else f"the candidate was at {first.weight:g} %"
+    )
+    text = f"{candidate} had {at:g} % of the traffic when its {said} was seen; {done}{moved}."
+    if account.outcome == "aborted":
+        text += f" All traffic is on {stable}."
+    return text
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _facts(account: Account) -> tuple[tuple[str, str], ...]:
+    facts = [("highest weight", f"{account.highest_weight:g} %"), ("took", seconds(account.ended_s))]
+    if account.retreats:
+        first = account.retreats[0]
+        if account.breach_s is not None:
+            facts.append(("breach until decision", seconds(first.decided - account.breach_s)))
+        if first.moved is not None:
+            facts.append(("decision until traffic moved", seconds(first.moved - first.decided)))
+    updates = [effect.took for effect in account.stack_updates if effect.took is not None]
+    if updates:
+        facts.append(("stack updates", f"{len(updates)}, slowest {seconds(max(updates))}"))
+    return tuple(facts)
+
+
+def precise(t: float | None) -> str:
+    """Seconds as ``1:02.4``; a dash for what did not happen."""
+    if t is None:
+        return DASH
+    tenths = round(abs(t) * 10)
+    sign = "-" if t < 0 and tenths else ""
+    return f"{sign}{tenths // 600}:{tenths % 600 // 10:02d}.{tenths % 10}"
+
+
+def seconds(length: float | None) -> str:
+    """A duration for people: ``0 s``, ``1.8 s``, ``36 s``, ``2 min``, ``2 min 05 s``."""
+    if length is None:
+        return DASH
+    if round(abs(length), 1) < MINUTE:
+        return f"{length:.1f}".removesuffix(".0") + "\N{NO-BREAK SPACE}s"
+    minutes, rest = divmod(round(length), 60)
+    return (f"{minutes} min" + (f" {rest:02d} s" if rest else "")).replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def counted(how: Mapping[str, Any]) -> str:
+    """What the errors of a period were made of; '' when the metrics source said nothing."""
+    kept = {
+        key: item for key, item in how.items() if item and key not in ("what", "colour", "start", "requests")
+    }
+    return detail(kept) or ("no errors" if how else "")
+
+
+def value(number: float | None) -> str:
+    return DASH if number is None else f"{number:.4g}"
+
+
+def detail(body: Mapping[str, Any], leave_out: Sequence[str] = ()) -> str:
+    """The fields of a record that say something, as ``name value``; durations of nested mappings flattened."""
+    words = []
+    for key, item in body.items():
+        if key in leave_out or item in (None, "", {}, []):
+            continue
+        if isinstance(item, Mapping):
+            words.append(detail(item))
+        elif isinstance(item, float):
+            words.append(
+                f"{key.removesuffix('_s').replace('_', ' ')} {item:.4g}"
+                + (" s" if key.endswith("_s") else "")
+            )
+        else:
+            words.append(f"{key.replace('_', ' ')} {item}")
+    return ", ".join(words)

@@ -1,0 +1,134 @@
+"""What a journal says about a rollout that its controller did not finish.
+
+The events are run through the policy again; the decisions must come out as they were written down, or the journal was
+made by another policy or plan and nobody may continue from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rollout.journal import Record
+from rollout.plan import Plan
+from rollout.policy import decide
+from rollout.policy.events import Decision, DecisionKind, Event, parse_event
+from rollout.policy.state import State
+
+
+class ResumeError(Exception):
+    """The journal does not lead to a state to continue from; the message says at which record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A decision whose effect has no good result yet. ``act``: carry it out; ``notify``: tell people."""
+
+    effect: int
+    decision: Decision
+    act: bool
+    notify: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A rollout as its journal tells it."""
+
+    state: State
+    heard: tuple[tuple[Event, tuple[Decision, ...]], ...]
+    unwritten: tuple[Decision, ...]  # decided by the last event, not yet written when the controller died
+    pending: tuple[Pending, ...]
+    reconcile: bool  # traffic was moved by break-glass and the stack was not brought in line
+    ended: Mapping[str, Any] | None  # the closing note, when there is one
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        return tuple(decision for _, decisions in self.heard for decision in decisions)
+
+
+def recall(plan: Plan, records: Sequence[Record]) -> Past:
+    """Reads the past from the records of a journal. Raises :class:`ResumeError`."""
+    state = State()
+    heard: list[tuple[Event, tuple[Decision, ...]]] = []
+    expected: list[Decision] = []
+    written: list[tuple[int, Decision]] = []
+    for record in records:
+        if record.kind == "event":
+            if expected:
+                raise ResumeError(
+                    f"record {record.seq}: the policy decides {_said(expected[0])}, the journal nothing"
+                )
+            event = parse_event(record.body)
+            state, decisions = decide(plan, state, event)
+            heard.append((event, decisions))
+            expected = list(decisions)
+        elif record.kind == "decision":
+            if not expected or _essence(expected[0].to_json()) != _essence(record.body):
+                wanted = _said(expected[0]) if expected else "nothing"
+                raise ResumeError(
+                    f"record {record.seq}: the journal says {record.body}, the policy decides {wanted}"
+                )
+            written.append((record.seq, expected.pop(0)))
+    notes = [record.body for record in records if record.kind == "note"]
+    return Past(
+        state=state,
+        heard=tuple(heard),
+        unwritten=tuple(expected),
+        pending=tuple(_pending(written, [r.body for r in records if r.kind == "result"])),
+        reconcile=_must_reconcile(records),
+        ended=next((note for note in reversed(notes) if note.get("what") == "ended"), None),
+    )
+
+
+def _essence(decision: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in decision.items() if key != "reason"}  # reasons are prose
+
+
+def _said(decision: Decision) -> str:
+    return f"{decision.decision} ({decision.criterion})"
+
+
+_ACTS = {
+    DecisionKind.SET_WEIGHT: "set_weight",
+    DecisionKind.PREPARE_ROLLBACK: "prepare_rollback",
+    DecisionKind.RAISE_RATE_LIMIT: "raise_rate_limit",
+    DecisionKind.PROMOTE: "promote",
+}
+_SILENT = (DecisionKind.PREPARE_ROLLBACK, DecisionKind.PROMOTE)  # tell people themselves, or need not
+_LATEST_ONLY = (DecisionKind.SET_WEIGHT, DecisionKind.RAISE_RATE_LIMIT)
+
+
+def _pending(written: Sequence[tuple[int, Decision]], results: Sequence[Mapping[str, Any]]) -> list[Pending]:
+    answers = {(result.get("effect"), result.get("act")): result for result in results}
+    latest = {decision.decision: effect for effect, decision in written}
+    pending = []
+    for effect, decision in written:
+        kind = decision.decision
+        act = _ACTS.get(kind)
+        again = act is not None and _again(kind, answers.get((effect, act)))
+        if kind in _LATEST_ONLY and effect != latest[kind]:
+            again = False
+        notify = kind not in _SILENT and (effect, "notify") not in answers
+        if again or notify:
+            pending.append(Pending(effect, decision, again, notify))
+    return pending
+
+
+def _again(kind: DecisionKind, result: Mapping[str, Any] | None) -> bool:
+    if result is None:
+        return True
+    if kind in (DecisionKind.SET_WEIGHT, DecisionKind.PROMOTE):
+        # A refused or failed increase is for the policy to take back, not to be tried twice.
+        return not result["ok"] and (kind is DecisionKind.PROMOTE or bool(result.get("stopped")))
+    return False
+
+
+def _must_reconcile(records: Sequence[Record]) -> bool:
+    open_ = False
+    for record in records:
+        if record.kind == "result" and record.body.get("act") == "set_weight" and record.body.get("ok"):
+            open_ = bool(record.body.get("break_glass"))
+        elif record.kind == "note" and record.body.get("what") == "reconciled":
+            open_ = False
+    return open_

@@ -1,0 +1,1 @@
+"""What chance alone does to a plan at a traffic rate."""

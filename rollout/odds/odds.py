@@ -1,0 +1,236 @@
+"""What chance does to a plan at a traffic rate: how often it takes a healthy release back, and how often it misses a bad one.
+
+The policy itself is run, on event streams that chance makes: the requests of a metric period are Poisson at the weight
+then in force, their errors binomial, and a period is told as late as CloudWatch tells it. Nothing else goes wrong: probes
+are clean, P95 is fine, commands are seen after :data:`LATENCY`, and nobody resumes a hold. A rollout is followed until its
+weight falls or it is promoted.
+
+Left out is what changes nothing: clean health rounds, and stable's periods unless the plan compares with them. The rehearsal
+(`simulate rehearse`) has queues, faults and an operator as well; a test holds these odds against it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from statistics import NormalDist, median
+
+import numpy as np
+
+from rollout.plan import WHOLE, Plan
+from rollout.policy import Phase, State, decide
+from rollout.policy.events import Criterion, DecisionKind, Event, Metrics, Started, Tick, Traffic
+
+BASE_ERRORS = (0.05, 0.2)  # percent of the requests that fail anyway
+BAD_ERRORS = (1.5, 2.0, 3.0, 5.0, 10.0)  # percent of a bad release's
+WORST = BAD_ERRORS[-1]
+HIGHEST_RATE = 6_000_000  # requests per minute, as in a rehearsal
+SEED = 1
+ROLLOUTS = 1000  # a line
+LATENCY = 3.0  # s from a command until its weight is read back; `make bench`: 2.1 s in the median, and up to 0.5 s to look
+# s from a period's end until its numbers can be read, log-normal: the median and its spread (p95 150 s), as in a rehearsal.
+DELAY = 75.0
+_SIGMA = math.log(2) / NormalDist().inv_cdf(0.95)
+_POLLS = 6  # that the controller makes in a period
+_Z = NormalDist().inv_cdf(0.975)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """So many of ``total``; ``low`` and ``high`` are Wilson's 95 % interval, from 0 to 1."""
+
+    count: int
+    total: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One kind of release, which fails ``errors`` percent of its requests.
+
+    ``undecided``: taken back because data was lacking and nobody decided, part of ``taken_back``. ``after``: the median time (s
+    from the start) until the weight fell, of those whose did.
+    """
+
+    errors: float
+    promoted: Share
+    taken_back: Share
+    undecided: Share
+    after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Odds:
+    """``rate`` in requests per minute to both colours together; ``bad`` leaves out what is no worse than healthy."""
+
+    plan: Plan
+    rate: float
+    rollouts: int
+    seed: int
+    healthy: tuple[Line, ...]
+    bad: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What a simulated rollout meets. Errors in percent, times in seconds."""
+
+    rate: float
+    errors: float
+    stable_errors: float
+    delay: float = DELAY
+    sigma: float = _SIGMA
+    latency: float = LATENCY
+
+
+def odds(
+    plan: Plan, rate: float, base_errors: tuple[float, ...] = BASE_ERRORS, *, time_scale: float = 1.0
+) -> Odds:
+    """Odds of a plan (as ``plan.scaled(time_scale)`` shortened it); a bad release's stable side has the first base errors."""
+    base = base_errors[0]
+    kinds = [(errors, errors) for errors in base_errors]
+    kinds += [(errors, base) for errors in BAD_ERRORS if errors > max(base_errors)]
+    lines = [
+        measure(plan, Release(rate, errors, stable, delay=DELAY / time_scale), ROLLOUTS, (SEED, number))
+        for number, (errors, stable) in enumerate(kinds)
+    ]
+    many = len(base_errors)
+    return Odds(plan, rate, ROLLOUTS, SEED, tuple(lines[:many]), tuple(lines[many:]))
+
+
+def measure(plan: Plan, release: Release, rollouts: int, seed: int | tuple[int, ...] = SEED) -> Line:
+    """What so many rollouts of a release come to."""
+    chance = np.random.default_rng(seed)
+    fallen, undecided = [], 0
+    for _ in range(rollouts):
+        rollout = Rollout(plan, release, chance)
+        rollout.run()
+        if rollout.fell is not None:
+            fallen.append(rollout.fell)
+            undecided += rollout.why is Criterion.HOLD_TIMEOUT and not rollout.breached
+    back = len(fallen)
+    return Line(
+        release.errors,
+        promoted=wilson(rollouts - back, rollouts),
+        taken_back=wilson(back, rollouts),
+        undecided=wilson(undecided, rollouts),
+        after=median(fallen) if fallen else None,
+    )
+
+
+class Rollout:
+    """One rollout, until its weight falls (``fell``: when, in s from the start; ``why``) or it is promoted."""
+
+    def __init__(self, plan: Plan, release: Release, chance: np.random.Generator) -> None:
+        self.plan, self.release, self.chance = plan, release, chance
+        self.state = State()
+        self.fell: float | None = None
+        self.why: Criterion | None = None
+        self.breached = False  # held for a breach
+        self._due: list[tuple[float, int, Event]] = []
+        self._made = 0
+        self._weights = [(0.0, 0.0)]  # (t, the candidate's weight in force from then on)
+        self._closes = plan.period * (1.0 - chance.random())  # the end of the open period
+        self._woken: tuple[Phase, float | None] = (Phase.READY, None)
+
+    def run(self) -> None:
+        self._at(0.0, Started(0.0))
+        self._at(0.0, Traffic(0.0, 0))
+        while self.fell is None and self.state.phase is not Phase.FINISHED:
+            while self._closes <= self._due[0][0]:
+                self._close()
+            self._hear(heappop(self._due)[2])
+
+    def _at(self, t: float, event: Event) -> None:
+        self._made += 1
+        heappush(self._due, (t, self._made, event))
+
+    def _hear(self, event: Event) -> None:
+        before = self.state.commanded
+        self.state, decisions = decide(self.plan, self.state, event)
+        for decision in decisions:
+            if decision.decision is DecisionKind.SET_WEIGHT:
+                weight, seen = decision.weight or 0, event.t + self.release.latency
+                if weight < before:
+                    self.fell, self.why = seen, decision.criterion
+                    return
+                self._weights.append((seen, weight))
+                self._at(seen, Traffic(seen, weight))
+            elif decision.decision is DecisionKind.HOLD:
+                self.breached |= decision.criterion is not Criterion.INCONCLUSIVE
+        self._wake()
+
+    def _wake(self) -> None:
+        """A tick wherever a time-out of the policy can fall due; too many would change nothing."""
+        state, plan = self.state, self.plan
+        now = (state.phase, state.window_start)
+        if now == self._woken:
+            return
+        self._woken = now
+        over = state.window_end(plan)
+        if over is not None:
+            for due in (over, over + plan.max_extension):
+                self._at(due, Tick(due))
+        if state.phase is Phase.HELD:
+            due = state.held_since + plan.hold_timeout
+            self._at(due, Tick(due))
+        if not state.settled:
+            due = state.commanded_at + plan.apply_limit
+            self._at(due, Tick(due))
+
+    def _close(self) -> None:
+        """Closes the open metric period: what it held is drawn, and told when it can be known."""
+        release, plan = self.release, self.plan
+        end = self._closes
+        start, self._closes = end - plan.period, end + plan.period
+        share = sum(weight * lasts for weight, lasts in self._in_force(start, end)) / (WHOLE * plan.period)
+        late = self.chance.lognormal(math.log(release.delay), release.sigma)
+        sides = [("candidate", share, release.errors)]
+        if plan.comparison is not None:
+            sides.append(("stable", 1 - share, release.stable_errors))
+        for colour, part, errors in sides:
+            requests = int(self.chance.poisson(part * release.rate * plan.period / 60)) if part > 0 else 0
+            failed = int(self.chance.binomial(requests, errors / 100)) if requests else 0
+            if not requests or late > plan.metric_delay:  # no datapoint is told as none
+                self._tell(end + plan.metric_delay, colour, start, end, (0, None, None, None))
+            if requests:
+                fine = plan.latency_p95.limit / 2
+                self._tell(end + late, colour, start, end, (requests, failed, fine, 0))
+
+    def _tell(
+        self,
+        known: float,
+        colour: str,
+        start: float,
+        end: float,
+        values: tuple[int, int | None, float | None, int | None],
+    ) -> None:
+        poll = self.plan.period / _POLLS
+        t = max(math.ceil(known / poll) * poll, end)
+        self._at(t, Metrics(t, colour, start, end, *values))
+
+    def _in_force(self, start: float, end: float) -> Iterator[tuple[float, float]]:
+        """The weights (percent) between two times, each with how long (s) it was in force."""
+        until = end
+        for since, weight in reversed(self._weights):
+            if since < until:
+                yield weight, until - max(since, start)
+                until = max(since, start)
+            if since <= start:
+                return
+
+
+def wilson(count: int, total: int) -> Share:
+    """E. B. Wilson 1927: keeps its level at shares near 0 and 1, where most of ours are."""
+    share, spread = count / total, _Z * _Z / total
+    middle = (share + spread / 2) / (1 + spread)
+    half = _Z * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
+    return Share(
+        count,
+        total,
+        0.0 if count == 0 else middle - half,
+        1.0 if count == total else middle + half,
+    )

@@ -1,0 +1,205 @@
+"""How one metric period is judged: which criteria it breaches, where they send the traffic, whether it is good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rollout.plan import WHOLE, Comparison, Limit, Plan, Rollback
+from rollout.policy.compare import Pair, compare
+from rollout.policy.events import Breach, Criterion, Metrics
+from rollout.policy.state import State
+
+
+def breaches(plan: Plan, state: State, period: Metrics) -> list[Breach]:
+    """The candidate criteria of which this period makes a breach, each with the weight (percent) it asks for.
+
+    The weight follows from where the breach was measured: the highest of the commanded weight and those read back
+    during its periods. So a period that arrives late counts, and never counts twice.
+    """
+    found = []
+    for criterion, rule in _rules(plan):
+        value = measured(criterion, period)
+        if value is None or value <= rule.limit:
+            continue
+        if rule.breaches == 1:
+            beyond = [period] if _says(rule, criterion, period) else []
+            words = ""
+        else:
+            beyond, told = _beyond(state, rule, criterion, period)
+            words = f"{criterion} {value:.4g} is above {rule.limit:g} ({len(beyond)} of {told} periods)"
+        if beyond:
+            measured_at = max(state.commanded, *(highest_seen(state, p.start, p.end) for p in beyond))
+            found.append(Breach(criterion, value, rule.limit, target(plan, rule, measured_at), words))
+    return found
+
+
+def _rules(plan: Plan) -> tuple[tuple[Criterion, Limit], ...]:
+    return (
+        (Criterion.DB_CONNECTION_ERRORS, plan.db_connection_errors),
+        (Criterion.ERROR_RATE, plan.error_rate),
+        (Criterion.LATENCY_P95, plan.latency_p95),
+    )
+
+
+def measured(criterion: Criterion, period: Metrics) -> float | None:
+    """The period's value of one of the candidate's criteria."""
+    match criterion:
+        case Criterion.ERROR_RATE:
+            return period.error_rate
+        case Criterion.LATENCY_P95:
+            return period.p95
+        case _:
+            return period.db_connection_errors
+
+
+def _says(rule: Limit, criterion: Criterion, period: Metrics) -> bool:
+    """Whether the period says anything about the criterion. What was measured was measured on one request at least."""
+    return measured(criterion, period) is not None and (period.requests or 1) >= rule.min_requests
+
+
+def _beyond(state: State, rule: Limit, criterion: Criterion, period: Metrics) -> tuple[list[Metrics], int]:
+    """The periods, this one among them, that make a breach by M of N (none: no breach), and how many were looked at.
+
+    A period that says nothing takes no place among the N: no data is never good data. One that arrives late is seen in
+    its place, so the order in which periods are told does not decide.
+    """
+    told = [p for p in candidates(state) if p.start > state.counted_to and _says(rule, criterion, p)]
+    told.sort(key=lambda p: (p.start, p.end))
+    if period not in told:
+        return [], 0
+    at = told.index(period)
+    for newest in range(at, min(at + rule.of, len(told))):
+        looked_at = told[max(newest + 1 - rule.of, 0) : newest + 1]
+        beyond = [p for p in looked_at if (measured(criterion, p) or 0) > rule.limit]
+        if len(beyond) >= rule.breaches:
+            return beyond, len(looked_at)
+    return [], 0
+
+
+def pending(plan: Plan, state: State) -> list[Criterion]:
+    """The criteria beyond their limits in the newest period of the open window, which is not yet a breach by M of N."""
+    start = state.window_start or 0.0
+    found = []
+    for criterion, rule in _rules(plan):
+        if rule.breaches > 1:
+            periods = [p for p in candidates(state) if p.start >= start and _says(rule, criterion, p)]
+            newest = max(periods, key=lambda p: (p.start, p.end), default=None)
+            if newest and (measured(criterion, newest) or 0) > rule.limit:
+                found.append(criterion)
+    return found
+
+
+def pair_of(state: State, period: Metrics) -> Pair | None:
+    """This period of one colour beside the same one of the other; ``None`` unless both served and counted requests."""
+    for other in state.periods:
+        if (
+            isinstance(other, Metrics)
+            and other.colour != period.colour
+            and (other.start, other.end) == (period.start, period.end)
+        ):
+            mine, its = (period, other) if period.colour == "candidate" else (other, period)
+            if mine.requests and its.requests and mine.errors is not None and its.errors is not None:
+                return Pair(period.start, period.end, mine.requests, mine.errors, its.requests, its.errors)
+    return None
+
+
+def compares(plan: Plan, state: State) -> bool:
+    """Whether there is something to compare with at this weight: at 100 % stable serves nothing."""
+    return plan.comparison is not None and state.commanded < WHOLE
+
+
+def compared(plan: Plan, state: State) -> list[Breach]:
+    """The breach that the compared periods make, if they make one; it was measured at the highest weight of them."""
+    if plan.comparison is None or not state.pairs:
+        return []
+    found = compare(plan.comparison, state.pairs)
+    if not found.beyond:
+        return []
+    seen = (highest_seen(state, pair.start, pair.end) for pair in state.pairs)
+    asked = target(plan, plan.comparison, max(state.commanded, *seen))
+    return [Breach(Criterion.COMPARISON, found.evidence, found.limit, asked, found.in_words)]
+
+
+def candidates(state: State) -> Iterator[Metrics]:
+    """The candidate's periods that reach into this rollout, in the order told."""
+    for period in state.periods:
+        if isinstance(period, Metrics) and period.colour == "candidate" and period.end > 0:
+            yield period
+
+
+def highest_seen(state: State, start: float, end: float) -> float:
+    """The highest weight (percent) read back during [start, end), what stood at its start included."""
+    highest = at_start = 0.0
+    for t, weight in state.seen_history:
+        if t <= start:
+            at_start = weight
+        elif t < end:
+            highest = max(highest, weight)
+    return max(highest, at_start)
+
+
+def target(plan: Plan, rule: Limit | Comparison, measured_at: float) -> float | None:
+    """Where a breach measured at this weight sends the traffic (percent); ``None`` is an abort."""
+    match rule.rollback:
+        case Rollback.ABORT:
+            return None
+        case Rollback.HOLD:
+            return measured_at
+        case Rollback.PREVIOUS:
+            return plan.below(measured_at)
+        case Rollback.FIRST_STEP:
+            return rule.to if measured_at > rule.to else 0
+
+
+def is_good(plan: Plan, period: Metrics) -> bool:
+    """Enough requests, everything measured, every value below its limit (equal is no breach, but not good either)."""
+    rate = period.error_rate
+    return (
+        period.requests is not None
+        and period.requests >= plan.min_requests
+        and rate is not None
+        and rate < plan.error_rate.limit
+        and period.p95 is not None
+        and period.p95 < plan.latency_p95.limit
+        and period.db_connection_errors is not None
+        # a count: at its limit of 0 it is as good as it can be
+        and period.db_connection_errors <= plan.db_connection_errors.limit
+    )
+
+
+def good_periods(plan: Plan, state: State) -> int:
+    """How many good whole periods of the candidate began in the open window.
+
+    Under a plan that compares, one that was not compared is unmeasured.
+    """
+    start = state.window_start or 0.0
+    good = [
+        period
+        for period in state.periods
+        if isinstance(period, Metrics)
+        and period.colour == "candidate"
+        and period.start >= start
+        and is_good(plan, period)
+    ]
+    if not compares(plan, state):
+        return len(good)
+    compared_ones = {(pair.start, pair.end) for pair in state.pairs}
+    return sum((period.start, period.end) in compared_ones for period in good)
+
+
+def is_measured(period: Metrics) -> bool:
+    """Whether error rate and P95 are both known."""
+    return period.error_rate is not None and period.p95 is not None
+
+
+def not_normal(plan: Plan, period: Metrics) -> list[Breach]:
+    """What in a period of stable after an abort is not below the verification's limits."""
+    rule = plan.verification
+    return [
+        Breach(criterion, value, limit, None)
+        for criterion, value, limit in (
+            (Criterion.ERROR_RATE, period.error_rate, rule.error_rate),
+            (Criterion.LATENCY_P95, period.p95, rule.p95),
+        )
+        if value is not None and value >= limit
+    ]

@@ -1,0 +1,113 @@
+"""What the policy remembers: its phases, the table of transitions between them, and the state.
+
+A *settled* weight is one that was read back at the load balancer after it was commanded; until then the old weight is
+propagation, not a surprise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from math import inf
+from operator import attrgetter
+from typing import Any, Self
+
+from rollout.plan import Plan
+from rollout.policy.compare import Pair
+from rollout.policy.events import Criterion, EdgeMetrics, Metrics
+
+REMEMBERED = 64  # periods and weights kept: at one a minute and colour, more than any metric is late
+
+
+class Phase(StrEnum):
+    READY = "ready"  # nothing commanded yet
+    MOVING = "moving"  # a higher weight is commanded, not yet seen
+    WATCHING = "watching"  # a stage's window is open
+    HELD = "held"  # traffic stays, a person decides; times out
+    PAUSED = "paused"  # held by the operator; reminds, never times out
+    ABORTED = "aborted"  # 0 % commanded for good, not yet seen
+    VERIFYING = "verifying"  # all traffic on stable, which is watched
+    FINISHED = "finished"
+
+
+class Cause(StrEnum):
+    STARTED = "started"
+    SEEN = "commanded weight seen"
+    PASSED = "stage passed"
+    COMPLETED = "last stage passed"
+    HOLD = "breach, inconclusive or traffic astray"
+    PAUSE = "operator pauses"
+    RESUME = "operator resumes, weight seen"
+    RESUME_MOVING = "operator resumes, weight not yet seen"
+    ABORT = "abort"
+    LOST = "weight seen above 0 %"
+    VERIFIED = "watch over"
+
+
+_HOLDABLE = {Cause.HOLD: Phase.HELD, Cause.PAUSE: Phase.PAUSED, Cause.ABORT: Phase.ABORTED}
+_RESUMABLE = {Cause.RESUME: Phase.WATCHING, Cause.RESUME_MOVING: Phase.MOVING}
+TRANSITIONS: Mapping[Phase, Mapping[Cause, Phase]] = {
+    Phase.READY: {Cause.STARTED: Phase.MOVING},
+    Phase.MOVING: {Cause.SEEN: Phase.WATCHING, **_HOLDABLE},
+    Phase.WATCHING: {Cause.PASSED: Phase.MOVING, Cause.COMPLETED: Phase.FINISHED, **_HOLDABLE},
+    Phase.HELD: {**_RESUMABLE, **_HOLDABLE},
+    Phase.PAUSED: {**_RESUMABLE, **_HOLDABLE},
+    Phase.ABORTED: {Cause.SEEN: Phase.VERIFYING},
+    Phase.VERIFYING: {Cause.LOST: Phase.ABORTED, Cause.VERIFIED: Phase.FINISHED},
+    Phase.FINISHED: {},
+}
+AT_WORK = (Phase.MOVING, Phase.WATCHING)
+STOPPED = (Phase.HELD, Phase.PAUSED)
+ON_STABLE = (Phase.ABORTED, Phase.VERIFYING)
+
+
+class IllegalEvent(ValueError):
+    """The event cannot happen in this state; the state is unchanged and the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything the policy remembers. Weights in percent, times in seconds from the start."""
+
+    phase: Phase = Phase.READY
+    t: float = 0.0
+    commanded: float = 0  # the candidate's weight last decided
+    commanded_at: float = 0.0
+    settled: bool = True  # the commanded weight was read back
+    before: float = 0  # the weight seen when the commanded one was decided
+    fallback: float = 0  # the commanded weight before this one
+    seen: float = 0  # the weight last read back
+    seen_history: tuple[tuple[float, float], ...] = ()  # (t, weight) at each change of what was read back
+    window_start: float | None = None
+    held_since: float = 0.0
+    reminded_at: float = 0.0
+    periods: tuple[Metrics | EdgeMetrics, ...] = ()  # newest last
+    raised_at: float | None = None  # end of the last edge period that raised the limit
+    answered_at: float = 0.0  # last successful query of the candidate
+    candidate_streak: int = 0  # failed health rounds in a row
+    stable_streak: int = 0
+    rate_limit: int | None = None  # requests per minute and client; None: the plan's initial one
+    abort_criterion: Criterion | None = None
+    verification_paged: bool = False
+    counted_to: float = -inf  # periods that began up to here led to a retreat or a resume, and count no more
+    pairs: tuple[
+        Pair, ...
+    ] = ()  # what the comparison has of the periods since, in the order they were completed
+
+    def changed(self, **changes: Any) -> Self:
+        """The state with these changes; ``dataclasses.replace`` takes twice as long, and each event needs it."""
+        values = list(_values(self))
+        for name, value in changes.items():
+            values[_PLACES[name]] = value
+        return type(self)(*values)
+
+    def window_end(self, plan: Plan) -> float | None:
+        """When the open stage's window is over; ``None`` without an open window."""
+        if self.phase is not Phase.WATCHING or self.window_start is None:
+            return None
+        return self.window_start + plan.window_at(self.commanded)
+
+
+_PLACES = {field.name: place for place, field in enumerate(fields(State))}
+_values = attrgetter(*_PLACES)

@@ -1,0 +1,104 @@
+"""The guide's rollback timeline, as it really happened: detected, decided, moved, flowing, stable.
+
+For each retreat (a command that lowers the candidate's weight for a breach, or the operator's abort), in seconds from
+the start of the rollout:
+
+- detected (T+0): the first failed health round of the streak, else the event that showed the breach;
+- decided (T+1): the command;
+- moved (T+2): the lower weight read back at the load balancer;
+- flowing (T+3): stable's requests of a metric period that ends after the move;
+- stable (T+5): a whole metric period of stable after the move, within the plan's verification limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from rollout.plan import Plan
+from rollout.policy.events import Criterion, Decision, DecisionKind, Event, Health, Metrics, Traffic, number
+
+RAISES = (Criterion.STARTED, Criterion.STAGE_PASSED)  # why the weight rises by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Retreat:
+    """One retreat. A milestone that was not reached is ``None``."""
+
+    weight: float
+    criterion: Criterion
+    detected: float
+    decided: float
+    moved: float | None = None
+    flowing: float | None = None
+    stable: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            key: number(value) if isinstance(value, float) else value for key, value in asdict(self).items()
+        }
+
+    def late(self, plan: Plan) -> tuple[str, ...]:
+        """The milestones that were reached after the guide's deadline, or not at all."""
+        deadlines = asdict(plan.verification.deadlines)
+        reached = {name: getattr(self, name) for name in deadlines}
+        return tuple(
+            name
+            for name, limit in deadlines.items()
+            if reached[name] is None or reached[name] - self.detected > limit
+        )
+
+
+class Timeline:
+    """Follows a rollout event by event."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._streak_began: float | None = None
+        self._commanded = 0.0
+        self.retreats: list[Retreat] = []
+
+    def hear(self, event: Event, decisions: Sequence[Decision]) -> list[tuple[Retreat, str]]:
+        """The milestones that this event reached."""
+        if isinstance(event, Health) and event.colour == "candidate":
+            began = event.t if self._streak_began is None else self._streak_began
+            self._streak_began = began if event.failed else None
+        reached = [
+            (retreat, name)
+            for index in range(len(self.retreats))
+            for retreat, name in self._advance(index, event)
+        ]
+        for decision in decisions:
+            if decision.decision is not DecisionKind.SET_WEIGHT or decision.weight is None:
+                continue
+            if decision.weight < self._commanded and decision.criterion not in RAISES:
+                by_health = decision.criterion is Criterion.HEALTH and self._streak_began is not None
+                detected = self._streak_began if by_health and self._streak_began is not None else event.t
+                retreat = Retreat(decision.weight, decision.criterion, detected, decision.t)
+                self.retreats.append(retreat)
+                reached += [(retreat, "detected"), (retreat, "decided")]
+            self._commanded = decision.weight
+        return reached
+
+    def _advance(self, index: int, event: Event) -> list[tuple[Retreat, str]]:
+        retreat = self.retreats[index]
+        reached: list[str] = []
+        if isinstance(event, Traffic) and retreat.moved is None and event.weight <= retreat.weight:
+            retreat = replace(retreat, moved=event.t)
+            reached.append("moved")
+        moved = retreat.moved
+        if isinstance(event, Metrics) and event.colour == "stable" and event.requests and moved is not None:
+            if retreat.flowing is None and event.end > moved:
+                retreat = replace(retreat, flowing=event.t)
+                reached.append("flowing")
+            if retreat.stable is None and event.start >= moved and self._is_normal(event):
+                retreat = replace(retreat, stable=event.t)
+                reached.append("stable")
+        self.retreats[index] = retreat
+        return [(retreat, name) for name in reached]
+
+    def _is_normal(self, period: Metrics) -> bool:
+        limits, rate = self._plan.verification, period.error_rate
+        within = rate is not None and rate < limits.error_rate
+        return within and (period.p95 is None or period.p95 < limits.p95)

@@ -1,0 +1,1 @@
+"""What is checked and done around the traffic stages of a release."""

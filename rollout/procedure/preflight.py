@@ -1,0 +1,174 @@
+"""What must be true before a rollout touches anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from rollout.aws.clients import Clients
+from rollout.aws.elb import target_health
+from rollout.control.ports import Probes, TrafficError
+from rollout.plan import Plan
+from rollout.stacks import stackfile
+from rollout.stacks.environment import Environment
+from rollout.stacks.traffic import StackTraffic
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: ``problem`` is '' when it passed; a ``warning`` stops nobody."""
+
+    name: str
+    problem: str = ""
+    warning: bool = False
+
+
+async def check(
+    environment: Environment, aws: Clients, probes: Probes, traffic: StackTraffic, plan: Plan, *, moving: bool
+) -> list[Finding]:
+    """All checks, those that depend on nothing at once. ``moving`` is False for a dry run, which may watch anything."""
+    credentials = await _credentials(aws)
+    if credentials.problem:
+        return [credentials]
+    checks: list[Awaitable[list[Finding]]] = [
+        _both_sides(environment, aws),
+        _probe(environment, probes),
+        _metrics(environment, aws, plan),
+    ]
+    if moving:
+        checks.append(_weights(environment, traffic, plan))
+    return [credentials, *(finding for findings in await asyncio.gather(*checks) for finding in findings)]
+
+
+async def _asked(name: str, work: Callable[[], object], fix: str) -> Finding:
+    try:
+        await asyncio.to_thread(work)
+    except (BotoCoreError, ClientError) as error:
+        return Finding(name, f"{error}; {fix}")
+    return Finding(name)
+
+
+async def _credentials(aws: Clients) -> Finding:
+    return await _asked(
+        "AWS credentials", aws.sts.get_caller_identity, "log in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID"
+    )
+
+
+async def _both_sides(environment: Environment, aws: Clients) -> list[Finding]:
+    replicas, findings = environment.replicas, []
+    problem = ""
+    if replicas["candidate"] != replicas["stable"]:
+        candidate = f"{environment.name}-{environment.colours['candidate']}"
+        problem = (
+            f"candidate has {replicas['candidate']} replicas, stable {replicas['stable']}; "
+            f"`pulumi config set simple378:replicas {replicas['stable']} -s {candidate}` and `pulumi up -s {candidate}`"
+        )
+    findings.append(Finding("replicas", problem))
+    for role, colour in environment.colours.items():
+        problem = ""
+        try:
+            health = await target_health(aws.elbv2, environment.groups[role])
+            problem = health.problem
+            if not problem and health.healthy < replicas[role]:
+                problem = f"{health.healthy} of {replicas[role]} targets are registered"
+        except TrafficError as error:
+            problem = str(error)
+        if problem:
+            problem += f"; look at the pods of namespace simple378-{colour} and `pulumi up -s {environment.name}-{colour}`"
+        findings.append(Finding(f"targets of {role} ({colour})", problem))
+    same = environment.versions["candidate"] == environment.versions["stable"]
+    problem = f"candidate and stable are both version {environment.versions['stable']}" if same else ""
+    return [*findings, Finding("version", problem, warning=True)]
+
+
+async def _probe(environment: Environment, probes: Probes) -> list[Finding]:
+    findings = []
+    for role, failed in zip(
+        environment.colours,
+        await asyncio.gather(*(probes.round(role) for role in environment.colours)),
+        strict=True,
+    ):
+        problem = ""
+        if failed:
+            problem = (
+                f"{', '.join(failed)} failed at {environment.probe_url} through the test route; "
+                "is this machine's address in simple378:probeCidrs, and is the colour up?"
+            )
+        findings.append(Finding(f"probes of {role}", problem))
+    return findings
+
+
+async def _metrics(environment: Environment, aws: Clients, plan: Plan) -> list[Finding]:
+    now = datetime.now(UTC)
+    name = "metrics of stable"
+    try:
+        answer = await asyncio.to_thread(
+            aws.cloudwatch.get_metric_data,
+            StartTime=now - timedelta(seconds=15 * plan.period),
+            EndTime=now,
+            MetricDataQueries=[
+                {
+                    "Id": "requests",
+                    "MetricStat": {
+                        "Metric": {
+                            "Namespace": "AWS/ApplicationELB",
+                            "MetricName": "RequestCount",
+                            "Dimensions": [
+                                {"Name": "LoadBalancer", "Value": environment.load_balancer_suffix},
+                                {"Name": "TargetGroup", "Value": environment.group_suffixes["stable"]},
+                            ],
+                        },
+                        "Period": round(plan.period),
+                        "Stat": "Sum",
+                    },
+                }
+            ],
+        )
+    except (BotoCoreError, ClientError) as error:
+        return [Finding(name, f"{error}; the rollout needs cloudwatch:GetMetricData")]
+    seen = any(result["Values"] for result in answer["MetricDataResults"])
+    problem = (
+        "" if seen else "no requests in the last 15 periods: without traffic every stage is inconclusive"
+    )
+    return [Finding(name, problem, warning=True)]
+
+
+async def _weights(environment: Environment, traffic: StackTraffic, plan: Plan) -> list[Finding]:
+    """Declared, deployed and real weights agree at 0 %, and the first step would touch the rule alone."""
+    stack = environment.traffic_stack
+    path = stackfile.stack_file(traffic.engine.project_dir, stack)
+    findings = []
+    try:
+        declared = stackfile.read_config(path)
+        wanted = {
+            "stable": environment.colours["stable"],
+            "candidateWeight": environment.deployed_weight,
+            "generation": environment.generation,
+        }
+        astray = [key for key, value in wanted.items() if declared.get(key) != value]
+        problem = ""
+        if astray:
+            said = ", ".join(f"{key} {declared.get(key)}, deployed {wanted[key]}" for key in astray)
+            problem = f"{path.name} says {said}; get the current file, or `pulumi up -s {stack}` if the file is right"
+        findings.append(Finding("declared weights", problem))
+        seen = await traffic.read_weight()
+        problem = ""
+        if seen != environment.deployed_weight:
+            problem = f"the load balancer has {seen:g} %, the stack {environment.deployed_weight} %; "
+            problem += f"`pulumi up --refresh -s {stack}`"
+        elif seen:
+            problem = (
+                f"the candidate already has {seen:g} % of the traffic: another rollout runs or was left; "
+            )
+            problem += "`rollout status`, then `rollout resume` or `rollout abort`"
+        findings.append(Finding("weights read back", problem))
+        if not any(finding.problem for finding in findings):
+            await traffic.foresee(plan.stages[0].weight)
+            findings.append(Finding("preview of the first step"))
+    except (TrafficError, stackfile.StackFileError) as error:
+        findings.append(Finding("traffic", str(error)))
+    return findings

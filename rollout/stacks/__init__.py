@@ -1,0 +1,1 @@
+"""Adapters to the Pulumi stacks: the engine, stack files, traffic and rate limit by stack update."""

@@ -1,0 +1,164 @@
+"""What the stacks of an environment say, read once before anything is touched."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pulumi.automation import CommandError, StackNotFoundError
+
+from rollout.control.ports import TrafficRefused
+from rollout.stacks import stackfile
+from rollout.stacks.engine import Engine, problem_of
+from rollout.stacks.traffic import Target, find_target
+
+RULE = "aws:lb/listenerRule:ListenerRule"
+WEB_ACL = "aws:wafv2/webAcl:WebAcl"
+OTHER = {"blue": "green", "green": "blue"}
+_NAME = re.compile(r"[a-z][a-z0-9]{0,15}")  # as the Pulumi program takes it
+
+
+class EnvironmentProblem(Exception):
+    """An environment cannot be released into as it is; the message names what and the fix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """One environment. Maps are by role, ``stable`` and ``candidate``, unless said otherwise."""
+
+    name: str
+    region: str
+    colours: Mapping[str, str]
+    versions: Mapping[str, str]
+    replicas: Mapping[str, int]
+    groups: Mapping[str, str]  # target group ARNs
+    group_suffixes: Mapping[str, str]
+    load_balancer_suffix: str
+    rule_arn: str
+    deployed_weight: int
+    generation: int
+    probe_url: str
+    test_secret: str
+    secrets: tuple[str, ...]  # never to be written anywhere
+    topics: Mapping[str, str]  # tier -> ARN
+    web_acl: str
+    rate_limit: int  # deployed; requests per minute and client
+    rule_target: Target
+    limits_target: Target
+
+    @property
+    def traffic_stack(self) -> str:
+        return f"{self.name}-traffic"
+
+    @property
+    def limits_stack(self) -> str:
+        return f"{self.name}-limits"
+
+
+def check_name(env: str) -> str:
+    """The name, which is part of stack and file names. Raises :class:`EnvironmentProblem` when it cannot be one."""
+    if not _NAME.fullmatch(env):
+        raise EnvironmentProblem(
+            f"--env {env!r}: not an environment's name; it is a letter followed by letters or digits, such as prod "
+            "(lower case, at most 16, no dash: prod-traffic is a stack of prod)"
+        )
+    return env
+
+
+def check_project(project_dir: Path, env: str) -> None:
+    """Raises :class:`EnvironmentProblem` when the directory holds no such environment."""
+    if not (project_dir / "Pulumi.yaml").is_file():
+        raise EnvironmentProblem(
+            f"{project_dir}: there is no Pulumi.yaml in it; give the project's directory with --project-dir"
+        )
+    if not stackfile.stack_file(project_dir, f"{env}-traffic").is_file():
+        suffix = "-traffic.yaml"
+        known = sorted(
+            p.name.removeprefix("Pulumi.").removesuffix(suffix) for p in project_dir.glob(f"Pulumi.*{suffix}")
+        )
+        raise EnvironmentProblem(
+            f"--env {env}: there is no Pulumi.{env}-traffic.yaml in {project_dir}; "
+            + (f"the environments here: {', '.join(known)}" if known else "no environment is configured here")
+        )
+
+
+async def read_environment(engine: Engine, env: str, colours: Mapping[str, str] | None = None) -> Environment:
+    """Reads the stacks. ``colours`` gives the roles of a rollout under way, else the traffic stack does.
+
+    Raises :class:`EnvironmentProblem`.
+    """
+    names = [env, f"{env}-traffic", f"{env}-limits", f"{env}-blue", f"{env}-green"]
+    outputs = dict(zip(names, await _all(*(_outputs(engine, name) for name in names)), strict=True))
+    states = await _all(*(_state(engine, f"{env}-{layer}") for layer in ("traffic", "limits")))
+    traffic, foundation = outputs[f"{env}-traffic"], outputs[env]
+    try:
+        stable = (colours or traffic)["stable"]
+        roles = {"stable": stable, "candidate": OTHER[stable]}
+        sides = {role: outputs[f"{env}-{colour}"] for role, colour in roles.items()}
+        groups = foundation["targetGroups"]
+        return Environment(
+            name=env,
+            region=foundation["region"],
+            colours=roles,
+            versions={role: str(side["version"]) for role, side in sides.items()},
+            replicas={role: int(side["replicas"]) for role, side in sides.items()},
+            groups={role: groups[colour]["arn"] for role, colour in roles.items()},
+            group_suffixes={role: groups[colour]["arnSuffix"] for role, colour in roles.items()},
+            load_balancer_suffix=foundation["albArnSuffix"],
+            rule_arn=traffic["ruleArn"],
+            deployed_weight=int(traffic["candidateWeight"]),
+            generation=int(traffic["generation"]),
+            probe_url=str(foundation["probeUrl"]).rstrip("/"),
+            test_secret=foundation["testSecret"],
+            secrets=tuple(foundation[key] for key in ("testSecret", "originSecret", "databasePassword")),
+            topics=foundation["topics"],
+            web_acl=outputs[f"{env}-limits"]["webAclName"],
+            rate_limit=int(outputs[f"{env}-limits"]["rateLimit"]),
+            rule_target=find_target(states[0], RULE, f"{env}-traffic"),
+            limits_target=find_target(states[1], WEB_ACL, f"{env}-limits"),
+        )
+    except KeyError as error:
+        raise EnvironmentProblem(
+            f"the stacks of {env} lack the output {error}: bring them up to date with `pulumi up -s STACK`"
+        ) from None
+    except TrafficRefused as error:
+        raise EnvironmentProblem(str(error)) from None
+
+
+async def _all(*work: Awaitable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """All at once; the first one's problem is raised, and no engine is left running for it."""
+    results = []
+    for result in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+        results.append(result)
+    return results
+
+
+async def _outputs(engine: Engine, stack: str) -> Mapping[str, Any]:
+    try:
+        outputs = await engine.outputs(stack)
+    except StackNotFoundError:
+        raise EnvironmentProblem(
+            f"there is no stack {stack}: create it with `pulumi stack init {stack}` and `pulumi up -s {stack}`, "
+            "or name another environment with --env"
+        ) from None
+    except CommandError as error:
+        raise EnvironmentProblem(
+            f"the outputs of stack {stack} cannot be read: {problem_of(error)}"
+        ) from None
+    if not outputs:
+        raise EnvironmentProblem(f"stack {stack} is not deployed: `pulumi up -s {stack}`")
+    return outputs
+
+
+async def _state(engine: Engine, stack: str) -> Mapping[str, Any]:
+    try:
+        state: Mapping[str, Any] = await engine.json(stack, "stack", "export")
+    except CommandError as error:
+        raise EnvironmentProblem(f"the state of stack {stack} cannot be read: {problem_of(error)}") from None
+    return state

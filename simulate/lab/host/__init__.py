@@ -1,0 +1,1 @@
+"""The machine of a lab: namespaces, supervised services, names, database server."""

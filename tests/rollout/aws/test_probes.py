@@ -1,0 +1,116 @@
+"""Probes: what passes, what fails, and that one that hangs fails at its time-out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from rollout.aws.probes import COLOUR_HEADER, TEST_HEADER, HttpProbes, ProbeLog
+
+COLOURS = {"candidate": "green", "stable": "blue"}
+
+
+class Targets:
+    """Stand-in for boto3's elbv2 client."""
+
+    def __init__(self, *states: str) -> None:
+        self.states = states
+
+    def describe_target_health(self, **request: Any) -> Any:
+        return {
+            "TargetHealthDescriptions": [
+                {"Target": {"Id": f"10.0.0.{n}"}, "TargetHealth": {"State": state}}
+                for n, state in enumerate(self.states)
+            ]
+        }
+
+
+def probes(answer: Any, elbv2: Any = None, timeout: float = 2.0) -> HttpProbes:
+    client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    groups = {role: f"arn:{colour}" for role, colour in COLOURS.items()}
+    log = ProbeLog(lambda: 0.0)
+    elbv2 = elbv2 or Targets("healthy")
+    return HttpProbes(client, elbv2, "http://lb", "secret-of-test", COLOURS, groups, timeout, log)
+
+
+def round_of(one: HttpProbes, role: str = "candidate") -> tuple[str, ...]:
+    return asyncio.run(one.round(role))
+
+
+def good(request: httpx.Request) -> httpx.Response:
+    assert request.headers[TEST_HEADER] == "secret-of-test"
+    return httpx.Response(200, headers={COLOUR_HEADER: request.headers[COLOUR_HEADER]})
+
+
+def test_a_clean_round() -> None:
+    one = probes(good)
+    assert round_of(one) == ()
+    assert round_of(one, "stable") == ()
+    assert one.log.counted("candidate", 0, 1) == {"target_2xx": 3}
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/deep"])
+def test_each_probe_fails_by_itself(path: str) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return (
+            httpx.Response(503, headers={COLOUR_HEADER: "green"})
+            if request.url.path == path
+            else good(request)
+        )
+
+    one = probes(answer)
+    assert round_of(one) == (path[1:],)
+    assert one.log.counted("candidate", 0, 1) == {"target_2xx": 2, "target_5xx": 1}
+
+
+def test_an_answer_of_the_other_colour_is_a_failure() -> None:
+    assert round_of(probes(lambda request: httpx.Response(200, headers={COLOUR_HEADER: "blue"}))) == (
+        "health",
+        "ready",
+        "deep",
+    )
+
+
+def test_an_answer_of_the_load_balancer_is_counted_as_its_own() -> None:
+    one = probes(lambda request: httpx.Response(502))
+    assert round_of(one) == ("health", "ready", "deep")
+    assert one.log.counted("candidate", 0, 1) == {"elb_502": 3}
+
+
+def test_nobody_answers() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    assert round_of(probes(refuse)) == ("health", "ready", "deep")
+
+
+@pytest.mark.parametrize(
+    ("states", "failed"),
+    [
+        (("healthy", "healthy"), ()),
+        (("healthy", "unhealthy"), ("targets",)),
+        (("initial",), ("targets",)),
+        ((), ("targets",)),
+        (("healthy", "draining"), ()),
+        (("draining",), ("targets",)),
+    ],
+)
+def test_every_registered_target_must_be_healthy_and_there_must_be_one(
+    states: tuple[str, ...], failed: tuple[str, ...]
+) -> None:
+    assert round_of(probes(good, Targets(*states))) == failed
+
+
+def test_a_probe_that_hangs_fails_at_its_time_out() -> None:
+    async def hang(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/deep":
+            await asyncio.Event().wait()
+        return good(request)
+
+    began = time.monotonic()
+    assert round_of(probes(hang, timeout=0.05)) == ("deep",)
+    assert time.monotonic() - began < 1

@@ -1,0 +1,145 @@
+"""`rollout replay`: events in, a decision a line out; a bad line is named; a journal replays as it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollout.journal.replay import ReplayError, main_replay
+from rollout.plan import plan_text
+
+ISSUE_EXAMPLE = """\
+{"t":0,"event":"started"}
+{"t":1.2,"event":"traffic","weight":5}
+{"t":5,"event":"health","colour":"candidate","failed":["ready"]}
+{"t":10,"event":"health","colour":"candidate","failed":[]}
+{"t":61,"event":"metrics","colour":"candidate","start":0,"end":60,"requests":52,"errors":0,"p95":0.31,"db_connection_errors":0}
+{"t":61,"event":"metrics","colour":"edge","start":0,"end":60,"requests":1000,"rate_limited":3}
+{"t":121,"event":"metrics_error","reason":"throttled"}
+{"t":122,"event":"alarm","name":"cpu","tier":"warning","state":"ALARM"}
+{"t":130,"event":"tick"}
+{"t":140,"event":"operator","command":"abort"}
+"""
+
+
+def run(path: Path, plan: str | None = "phase-c", as_json: bool = True) -> tuple[int, list[Any], list[str]]:
+    out: list[str] = []
+    notes: list[str] = []
+    code = main_replay(str(path), plan, as_json, out.append, notes.append)
+    return code, [json.loads(line) for line in out] if as_json else out, notes
+
+
+def test_a_decision_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text(ISSUE_EXAMPLE)
+    code, decisions, _ = run(file)
+    assert code == 0
+    assert [(d["t"], d["decision"], d["criterion"]) for d in decisions] == [
+        (0, "set_weight", "started"),
+        (5, "alert", "health"),
+        (122, "alert", "alarm"),
+        (140, "set_weight", "operator"),
+    ]
+    assert decisions[-1]["weight"] == 0
+    assert all({"value", "limit", "reason", "event"} <= set(d) for d in decisions)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", ":3: not JSON"),
+        ("[]", ":3: a line is one JSON object"),
+        ('{"t":2,"event":"reboot"}', ":3: 'event' is 'reboot'"),
+        ('{"t":2,"event":"edge","start":0,"end":1,"requests":1,"rate_limited":0}', ":3: 'event' is 'edge'"),
+        ('{"t":2,"event":"traffic"}', ":3: 'weight' is missing"),
+        ('{"t":2,"event":"traffic","weight":101}', ":3: 'weight' is 101"),
+        ('{"t":2,"event":"traffic","weight":true}', ":3: 'weight' is True"),
+        ('{"t":2,"event":"traffic","weight":5,"colour":"blue"}', ":3: 'colour' is not a key"),
+        ('{"t":-2,"event":"tick"}', ":3: 't' is -2"),
+        ('{"t":1,"event":"tick"}', ":3: illegal event: time runs backwards"),
+        ('{"t":2,"event":"health","colour":"blue","failed":[]}', ":3: 'colour' is 'blue'"),
+        ('{"t":2,"event":"health","colour":"stable","failed":["cpu"]}', ":3: 'failed' is 'cpu'"),
+        ('{"t":2,"event":"operator","command":"resume"}', ":3: illegal event: nothing to resume"),
+        (
+            '{"t":99,"event":"metrics","colour":"candidate","start":0,"end":60,"requests":-1}',
+            ":3: 'requests' is -1",
+        ),
+        ('{"t":2,"event":"metrics","colour":"stable","start":0,"end":NaN}', ":3: 'end' is nan"),
+        ('{"t":2,"t":3,"event":"tick"}', ":3: 't' stands twice"),
+        ('{"t":1' + "0" * 400 + ',"event":"tick"}', ":3: 't' is 1000"),
+        ("[" * 100_000, ":3: not JSON"),
+        ('{"kind":"rollout","body":{"plan":"x","time_scale":[1]}}', ":3: 'time_scale' is [1]"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text('{"t":0,"event":"started"}\n{"t":1.2,"event":"traffic","weight":5}\n' + line + "\n")
+    with pytest.raises(ReplayError) as caught:
+        run(file)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(str(file))
+
+
+def test_an_empty_or_missing_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").write_text("\n")
+    with pytest.raises(ReplayError, match="no events"):
+        run(tmp_path / "empty.jsonl")
+    with pytest.raises(ReplayError, match="cannot read"):
+        run(tmp_path / "missing.jsonl")
+
+
+def journal(tmp_path: Path) -> Path:
+    """A journal as a run at time scale 10 writes it, its decisions included."""
+    events = [
+        {"t": 0, "event": "started"},
+        {"t": 0.3, "event": "traffic", "weight": 5},
+        {"t": 7, "event": "metrics", "colour": "candidate", "start": 0.5, "end": 6.5, "requests": 50}
+        | {"errors": 1, "p95": 0.2, "db_connection_errors": 0},
+    ]
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events))
+    _, decisions, _ = run(tmp_path / "events.jsonl")
+    records: list[dict[str, Any]] = [
+        {"kind": "rollout", "body": {"plan": plan_text("phase-c")[0], "time_scale": 10}}
+    ]
+    for event in events:
+        records.append({"kind": "event", "body": event})
+        records += [{"kind": "decision", "body": d} for d in decisions if d["t"] == event["t"]]
+        records.append({"kind": "note", "body": {"text": "anything"}})
+    file = tmp_path / "journal.jsonl"
+    file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return file
+
+
+def test_a_journal_replays_as_it_is_even_with_a_torn_last_line(tmp_path: Path) -> None:
+    file = journal(tmp_path)
+    file.write_text(file.read_text() + '{"kind":"eve')
+    code, decisions, notes = run(file, plan=None)
+    assert code == 0
+    assert [d["weight"] for d in decisions if d["decision"] == "set_weight"] == [5, 0]
+    assert notes == ["the same 3 decisions as recorded"]
+
+
+def test_another_plan_shows_where_the_decisions_differ(tmp_path: Path) -> None:
+    lenient = tmp_path / "lenient.yaml"
+    lenient.write_text(plan_text("phase-c")[0].replace("error_rate: {limit: 1,", "error_rate: {limit: 3,"))
+    code, decisions, notes = run(journal(tmp_path), plan=str(lenient))
+    assert code == 0
+    assert [d["weight"] for d in decisions if d["decision"] == "set_weight"] == [5]
+    assert [note[0] for note in notes] == ["-", "-", "2"]
+    assert notes[-1].startswith("2 recorded decisions (-) were not taken, 0 others")
+
+
+def test_a_journal_that_does_not_lead_to_its_own_decisions_fails(tmp_path: Path) -> None:
+    file = journal(tmp_path)
+    file.write_text(file.read_text().replace('"weight": 0', '"weight": 25'))
+    code, _, notes = run(file, plan=None)
+    assert code == 1
+    assert notes[-1].startswith("2 recorded decisions (-) were not taken, 2 others (+) were")
+
+
+def test_in_words(tmp_path: Path) -> None:
+    _, lines, _ = run(journal(tmp_path), plan=None, as_json=False)
+    assert " ".join(lines[1].split()) == "7.0 s set_weight 0 % [error_rate] error_rate 2 is above 1: 0 %"

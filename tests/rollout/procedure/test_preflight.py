@@ -1,0 +1,229 @@
+"""What stops a rollout before anything is touched."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, NoCredentialsError
+
+from rollout.aws.clients import Clients
+from rollout.control.testing import FakeProbes
+from rollout.plan import load_plan
+from rollout.procedure.preflight import check
+from rollout.session import _show
+from rollout.stacks.environment import Environment, EnvironmentProblem, check_project
+from rollout.stacks.traffic import Target
+from rollout.terminal.view import Screen
+
+PLAN = load_plan("phase-c")
+NOWHERE = Target("", ())
+ENVIRONMENT = Environment(
+    name="prod",
+    region="us-east-1",
+    colours={"stable": "blue", "candidate": "green"},
+    versions={"stable": "1.0.0", "candidate": "2.0.0"},
+    replicas={"stable": 2, "candidate": 2},
+    groups={"stable": "arn:blue", "candidate": "arn:green"},
+    group_suffixes={"stable": "targetgroup/blue/1", "candidate": "targetgroup/green/1"},
+    load_balancer_suffix="app/prod/1",
+    rule_arn="arn:rule",
+    deployed_weight=0,
+    generation=7,
+    probe_url="http://lb",
+    test_secret="",
+    secrets=(),
+    topics={},
+    web_acl="acl",
+    rate_limit=1000,
+    rule_target=NOWHERE,
+    limits_target=NOWHERE,
+)
+
+
+class FakeTraffic:
+    """Stand-in for the traffic of an environment: what is read back, and the weights that were foreseen."""
+
+    def __init__(self, folder: Path, weight: float = 0) -> None:
+        self.engine = SimpleNamespace(project_dir=folder)
+        self.weight = weight
+        self.foreseen: list[int] = []
+
+    async def read_weight(self) -> float:
+        return self.weight
+
+    async def foresee(self, weight: int) -> None:
+        self.foreseen.append(weight)
+
+
+class Aws:
+    """Stand-in for boto3's clients."""
+
+    def __init__(self) -> None:
+        self.healthy = {"arn:blue": 2, "arn:green": 2}
+        self.requests = [100.0]
+        self.identity: Exception | None = None
+        self.query: Exception | None = None
+
+    def get_caller_identity(self) -> None:
+        if self.identity:
+            raise self.identity
+
+    def describe_target_health(self, **request: Any) -> Mapping[str, Any]:
+        count = self.healthy[request["TargetGroupArn"]]
+        return {
+            "TargetHealthDescriptions": [
+                {"Target": {"Id": str(n)}, "TargetHealth": {"State": "healthy"}} for n in range(count)
+            ]
+        }
+
+    def get_metric_data(self, **request: Any) -> Mapping[str, Any]:
+        if self.query:
+            raise self.query
+        return {"MetricDataResults": [{"Values": self.requests}]}
+
+    @property
+    def clients(self) -> Clients:
+        return Clients(self, self, self, None, self, self)
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = ENVIRONMENT
+        self.aws = Aws()
+        self.probes = FakeProbes(seconds=0)
+        self.traffic = FakeTraffic(folder)
+        self.declare()
+
+    def declare(self, stable: str = "blue", weight: int = 0, generation: int = 7) -> None:
+        (self.folder / "Pulumi.prod-traffic.yaml").write_text(
+            f"config:\n  simple378:stable: {stable}\n  simple378:candidateWeight: {weight}\n"
+            f"  simple378:generation: {generation}\n"
+        )
+
+    def problems(self, *, moving: bool = True) -> dict[str, str]:
+        findings = asyncio.run(
+            check(
+                self.environment,
+                self.aws.clients,
+                self.probes,
+                self.traffic,  # type: ignore[arg-type]
+                PLAN,
+                moving=moving,
+            )
+        )
+        return {finding.name: finding.problem for finding in findings if finding.problem}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_all_is_well(world: World) -> None:
+    assert world.problems() == {}
+    assert world.traffic.foreseen == [5]
+
+
+def test_without_credentials_nothing_else_is_asked(world: World) -> None:
+    world.aws.identity = NoCredentialsError()
+    problems = world.problems()
+    assert list(problems) == ["AWS credentials"]
+    assert "log in, or set AWS_PROFILE" in problems["AWS credentials"]
+
+
+def test_both_sides_need_the_same_replicas(world: World) -> None:
+    world.environment = replace(ENVIRONMENT, replicas={"stable": 4, "candidate": 2})
+    world.aws.healthy["arn:blue"] = 4
+    assert (
+        "candidate has 2 replicas, stable 4; `pulumi config set simple378:replicas 4 -s prod-green`"
+        in (world.problems()["replicas"])
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "problem"), [(0, "no target is registered"), (1, "1 of 2 targets are registered")]
+)
+def test_targets_must_be_there(world: World, count: int, problem: str) -> None:
+    world.aws.healthy["arn:green"] = count
+    said = world.problems()["targets of candidate (green)"]
+    assert said.startswith(problem)
+    assert "look at the pods of namespace simple378-green" in said
+
+
+def test_probes_must_pass(world: World) -> None:
+    world.probes.failing = lambda role, time: ["deep"] if role == "candidate" else []
+    assert world.problems()["probes of candidate"].startswith(
+        "deep failed at http://lb through the test route"
+    )
+
+
+def test_metrics_must_be_readable_and_may_be_empty(world: World) -> None:
+    world.aws.requests = []
+    assert "without traffic every stage is inconclusive" in world.problems()["metrics of stable"]
+    world.aws.query = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetMetricData")
+    assert "the rollout needs cloudwatch:GetMetricData" in world.problems()["metrics of stable"]
+
+
+def test_the_same_version_is_only_a_warning(world: World) -> None:
+    world.environment = replace(ENVIRONMENT, versions={"stable": "2.0.0", "candidate": "2.0.0"})
+    assert world.problems() == {"version": "candidate and stable are both version 2.0.0"}
+
+
+@pytest.mark.parametrize(
+    ("declared", "problem"),
+    [
+        ({"generation": 6}, "generation 6, deployed 7"),
+        ({"weight": 5}, "candidateWeight 5, deployed 0"),
+        ({"stable": "green"}, "stable green, deployed blue"),
+    ],
+)
+def test_the_checkout_must_say_what_is_deployed(world: World, declared: dict[str, Any], problem: str) -> None:
+    world.declare(**declared)
+    assert problem in world.problems()["declared weights"]
+    assert world.traffic.foreseen == []
+
+
+def test_a_rollout_under_way_is_not_begun_again(world: World) -> None:
+    world.environment = replace(ENVIRONMENT, deployed_weight=25)
+    world.declare(weight=25)
+    world.traffic.weight = 25
+    assert (
+        "the candidate already has 25 % of the traffic: another rollout runs or was left"
+        in (world.problems()["weights read back"])
+    )
+
+
+def test_a_hand_on_the_rule_is_seen(world: World) -> None:
+    world.traffic.weight = 10
+    assert "the load balancer has 10 %, the stack 0 %" in world.problems()["weights read back"]
+
+
+def test_a_dry_run_asks_nothing_of_the_weights(world: World) -> None:
+    world.traffic.weight = 10
+    assert world.problems(moving=False) == {}
+
+
+def test_one_problem_is_named_and_the_others_counted(world: World) -> None:
+    world.aws.healthy = {"arn:blue": 0, "arn:green": 0}
+    shown: list[str] = []
+    findings = asyncio.run(
+        check(world.environment, world.aws.clients, world.probes, world.traffic, PLAN, moving=True)  # type: ignore[arg-type]
+    )
+    with pytest.raises(EnvironmentProblem, match=r"^targets of stable \(blue\): .* \(and 1 more above\)$"):
+        _show(findings, Screen(shown.append, lambda kind, t, body: None))
+    assert sum(line.startswith("  NO") for line in shown) == 2
+
+
+def test_a_directory_without_an_environment(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentProblem, match=r"no Pulumi\.yaml"):
+        check_project(tmp_path, "prod")
+    (tmp_path / "Pulumi.yaml").write_text("")
+    with pytest.raises(EnvironmentProblem, match="no environment is configured here"):
+        check_project(tmp_path, "prod")

@@ -1,0 +1,126 @@
+"""What the terminal shows."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from rollout.control.controller import Controller
+from rollout.control.testing import FakeCloud, MemoryJournal, Release, run_virtually
+from rollout.plan import Comparison, Plan, Rollback, load_plan
+from rollout.terminal.view import PlainView, describe_record, panel
+
+PLAN = load_plan("phase-c")
+
+
+def shown_at(*times: float, plan: Plan = PLAN, **how: Any) -> tuple[list[str], list[str]]:
+    """The panel at each time (seconds), and all lines, of a release that fails as ``how`` says."""
+    panels: list[str] = []
+    lines: list[str] = []
+
+    async def run() -> None:
+        cloud = FakeCloud()
+        cloud.metrics.candidate = Release(**how)
+        cloud.probes.failing = lambda role, time: ["deep"] if role == "candidate" and 20 < time < 24 else []
+        view = PlainView(lines.append)
+        controller = Controller(
+            plan,
+            ports=cloud.ports,
+            metrics=cloud.metrics,
+            probes=cloud.probes,
+            journal=MemoryJournal(cloud.clock),
+            clock=cloud.clock,
+            start=cloud.clock.now(),
+            observer=view.observe,
+        )
+        task = asyncio.create_task(controller.run())
+        for at in times:
+            await asyncio.sleep(at - asyncio.get_running_loop().time())
+            out = io.StringIO()
+            Console(file=out, width=110).print(panel("rollout prod", controller.snapshot()))
+            panels.append(out.getvalue())
+        await task
+
+    run_virtually(run())
+    return panels, lines
+
+
+def test_the_panel_shows_stage_window_and_criteria() -> None:
+    (moving, failing, watching, waiting), _ = shown_at(1, 22, 100, 140)
+    assert "candidate: commanded 5 %, seen 0 %  (stack update under way)" in moving
+    assert "fails deep" in failing
+    assert "1 of 3 failed in a row" in failing
+    assert "watching" in watching
+    assert "window: 24 s left" in watching
+    assert "window over; waits for good periods" in waiting
+    assert "ok" in watching
+
+
+def test_the_panel_shows_a_hold_and_the_watch_after_it() -> None:
+    (held, verifying), _ = shown_at(200, 800, error_rate=5)
+    assert "held: `rollout resume` or `rollout abort`; aborts by itself in" in held
+    assert "error rate       5 %" in held
+    assert "all traffic on stable, watched for" in verifying
+
+
+def test_the_panel_shows_the_comparison_of_a_plan_that_has_one() -> None:
+    plan = replace(PLAN, comparison=Comparison(0.1, 0.5, Rollback.ABORT))
+    (before, after), _ = shown_at(30, 400, plan=plan)
+    assert re.search(r"against stable +- +1000", before)
+    assert re.search(r"against stable +evidence 0\.\d+ +1000", after)
+    (plain,), _ = shown_at(100)
+    assert "against stable" not in plain
+
+
+def test_plain_lines_tell_the_story() -> None:
+    _, lines = shown_at(1, error_rate=5)
+    story = "\n".join(lines)
+    for told in (
+        "set weight 5 %  [started]",
+        "read back: the candidate has 5 % of the traffic",
+        "traffic moved (",
+        "set weight 0 %  [error_rate] error_rate 5 is above 1: 0 %",
+        "finish 0 %  [hold_timeout]",
+    ):
+        assert told in story
+    assert len(lines) < 30
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "line"),
+    [
+        ("rejected", {"event": "operator", "why": "nothing to resume"}, "refused: nothing to resume"),
+        ("note", {"what": "page", "subject": "s", "text": "t"}, "PAGE s: t"),
+        (
+            "note",
+            {"what": "break_glass", "weight": 0, "because": "locked"},
+            "break glass: weight 0, because locked",
+        ),
+        (
+            "event",
+            {"event": "metrics_error", "reason": "throttled"},
+            "metrics could not be queried: throttled",
+        ),
+        (
+            "result",
+            {"act": "notify", "ok": False, "topic": "immediate", "error": "x"},
+            "not told (immediate): x",
+        ),
+    ],
+)
+def test_lines(kind: str, body: dict[str, Any], line: str) -> None:
+    told = describe_record(kind, 1.5, body)
+    assert told
+    assert told[0] == f"      1.5 s  {line}"
+
+
+def test_routine_makes_no_lines() -> None:
+    assert describe_record("event", 0, {"event": "tick"}) is None
+    assert describe_record("note", 0, {"what": "attribution"}) is None
+    assert describe_record("intent", 0, {"effect": 1}) is None

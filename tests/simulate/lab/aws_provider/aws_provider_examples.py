@@ -1,0 +1,293 @@
+"""One resource of each type as the program declares it, a change that AWS makes in place, and one that it cannot."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.simulate.lab.aws_provider.aws_provider_examples_network import NETWORK
+from tests.simulate.lab.aws_provider.aws_provider_world import ACCESS_CONTROL, Example, Props, World
+
+CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"  # AWS-managed policies
+CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
+SECURITY_HEADERS = "67f7725c-6f97-4210-82d7-5512b31e9d03"
+
+
+def rate_rule(limit: int) -> Props:
+    response = {
+        "responseCode": 429,
+        "customResponseBodyKey": "slow-down",
+        "responseHeaders": [{"name": "Retry-After", "value": "60"}],
+    }
+    return {
+        "name": "rate",
+        "priority": 1,
+        "action": {"block": {"customResponse": response}},
+        "statement": {
+            "rateBasedStatement": {"limit": limit, "aggregateKeyType": "IP", "evaluationWindowSec": 60}
+        },
+        "visibilityConfig": visibility("rate"),
+    }
+
+
+def visibility(name: str) -> Props:
+    return {"cloudwatchMetricsEnabled": True, "metricName": name, "sampledRequestsEnabled": True}
+
+
+def _policy(sid: str) -> str:
+    statement = {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::around/*",
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def _behavior(origin: str, policy: str, **more: Any) -> Props:
+    return {
+        "targetOriginId": origin,
+        "viewerProtocolPolicy": "redirect-to-https",
+        "allowedMethods": ["GET", "HEAD", "OPTIONS"],
+        "cachedMethods": ["GET", "HEAD"],
+        "compress": True,
+        "cachePolicyId": policy,
+        "responseHeadersPolicyId": SECURITY_HEADERS,
+        **more,
+    }
+
+
+def _distribution(world: World) -> Props:
+    site = {
+        "originId": "site",
+        "domainName": "around.s3.us-east-1.amazonaws.com",
+        "originAccessControlId": world.access_control,
+    }
+    api = {
+        "originId": "api",
+        "domainName": "around.us-east-1.elb.amazonaws.com",
+        "customOriginConfig": {
+            "httpPort": 80,
+            "httpsPort": 443,
+            "originProtocolPolicy": "http-only",
+            "originSslProtocols": ["TLSv1.2"],
+            "originReadTimeout": 30,
+            "originKeepaliveTimeout": 5,
+        },
+        "customHeaders": [{"name": "X-Origin-Verify", "value": "origin secret"}],
+    }
+    everything = ["GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE"]
+    return {
+        "enabled": True,
+        "isIpv6Enabled": True,
+        "httpVersion": "http2and3",
+        "priceClass": "PriceClass_100",
+        "comment": "the site",
+        "aliases": [],
+        "defaultRootObject": "index.html",
+        "webAclId": "arn:aws:wafv2:us-east-1:123456789012:global/webacl/limits/1",
+        "origins": [site, api],
+        "defaultCacheBehavior": _behavior("site", CACHING_OPTIMIZED),
+        "orderedCacheBehaviors": [
+            _behavior(
+                "api",
+                CACHING_DISABLED,
+                pathPattern="/api/*",
+                originRequestPolicyId=ALL_VIEWER,
+                allowedMethods=everything,
+            )
+        ],
+        "restrictions": {"geoRestriction": {"restrictionType": "none"}},
+        "viewerCertificate": {"cloudfrontDefaultCertificate": True},
+        "tags": {"tier": "edge"},
+    }
+
+
+def _rds_instance(world: World) -> Props:
+    return {
+        "identifier": "main",
+        "engine": "postgres",
+        "engineVersion": "16.4",
+        "instanceClass": "db.t4g.medium",
+        "allocatedStorage": 20,
+        "maxAllocatedStorage": 100,
+        "storageType": "gp3",
+        "storageEncrypted": True,
+        "dbName": "simple378",
+        "username": "simple378",
+        "password": "a-long-password",
+        "port": 5432,
+        "multiAz": True,
+        "dbSubnetGroupName": world.subnet_group,
+        "vpcSecurityGroupIds": [world.group],
+        "publiclyAccessible": False,
+        "backupRetentionPeriod": 7,
+        "backupWindow": "03:00-04:00",
+        "maintenanceWindow": "sun:05:00-sun:06:00",
+        "copyTagsToSnapshot": True,
+        "deletionProtection": False,
+        "deleteAutomatedBackups": False,
+        "skipFinalSnapshot": True,
+        "performanceInsightsEnabled": True,
+        "enabledCloudwatchLogsExports": ["postgresql"],
+        "autoMinorVersionUpgrade": False,
+        "applyImmediately": True,
+        "caCertIdentifier": "rds-ca-rsa2048-g1",
+    }
+
+
+def _alarm(world: World) -> Props:
+    return {
+        "name": "errors",
+        "alarmDescription": "too many",
+        "comparisonOperator": "GreaterThanThreshold",
+        "evaluationPeriods": 3,
+        "datapointsToAlarm": 2,
+        "threshold": 1,
+        "treatMissingData": "notBreaching",
+        "alarmActions": [world.topic],
+        "okActions": [world.topic],
+        "namespace": "AWS/ApplicationELB",
+        "metricName": "TargetResponseTime",
+        "dimensions": {"LoadBalancer": "app/a/1", "TargetGroup": "targetgroup/b/2"},
+        "period": 60,
+        "extendedStatistic": "p95",
+        "evaluateLowSampleCountPercentiles": "evaluate",
+        "tags": {"tier": "immediate"},
+    }
+
+
+def queries(limit: str) -> list[Props]:
+    metric = {
+        "namespace": "AWS/ApplicationELB",
+        "period": 60,
+        "stat": "Sum",
+        "dimensions": {"LoadBalancer": "a"},
+    }
+    return [
+        {"id": "rate", "expression": f"100 * errors / {limit}", "label": "error rate", "returnData": True},
+        {"id": "errors", "returnData": False, "metric": metric | {"metricName": "HTTPCode_Target_5XX_Count"}},
+        {"id": "requests", "returnData": False, "metric": metric | {"metricName": "RequestCount"}},
+    ]
+
+
+EXAMPLES: dict[str, Example] = NETWORK | {
+    "aws:rds/subnetGroup:SubnetGroup": Example(
+        lambda w: {"name": "main", "description": "private", "subnetIds": w.subnets[:2]},
+        None,  # moto loses a subnet group that is modified
+        lambda _: {"name": "other"},
+    ),
+    "aws:rds/parameterGroup:ParameterGroup": Example(
+        lambda _: {
+            "name": "main",
+            "family": "postgres16",
+            "description": "ours",
+            "parameters": [
+                {"name": "log_min_duration_statement", "value": "1000", "applyMethod": "immediate"}
+            ],
+        },
+        lambda _: {
+            "parameters": [
+                {"name": "log_min_duration_statement", "value": "500"},
+                {"name": "max_connections", "value": "400", "applyMethod": "pending-reboot"},
+            ]
+        },
+        lambda _: {"name": "other"},
+        collision=lambda _: {"family": "postgres15"},
+    ),
+    "aws:rds/instance:Instance": Example(
+        _rds_instance,
+        lambda _: {
+            "allocatedStorage": 30,
+            "password": "another-password",
+            "enabledCloudwatchLogsExports": ["postgresql", "upgrade"],
+            "backupRetentionPeriod": 14,
+            "tags": {"a": "b"},
+        },
+        lambda _: {"identifier": "other"},
+        collision=lambda _: {"storageEncrypted": False},
+    ),
+    "aws:s3/bucket:Bucket": Example(
+        lambda _: {"bucketPrefix": "site-", "forceDestroy": True, "tags": {"a": "b"}},
+        lambda _: {"forceDestroy": False, "tags": {}},
+        lambda _: {"bucketPrefix": "other-"},
+    ),
+    "aws:s3/bucketVersioning:BucketVersioning": Example(
+        lambda w: {"bucket": w.bucket, "versioningConfiguration": {"status": "Enabled"}},
+        lambda _: {"versioningConfiguration": {"status": "Suspended"}},
+        lambda w: {"bucket": w.make("aws:s3/bucket:Bucket", bucket="other").id},
+    ),
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": Example(
+        lambda w: {
+            "bucket": w.bucket,
+            "blockPublicAcls": True,
+            "blockPublicPolicy": True,
+            "ignorePublicAcls": True,
+            "restrictPublicBuckets": True,
+        },
+        lambda _: {"blockPublicPolicy": False},
+        lambda w: {"bucket": w.make("aws:s3/bucket:Bucket", bucket="other").id},
+    ),
+    "aws:s3/bucketPolicy:BucketPolicy": Example(
+        lambda w: {"bucket": w.bucket, "policy": _policy("a")},
+        lambda _: {"policy": _policy("b")},
+        lambda w: {"bucket": w.make("aws:s3/bucket:Bucket", bucket="other").id},
+    ),
+    "aws:cloudfront/originAccessControl:OriginAccessControl": Example(
+        lambda _: ACCESS_CONTROL, lambda _: {"description": "another"}
+    ),
+    "aws:cloudfront/distribution:Distribution": Example(
+        _distribution,
+        lambda _: {
+            "comment": "another",
+            "webAclId": "",
+            "tags": {"tier": "other"},
+            "orderedCacheBehaviors": [],
+        },
+    ),
+    "aws:sns/topic:Topic": Example(
+        lambda _: {"name": "immediate", "displayName": "now"},
+        lambda _: {"displayName": "at once"},
+        lambda _: {"name": "other"},
+    ),
+    "aws:sns/topicSubscription:TopicSubscription": Example(
+        lambda w: {"topic": w.topic, "protocol": "email", "endpoint": "oncall@example.org"},
+        None,
+        lambda _: {"endpoint": "other@example.org"},
+    ),
+    "aws:secretsmanager/secret:Secret": Example(
+        lambda _: {
+            "name": "database",
+            "description": "its password",
+            "recoveryWindowInDays": 0,
+            "tags": {"a": "b"},
+        },
+        lambda _: {"description": "another", "tags": {"a": "c"}},
+        lambda _: {"name": "other"},
+    ),
+    "aws:secretsmanager/secretVersion:SecretVersion": Example(
+        lambda w: {"secretId": w.secret, "secretString": "hush"},
+        None,
+        lambda _: {"secretString": "hush again"},
+    ),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": Example(
+        _alarm, lambda _: {"threshold": 2.5, "tags": {"tier": "warning"}}, lambda _: {"name": "other"}
+    ),
+    "aws:wafv2/webAcl:WebAcl": Example(
+        lambda _: {
+            "name": "limits",
+            "description": "rate",
+            "scope": "CLOUDFRONT",
+            "defaultAction": {"allow": {}},
+            "customResponseBodies": [
+                {"key": "slow-down", "content": "slow down", "contentType": "TEXT_PLAIN"}
+            ],
+            "rules": [rate_rule(1000)],
+            "visibilityConfig": visibility("limits"),
+        },
+        lambda _: {"rules": [rate_rule(2000)], "description": "more"},
+        lambda _: {"name": "other"},
+    ),
+}

@@ -1,0 +1,146 @@
+"""What the examples of resources are made of: what is around them, and the words that several use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from tests.simulate.lab.aws_provider.aws_provider_harness import REGION, Engine, Made
+
+Props = dict[str, Any]
+
+CLOUDFRONT_LIST = "com.amazonaws.global.cloudfront.origin-facing"
+
+
+class World:
+    """What an example needs around it, made when it is asked for."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def make(self, token: str, **inputs: Any) -> Made:
+        return self.engine.create(token, inputs)
+
+    # What nearly every test needs comes from AWS's API itself, which takes a third of the time.
+
+    @cached_property
+    def vpc(self) -> str:
+        return str(self.engine.aws("ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"])
+
+    @cached_property
+    def subnets(self) -> list[str]:
+        create = self.engine.aws("ec2").create_subnet
+        zones = ((f"10.0.{i}.0/24", f"{REGION}{'abc'[i]}") for i in range(3))
+        return [
+            create(VpcId=self.vpc, CidrBlock=block, AvailabilityZone=zone)["Subnet"]["SubnetId"]
+            for block, zone in zones
+        ]
+
+    @cached_property
+    def group(self) -> str:
+        create = self.engine.aws("ec2").create_security_group
+        return str(create(GroupName="around", Description="around", VpcId=self.vpc)["GroupId"])
+
+    @cached_property
+    def balancer(self) -> str:
+        made = self.engine.aws("elbv2").create_load_balancer(Name="around", Subnets=self.subnets[:2])
+        return str(made["LoadBalancers"][0]["LoadBalancerArn"])
+
+    @cached_property
+    def listener(self) -> str:
+        answer = {"StatusCode": "403", "ContentType": "text/plain"}
+        made = self.engine.aws("elbv2").create_listener(
+            LoadBalancerArn=self.balancer,
+            Port=80,
+            Protocol="HTTP",
+            DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": answer}],
+        )
+        return str(made["Listeners"][0]["ListenerArn"])
+
+    @cached_property
+    def targets(self) -> list[str]:
+        create = self.engine.aws("elbv2").create_target_group
+        return [
+            create(Name=name, Protocol="HTTP", Port=80, VpcId=self.vpc)["TargetGroups"][0]["TargetGroupArn"]
+            for name in ("blue-around", "green-around")
+        ]
+
+    @cached_property
+    def gateway(self) -> str:
+        return self.make("aws:ec2/internetGateway:InternetGateway", vpcId=self.vpc).id
+
+    @cached_property
+    def address(self) -> str:
+        return self.make("aws:ec2/eip:Eip").id
+
+    @cached_property
+    def nat(self) -> str:
+        token = "aws:ec2/natGateway:NatGateway"
+        return self.make(token, subnetId=self.subnets[0], allocationId=self.address).id
+
+    @cached_property
+    def route_table(self) -> str:
+        return self.make("aws:ec2/routeTable:RouteTable", vpcId=self.vpc).id
+
+    @cached_property
+    def bucket(self) -> str:
+        return self.make("aws:s3/bucket:Bucket", bucket="around", forceDestroy=True).id
+
+    @cached_property
+    def topic(self) -> str:
+        return self.make("aws:sns/topic:Topic", name="around").id
+
+    @cached_property
+    def secret(self) -> str:
+        return self.make("aws:secretsmanager/secret:Secret", name="around", recoveryWindowInDays=0).id
+
+    @cached_property
+    def subnet_group(self) -> str:
+        return self.make("aws:rds/subnetGroup:SubnetGroup", name="around", subnetIds=self.subnets[:2]).id
+
+    @cached_property
+    def access_control(self) -> str:
+        return self.make("aws:cloudfront/originAccessControl:OriginAccessControl", **ACCESS_CONTROL).id
+
+    @cached_property
+    def prefix_list(self) -> str:
+        token = "aws:ec2/getManagedPrefixList:getManagedPrefixList"
+        return str(self.engine.invoke(token, {"name": CLOUDFRONT_LIST})["id"])
+
+
+FORBIDDEN = {
+    "type": "fixed-response",
+    "fixedResponse": {"contentType": "text/plain", "messageBody": "forbidden", "statusCode": "403"},
+}
+ACCESS_CONTROL = {
+    "name": "site",
+    "description": "the site's bucket",
+    "originAccessControlOriginType": "s3",
+    "signingBehavior": "always",
+    "signingProtocol": "sigv4",
+}
+
+
+def header(name: str, value: str) -> Props:
+    return {"httpHeader": {"httpHeaderName": name, "values": [value]}}
+
+
+def weighted(blue: int, green: int, targets: list[str]) -> list[Props]:
+    groups = [{"arn": arn, "weight": weight} for arn, weight in zip(targets, (blue, green), strict=True)]
+    return [
+        {
+            "type": "forward",
+            "forward": {"targetGroups": groups, "stickiness": {"enabled": False, "duration": 1}},
+        }
+    ]
+
+
+@dataclass(frozen=True)
+class Example:
+    inputs: Callable[[World], Props]
+    change: Callable[[World], Props] | None = None  # made in place
+    replacement: Callable[[World], Props] = field(default=lambda world: {})  # needs a new resource
+    # Needs a new resource, too, that AWS would refuse beside the old one.
+    collision: Callable[[World], Props] | None = None
