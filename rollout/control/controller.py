@@ -206,7 +206,7 @@ class Controller:
             _answer(answer, accepted=True, text=said)
 
     def _remember(self, event: Event) -> None:
-        colour = "edge" if isinstance(event, EdgeMetrics) else getattr(event, "colour", "")
+        colour = "edge" if isinstance(event, EdgeMetrics) else getattr(event, "role", "")
         self._last[f"{kind_of(event)} {colour}".strip()] = event
 
     def _follow(self, event: Event, decisions: Sequence[Decision]) -> None:

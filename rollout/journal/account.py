@@ -16,12 +16,12 @@ from rollout.plan import Plan, PlanError, parse_plan
 from rollout.policy import IllegalEvent, Phase, State, decide, initial_state, judge
 from rollout.policy.events import (
     BadEvent,
-    Criterion,
     Decision,
     EdgeMetrics,
     Event,
     Health,
     Metrics,
+    Reason,
     Traffic,
     parse_event,
 )
@@ -154,7 +154,7 @@ class Account:
         return sum(len(retreat.late(self.plan)) for retreat in self.retreats)
 
     def of(self, colour: str) -> list[Metrics]:
-        return [period for period in self.periods if period.colour == colour]
+        return [period for period in self.periods if period.role == colour]
 
 
 @dataclass(slots=True)
@@ -186,7 +186,7 @@ class _Reader:
                 if not self.seen or self.seen[-1][1] != weight:
                     self.seen.append((t, weight))
             case Metrics():
-                self.periods[event.colour, event.start, event.end] = event
+                self.periods[event.role, event.start, event.end] = event
             case EdgeMetrics():
                 self.edge[event.start] = event
             case Health():
@@ -203,7 +203,7 @@ class _Reader:
         retreats = self.timeline.retreats
         last = retreats[-1] if retreats else None
         # A time-out that a round of probes has let fall due is no breach of health.
-        if last and last.criterion is Criterion.HEALTH and last.decided == event.t:
+        if last and last.criterion is Reason.HEALTH and last.decided == event.t:
             return last.detected
         return None
 
@@ -229,7 +229,7 @@ class _Reader:
             period
             for period in self.state.periods
             if isinstance(period, Metrics)
-            and period.colour == "candidate"
+            and period.role == "candidate"
             and opened is not None
             and period.start >= opened
         ]
@@ -269,7 +269,7 @@ def tell(records: Sequence[Record]) -> Account:
                 raise JournalError(f"record {record.seq}: {error}") from None
     if reader.state.phase in (Phase.WATCHING, Phase.MOVING):
         reader.stages.append(reader.visit(reader.state, None, Verdict.OPEN, "the journal ends here"))
-    periods = tuple(sorted(reader.periods.values(), key=lambda p: (p.start, p.colour)))
+    periods = tuple(sorted(reader.periods.values(), key=lambda p: (p.start, p.role)))
     return Account(
         header=header,
         plan=plan,

@@ -147,7 +147,7 @@ def section(
         milestones=tuple((retreat, milestones(account, retreat)) for retreat in account.retreats),
         marks=marks,
         picture=Markup(rollout_picture(account, marks)),  # noqa: S704 - made here, its texts escaped there
-        attribution=tuple((p, account.details.get((p.colour, p.start), {})) for p in account.periods),
+        attribution=tuple((p, account.details.get((p.role, p.start), {})) for p in account.periods),
         notes=tuple((t, note) for t, note in account.notes if note.get("what") not in _TOLD_ELSEWHERE),
         extra=Markup(extra),  # noqa: S704 - HTML by contract
     )

@@ -290,7 +290,7 @@ def rollout_picture(account: Account, marks: Sequence[Mark]) -> str:
 def _probe_panel(account: Account) -> Panel:
     interval = account.plan.health.interval
     streaks = {
-        role: tuple((r.t - interval, r.t, 1.0) for r in account.rounds if r.colour == role and r.failed)
+        role: tuple((r.t - interval, r.t, 1.0) for r in account.rounds if r.role == role and r.failed)
         for role in ("candidate", "stable")
     }
     return Panel(

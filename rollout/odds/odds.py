@@ -21,7 +21,7 @@ import numpy as np
 
 from rollout.plan import WHOLE, Plan
 from rollout.policy import Phase, State, decide
-from rollout.policy.events import Criterion, DecisionKind, Event, Metrics, Started, Tick, Traffic
+from rollout.policy.events import DecisionKind, Event, Metrics, Reason, Started, Tick, Traffic
 
 BASE_ERRORS = (0.05, 0.2)  # percent of the requests that fail anyway
 BAD_ERRORS = (1.5, 2.0, 3.0, 5.0, 10.0)  # percent of a bad release's
@@ -110,7 +110,7 @@ def measure(plan: Plan, release: Release, rollouts: int, seed: int | tuple[int, 
         rollout.run()
         if rollout.fell is not None:
             fallen.append(rollout.fell)
-            undecided += rollout.why is Criterion.HOLD_TIMEOUT and not rollout.breached
+            undecided += rollout.why is Reason.HOLD_TIMEOUT and not rollout.breached
     back = len(fallen)
     return Line(
         release.errors,
@@ -128,7 +128,7 @@ class Rollout:
         self.plan, self.release, self.chance = plan, release, chance
         self.state = State()
         self.fell: float | None = None
-        self.why: Criterion | None = None
+        self.why: Reason | None = None
         self.breached = False  # held for a breach
         self._due: list[tuple[float, int, Event]] = []
         self._made = 0
@@ -160,7 +160,7 @@ class Rollout:
                 self._weights.append((seen, weight))
                 self._at(seen, Traffic(seen, weight))
             elif decision.decision is DecisionKind.HOLD:
-                self.breached |= decision.criterion is not Criterion.INCONCLUSIVE
+                self.breached |= decision.criterion is not Reason.INCONCLUSIVE
         self._wake()
 
     def _wake(self) -> None:

@@ -26,7 +26,6 @@ from rollout.plan import Plan
 from rollout.policy import judge
 from rollout.policy.events import (
     Alarm,
-    Criterion,
     Decision,
     DecisionKind,
     EdgeMetrics,
@@ -35,6 +34,7 @@ from rollout.policy.events import (
     Metrics,
     MetricsError,
     Operator,
+    Reason,
     Started,
     Tick,
     Traffic,
@@ -134,21 +134,19 @@ class _Policy(MetricRules):
         measured = {"value": state.seen, "limit": state.commanded}
         if state.commanded > state.before and state.phase not in ON_STABLE:
             back = state.fallback
-            self.command(back, Criterion.TRAFFIC, f"{waited}: back to {back:g} %", **measured)
-            self.hold(Criterion.TRAFFIC, waited, **measured)
+            self.command(back, Reason.TRAFFIC, f"{waited}: back to {back:g} %", **measured)
+            self.hold(Reason.TRAFFIC, waited, **measured)
             return
-        self.command(
-            state.commanded, Criterion.TRAFFIC, f"{waited}: break-glass", break_glass=True, **measured
-        )
+        self.command(state.commanded, Reason.TRAFFIC, f"{waited}: break-glass", break_glass=True, **measured)
         self.page(
-            Criterion.TRAFFIC, f"{waited}; the rule is changed through the load balancer's API", **measured
+            Reason.TRAFFIC, f"{waited}; the rule is changed through the load balancer's API", **measured
         )
 
     def _blind(self) -> None:
         state, limit = self.state, self.plan.blind_limit
         since = max(state.answered_at, state.window_start or 0.0)
         self.abort(
-            Criterion.BLIND,
+            Reason.BLIND,
             f"no successful query of the candidate for {limit:g} s",
             value=self.t - since,
             limit=limit,
@@ -165,7 +163,7 @@ class _Policy(MetricRules):
                 f"the extension is over and {' and '.join(pending)} was beyond its limit in the newest period"
             )
         self.hold(
-            Criterion.INCONCLUSIVE,
+            Reason.INCONCLUSIVE,
             reason,
             value=judge.good_periods(self.plan, self.state),
             limit=self.plan.min_periods,
@@ -173,13 +171,13 @@ class _Policy(MetricRules):
 
     def _hold_timed_out(self) -> None:
         held, limit = self.t - self.state.held_since, self.plan.hold_timeout
-        self.abort(Criterion.HOLD_TIMEOUT, f"held for {held:g} s and nobody resumed", value=held, limit=limit)
+        self.abort(Reason.HOLD_TIMEOUT, f"held for {held:g} s and nobody resumed", value=held, limit=limit)
 
     def _remind(self) -> None:
         held = self.t - self.state.held_since
         self.set(reminded_at=self.t)
         self.page(
-            Criterion.OPERATOR,
+            Reason.OPERATOR,
             f"still paused by the operator at {self.state.commanded:g} %, for {held:g} s",
             value=held,
         )
@@ -201,12 +199,12 @@ class _Policy(MetricRules):
         following = self.plan.above(state.commanded)
         if following:
             self.move(Cause.PASSED)
-            self.command(following.weight, Criterion.STAGE_PASSED, reason, value=good, limit=needed)
+            self.command(following.weight, Reason.STAGE_PASSED, reason, value=good, limit=needed)
             return
         self.move(Cause.COMPLETED)
         said = {"weight": state.commanded, "value": good, "limit": needed}
-        self.say(DecisionKind.PROMOTE, Criterion.STAGE_PASSED, f"{reason}: candidate becomes stable", **said)
-        self.say(DecisionKind.FINISH, Criterion.STAGE_PASSED, "promoted", outcome="promoted", **said)
+        self.say(DecisionKind.PROMOTE, Reason.STAGE_PASSED, f"{reason}: candidate becomes stable", **said)
+        self.say(DecisionKind.FINISH, Reason.STAGE_PASSED, "promoted", outcome="promoted", **said)
 
     # --- events
 
@@ -215,7 +213,7 @@ class _Policy(MetricRules):
             case Started(rate_limit=rate_limit):
                 first = self.plan.stages[0]
                 self.move(Cause.STARTED, rate_limit=rate_limit)
-                self.command(first.weight, Criterion.STARTED, "the first stage begins")
+                self.command(first.weight, Reason.STARTED, "the first stage begins")
             case Traffic(weight=weight):
                 self._hear_traffic(weight)
             case Health():
@@ -248,7 +246,7 @@ class _Policy(MetricRules):
                 self.move(Cause.LOST)
             self.command(
                 state.commanded,
-                Criterion.TRAFFIC,
+                Reason.TRAFFIC,
                 f"{weight:g} % seen above the commanded {state.commanded:g} %: reissued",
                 **measured,
             )
@@ -256,18 +254,18 @@ class _Policy(MetricRules):
             reason = f"{weight:g} % seen below the commanded {state.commanded:g} %: adopted"
             self.set(commanded=weight, settled=True)
             if state.phase is Phase.PAUSED:
-                self.say(DecisionKind.HOLD, Criterion.TRAFFIC, reason, weight=weight, **measured)
+                self.say(DecisionKind.HOLD, Reason.TRAFFIC, reason, weight=weight, **measured)
             else:
-                self.hold(Criterion.TRAFFIC, reason, **measured)
+                self.hold(Reason.TRAFFIC, reason, **measured)
 
     def _hear_health(self, event: Health) -> None:
         state, rule = self.state, self.plan.health
-        if event.colour == "stable":
+        if event.role == "stable":
             streak = state.stable_streak + 1 if event.failed else 0
             self.set(stable_streak=streak)
             if streak == rule.alert_after:
                 self.page(
-                    Criterion.HEALTH,
+                    Reason.HEALTH,
                     f"stable fails {', '.join(event.failed)}",
                     value=streak,
                     limit=rule.alert_after,
@@ -281,7 +279,7 @@ class _Policy(MetricRules):
         both = min(self.state.candidate_streak, self.state.stable_streak)
         if event.failed and both and not min(state.candidate_streak, state.stable_streak):
             self.page(
-                Criterion.HEALTH,
+                Reason.HEALTH,
                 "candidate and stable both fail their probes: rollback will not cure this",
                 value=both,
                 limit=rule.alert_after,
@@ -291,22 +289,22 @@ class _Policy(MetricRules):
         rule = self.plan.health
         rounds = f"candidate failed {failed} in {streak} round(s) in a row"
         if streak >= rule.abort_after:
-            self.abort(Criterion.HEALTH, rounds, value=streak, limit=rule.abort_after)
+            self.abort(Reason.HEALTH, rounds, value=streak, limit=rule.abort_after)
         elif streak == rule.prepare_after:
             self.say(
                 DecisionKind.PREPARE_ROLLBACK,
-                Criterion.HEALTH,
+                Reason.HEALTH,
                 rounds,
                 value=streak,
                 limit=rule.prepare_after,
             )
         elif streak == rule.alert_after:
-            self.page(Criterion.HEALTH, rounds, value=streak, limit=rule.alert_after)
+            self.page(Reason.HEALTH, rounds, value=streak, limit=rule.alert_after)
 
     def _hear_operator(self, command: str) -> None:
         state = self.state
         if command == "abort":
-            self.abort(Criterion.OPERATOR, "ordered by the operator")
+            self.abort(Reason.OPERATOR, "ordered by the operator")
         elif command == "pause":
             if state.phase not in (*AT_WORK, *STOPPED):
                 raise IllegalEvent(
@@ -314,7 +312,7 @@ class _Policy(MetricRules):
                 )
             fresh = state.phase not in STOPPED
             self.move(Cause.PAUSE, reminded_at=self.t, held_since=self.t if fresh else state.held_since)
-            self.say(DecisionKind.HOLD, Criterion.OPERATOR, "paused by the operator", weight=state.commanded)
+            self.say(DecisionKind.HOLD, Reason.OPERATOR, "paused by the operator", weight=state.commanded)
         else:
             self._resume()
 
@@ -328,7 +326,7 @@ class _Policy(MetricRules):
         if state.commanded == 0:
             self.move(Cause.RESUME_MOVING)
             first = self.plan.stages[0].weight
-            self.command(first, Criterion.OPERATOR, "resumed by the operator: the first stage again")
+            self.command(first, Reason.OPERATOR, "resumed by the operator: the first stage again")
         elif state.settled:
             self.move(Cause.RESUME, window_start=self.t)
         else:

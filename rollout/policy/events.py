@@ -1,7 +1,8 @@
-"""What the policy hears and what it answers, and their one-line JSON forms.
+"""What the policy receives and what it answers, and their one-line JSON forms.
 
 Events come in, decisions go out; both are values. ``t`` is in seconds from the start of the rollout, weights are
-percent of the requests, latencies are seconds, shares (error rate, rate-limited share) are percent.
+percent of the requests, latencies are seconds, shares (error rate, rate-limited share) are percent. The JSON key of a role
+(candidate, stable) is ``colour``, as journals have had it from the first; the colours themselves are blue and green.
 
     >>> parse_event({"t": 1.2, "event": "traffic", "weight": 5})
     Traffic(t=1.2, weight=5)
@@ -28,7 +29,7 @@ class BadEvent(ValueError):
     """The text of an event is not one of the forms of this module; the message names the key and what it takes."""
 
 
-class Criterion(StrEnum):
+class Reason(StrEnum):
     """Why a decision was made."""
 
     STARTED = "started"
@@ -82,22 +83,22 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """One probe round of one side: the names of the probes that failed, none for a clean round."""
+    """One probe round of one role: the names of the probes that failed, none for a clean round."""
 
     t: float
-    colour: str
+    role: str
     failed: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """One closed metric period of one side. A ``None`` is unmeasured, which is not zero.
+    """One closed metric period of one role. A ``None`` is unmeasured, which is not zero.
 
     ``start`` and ``end`` are seconds from the start of the rollout (negative for a period before it).
     """
 
     t: float
-    colour: str
+    role: str
     start: float
     end: float
     requests: int | None = None
@@ -164,7 +165,7 @@ Event = Started | Traffic | Health | Metrics | EdgeMetrics | MetricsError | Alar
 class Breach:
     """One criterion found beyond its limit, and the weight it asks for (``None``: abort)."""
 
-    criterion: Criterion
+    criterion: Reason
     value: float
     limit: float
     target: float | None
@@ -186,7 +187,7 @@ class Decision:
 
     t: float
     decision: DecisionKind
-    criterion: Criterion
+    criterion: Reason
     event: str
     reason: str
     weight: float | None = None
@@ -350,8 +351,8 @@ def parse_event(line: Mapping[str, Any]) -> Event:
             raise BadEvent(
                 f"'{key}' is not a key of a '{line['event']}' event: it takes {', '.join(required | optional)}"
             )
-        values[key] = reader(key, value)
-    if missing := [key for key in required if key not in values]:
+        values["role" if key == "colour" else key] = reader(key, value)
+    if missing := [key for key in required if key not in line]:
         raise BadEvent(f"'{missing[0]}' is missing: a '{line['event']}' event needs {', '.join(required)}")
     return build(**values)
 
@@ -364,5 +365,6 @@ def event_to_json(event: Event) -> dict[str, Any]:
     for field in fields(event):
         value = getattr(event, field.name)
         if field.name != "t" and not (value is None and isinstance(event, Started)):
-            out[field.name] = list(value) if isinstance(value, tuple) else value
+            key = "colour" if field.name == "role" else field.name
+            out[key] = list(value) if isinstance(value, tuple) else value
     return out

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rollout.plan import WHOLE, Comparison, Limit, Plan, Rollback
 from rollout.policy.compare import Pair, compare
-from rollout.policy.events import Breach, Criterion, Metrics
+from rollout.policy.events import Breach, Metrics, Reason
 from rollout.policy.state import State
 
 
@@ -33,31 +33,31 @@ def breaches(plan: Plan, state: State, period: Metrics) -> list[Breach]:
     return found
 
 
-def _rules(plan: Plan) -> tuple[tuple[Criterion, Limit], ...]:
+def _rules(plan: Plan) -> tuple[tuple[Reason, Limit], ...]:
     return (
-        (Criterion.DB_CONNECTION_ERRORS, plan.db_connection_errors),
-        (Criterion.ERROR_RATE, plan.error_rate),
-        (Criterion.LATENCY_P95, plan.latency_p95),
+        (Reason.DB_CONNECTION_ERRORS, plan.db_connection_errors),
+        (Reason.ERROR_RATE, plan.error_rate),
+        (Reason.LATENCY_P95, plan.latency_p95),
     )
 
 
-def measured(criterion: Criterion, period: Metrics) -> float | None:
+def measured(criterion: Reason, period: Metrics) -> float | None:
     """The period's value of one of the candidate's criteria."""
     match criterion:
-        case Criterion.ERROR_RATE:
+        case Reason.ERROR_RATE:
             return period.error_rate
-        case Criterion.LATENCY_P95:
+        case Reason.LATENCY_P95:
             return period.p95
         case _:
             return period.db_connection_errors
 
 
-def _says(rule: Limit, criterion: Criterion, period: Metrics) -> bool:
+def _says(rule: Limit, criterion: Reason, period: Metrics) -> bool:
     """Whether the period says anything about the criterion. What was measured was measured on one request at least."""
     return measured(criterion, period) is not None and (period.requests or 1) >= rule.min_requests
 
 
-def _beyond(state: State, rule: Limit, criterion: Criterion, period: Metrics) -> tuple[list[Metrics], int]:
+def _beyond(state: State, rule: Limit, criterion: Reason, period: Metrics) -> tuple[list[Metrics], int]:
     """The periods, this one among them, that make a breach by M of N (none: no breach), and how many were looked at.
 
     A period that says nothing takes no place among the N: no data is never good data. One that arrives late is seen in
@@ -76,7 +76,7 @@ def _beyond(state: State, rule: Limit, criterion: Criterion, period: Metrics) ->
     return [], 0
 
 
-def pending(plan: Plan, state: State) -> list[Criterion]:
+def pending(plan: Plan, state: State) -> list[Reason]:
     """The criteria beyond their limits in the newest period of the open window, which is not yet a breach by M of N."""
     start = state.window_start or 0.0
     found = []
@@ -94,10 +94,10 @@ def pair_of(state: State, period: Metrics) -> Pair | None:
     for other in state.periods:
         if (
             isinstance(other, Metrics)
-            and other.colour != period.colour
+            and other.role != period.role
             and (other.start, other.end) == (period.start, period.end)
         ):
-            mine, its = (period, other) if period.colour == "candidate" else (other, period)
+            mine, its = (period, other) if period.role == "candidate" else (other, period)
             if mine.requests and its.requests and mine.errors is not None and its.errors is not None:
                 return Pair(period.start, period.end, mine.requests, mine.errors, its.requests, its.errors)
     return None
@@ -117,13 +117,13 @@ def compared(plan: Plan, state: State) -> list[Breach]:
         return []
     seen = (highest_seen(state, pair.start, pair.end) for pair in state.pairs)
     asked = target(plan, plan.comparison, max(state.commanded, *seen))
-    return [Breach(Criterion.COMPARISON, found.evidence, found.limit, asked, found.in_words)]
+    return [Breach(Reason.COMPARISON, found.evidence, found.limit, asked, found.in_words)]
 
 
 def candidates(state: State) -> Iterator[Metrics]:
     """The candidate's periods that reach into this rollout, in the order told."""
     for period in state.periods:
-        if isinstance(period, Metrics) and period.colour == "candidate" and period.end > 0:
+        if isinstance(period, Metrics) and period.role == "candidate" and period.end > 0:
             yield period
 
 
@@ -177,7 +177,7 @@ def good_periods(plan: Plan, state: State) -> int:
         period
         for period in state.periods
         if isinstance(period, Metrics)
-        and period.colour == "candidate"
+        and period.role == "candidate"
         and period.start >= start
         and is_good(plan, period)
     ]
@@ -198,8 +198,8 @@ def not_normal(plan: Plan, period: Metrics) -> list[Breach]:
     return [
         Breach(criterion, value, limit, None)
         for criterion, value, limit in (
-            (Criterion.ERROR_RATE, period.error_rate, rule.error_rate),
-            (Criterion.LATENCY_P95, period.p95, rule.p95),
+            (Reason.ERROR_RATE, period.error_rate, rule.error_rate),
+            (Reason.LATENCY_P95, period.p95, rule.p95),
         )
         if value is not None and value >= limit
     ]

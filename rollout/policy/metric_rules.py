@@ -6,7 +6,7 @@ from typing import Any
 
 from rollout.plan import Limit
 from rollout.policy import judge
-from rollout.policy.events import Alarm, Breach, Criterion, DecisionKind, EdgeMetrics, Metrics, Severity
+from rollout.policy.events import Alarm, Breach, DecisionKind, EdgeMetrics, Metrics, Reason, Severity
 from rollout.policy.state import ON_STABLE, STOPPED, Cause, Phase
 from rollout.policy.step import Step
 
@@ -15,14 +15,14 @@ class MetricRules(Step):
     """Rules 2 to 4, 6, 8 to 10 and 13 of docs/theory.md."""
 
     def hear_metrics(self, event: Metrics) -> None:
-        if event.colour == "candidate":
+        if event.role == "candidate":
             self.set(answered_at=self.t)
         if not self.remember(event):
             return
         if event.end <= 0:
             return  # what the colour did before this rollout says nothing about it
         found: list[Breach] = []
-        if event.colour == "candidate":
+        if event.role == "candidate":
             found = judge.breaches(self.plan, self.state, event)
         elif self.state.phase is Phase.VERIFYING:
             self._verify(event)
@@ -84,13 +84,13 @@ class MetricRules(Step):
         self.set(raised_at=event.end)
         limited = f"{event.share:.3g} % of the requests were rate limited"
         if now >= rule.cap:
-            self.page(Criterion.RATE_LIMITED, f"{limited}; the limit is at its cap of {rule.cap}/min", **said)
+            self.page(Reason.RATE_LIMITED, f"{limited}; the limit is at its cap of {rule.cap}/min", **said)
             return
         raised = min(now + rule.step, rule.cap)
         self.set(rate_limit=raised)
         self.say(
             DecisionKind.RAISE_RATE_LIMIT,
-            Criterion.RATE_LIMITED,
+            Reason.RATE_LIMITED,
             f"{limited}: from {now} to {raised} requests per minute",
             rate_limit=raised,
             **said,
@@ -101,12 +101,10 @@ class MetricRules(Step):
             return
         if action := self.plan.alarms.get(event.name):
             target = judge.target(self.plan, Limit(0, action), self.state.commanded)
-            self._retreat([Breach(Criterion.ALARM, 1, 0, target)])
+            self._retreat([Breach(Reason.ALARM, 1, 0, target)])
         elif event.tier != "notice":
             severity = Severity.PAGE if event.tier == "immediate" else Severity.WARNING
-            self.say(
-                DecisionKind.ALERT, Criterion.ALARM, f"{event.tier} alarm {event.name}", severity=severity
-            )
+            self.say(DecisionKind.ALERT, Reason.ALARM, f"{event.tier} alarm {event.name}", severity=severity)
 
     # --- after an abort
 
@@ -116,7 +114,7 @@ class MetricRules(Step):
         return [
             p
             for p in self.state.periods
-            if isinstance(p, Metrics) and p.colour == "stable" and p.start >= start and p.requests
+            if isinstance(p, Metrics) and p.role == "stable" and p.start >= start and p.requests
         ]
 
     def _verify(self, event: Metrics) -> None:
@@ -142,11 +140,11 @@ class MetricRules(Step):
             reason = "all traffic on stable, which did not return to normal"
         elif not measured:
             reason = "all traffic on stable, whose metrics never came: not verified"
-            self.page(Criterion.BLIND, reason, value=0, limit=1)
+            self.page(Reason.BLIND, reason, value=0, limit=1)
         self.move(Cause.VERIFIED)
         self.say(
             DecisionKind.FINISH,
-            state.abort_criterion or Criterion.OPERATOR,
+            state.abort_criterion or Reason.OPERATOR,
             reason,
             weight=0,
             value=len(measured),

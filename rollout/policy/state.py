@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from rollout.plan import Plan
 from rollout.policy.compare import Pair
-from rollout.policy.events import Criterion, EdgeMetrics, Metrics
+from rollout.policy.events import EdgeMetrics, Metrics, Reason
 
 REMEMBERED = 64  # periods and weights kept: at one a minute and colour, more than any metric is late
 
@@ -88,7 +88,7 @@ class State:
     candidate_streak: int = 0  # failed health rounds in a row
     stable_streak: int = 0
     rate_limit: int | None = None  # requests per minute and client; None: the plan's initial one
-    abort_criterion: Criterion | None = None
+    abort_criterion: Reason | None = None
     verification_paged: bool = False
     counted_to: float = -inf  # periods that began up to here led to a retreat or a resume, and count no more
     pairs: tuple[

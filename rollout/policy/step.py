@@ -7,12 +7,12 @@ from typing import Any
 
 from rollout.plan import Plan
 from rollout.policy.events import (
-    Criterion,
     Decision,
     DecisionKind,
     EdgeMetrics,
     Event,
     Metrics,
+    Reason,
     Severity,
     kind_of,
 )
@@ -39,30 +39,30 @@ class Step:
             raise IllegalEvent(f"'{cause}' cannot happen while {self.state.phase}")
         self.set(phase=target, **changes)
 
-    def say(self, kind: DecisionKind, criterion: Criterion, reason: str, **more: Any) -> None:
+    def say(self, kind: DecisionKind, criterion: Reason, reason: str, **more: Any) -> None:
         self.decisions.append(
             Decision(t=self.t, decision=kind, criterion=criterion, event=self.kind, reason=reason, **more)
         )
 
-    def command(self, weight: float, criterion: Criterion, reason: str, **more: Any) -> None:
+    def command(self, weight: float, criterion: Reason, reason: str, **more: Any) -> None:
         state = self.state
         self.set(
             commanded=weight, commanded_at=self.t, settled=False, before=state.seen, fallback=state.commanded
         )
         self.say(DecisionKind.SET_WEIGHT, criterion, reason, weight=weight, **more)
 
-    def hold(self, criterion: Criterion, reason: str, **more: Any) -> None:
+    def hold(self, criterion: Reason, reason: str, **more: Any) -> None:
         fresh = self.state.phase is not Phase.HELD
         self.move(Cause.HOLD, held_since=self.t if fresh else self.state.held_since)
         self.say(DecisionKind.HOLD, criterion, reason, weight=self.state.commanded, **more)
 
-    def abort(self, criterion: Criterion, reason: str, **more: Any) -> None:
+    def abort(self, criterion: Reason, reason: str, **more: Any) -> None:
         if self.state.phase in ON_STABLE:
             return
         self.move(Cause.ABORT, abort_criterion=criterion)
         self.command(0, criterion, f"abort: {reason}", **more)
 
-    def page(self, criterion: Criterion, reason: str, **more: Any) -> None:
+    def page(self, criterion: Reason, reason: str, **more: Any) -> None:
         self.say(DecisionKind.ALERT, criterion, reason, severity=Severity.PAGE, **more)
 
     def remember(self, event: Metrics | EdgeMetrics) -> bool:
@@ -80,5 +80,5 @@ class Step:
 
 
 def _key(period: Metrics | EdgeMetrics) -> tuple[str, float, float]:
-    colour = period.colour if isinstance(period, Metrics) else "edge"
+    colour = period.role if isinstance(period, Metrics) else "edge"
     return colour, period.start, period.end

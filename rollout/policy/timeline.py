@@ -17,9 +17,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rollout.plan import Plan
-from rollout.policy.events import Criterion, Decision, DecisionKind, Event, Health, Metrics, Traffic, number
+from rollout.policy.events import Decision, DecisionKind, Event, Health, Metrics, Reason, Traffic, number
 
-RAISES = (Criterion.STARTED, Criterion.STAGE_PASSED)  # why the weight rises by itself
+RAISES = (Reason.STARTED, Reason.STAGE_PASSED)  # why the weight rises by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Retreat:
     """One retreat. A milestone that was not reached is ``None``."""
 
     weight: float
-    criterion: Criterion
+    criterion: Reason
     detected: float
     decided: float
     moved: float | None = None
@@ -61,7 +61,7 @@ class Timeline:
 
     def hear(self, event: Event, decisions: Sequence[Decision]) -> list[tuple[Retreat, str]]:
         """The milestones that this event reached."""
-        if isinstance(event, Health) and event.colour == "candidate":
+        if isinstance(event, Health) and event.role == "candidate":
             began = event.t if self._streak_began is None else self._streak_began
             self._streak_began = began if event.failed else None
         reached = [
@@ -73,7 +73,7 @@ class Timeline:
             if decision.decision is not DecisionKind.SET_WEIGHT or decision.weight is None:
                 continue
             if decision.weight < self._commanded and decision.criterion not in RAISES:
-                by_health = decision.criterion is Criterion.HEALTH and self._streak_began is not None
+                by_health = decision.criterion is Reason.HEALTH and self._streak_began is not None
                 detected = self._streak_began if by_health and self._streak_began is not None else event.t
                 retreat = Retreat(decision.weight, decision.criterion, detected, decision.t)
                 self.retreats.append(retreat)
@@ -88,7 +88,7 @@ class Timeline:
             retreat = replace(retreat, moved=event.t)
             reached.append("moved")
         moved = retreat.moved
-        if isinstance(event, Metrics) and event.colour == "stable" and event.requests and moved is not None:
+        if isinstance(event, Metrics) and event.role == "stable" and event.requests and moved is not None:
             if retreat.flowing is None and event.end > moved:
                 retreat = replace(retreat, flowing=event.t)
                 reached.append("flowing")

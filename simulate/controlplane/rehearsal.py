@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from rollout.plan import Plan
 from rollout.policy import IllegalEvent, Phase, State, decide
 from rollout.policy.events import (
-    Criterion,
     Decision,
     DecisionKind,
     EdgeMetrics,
@@ -27,6 +26,7 @@ from rollout.policy.events import (
     Health,
     Metrics,
     Operator,
+    Reason,
     Started,
     Tick,
     Traffic,
@@ -175,7 +175,7 @@ class Rehearsal(Surroundings):
         if isinstance(event, EdgeMetrics):
             return event.share > self.plan.rate_limit.share
         compared = self.plan.comparison is not None
-        return event.colour == "candidate" or compared or self.state.phase in _ON_STABLE
+        return event.role == "candidate" or compared or self.state.phase in _ON_STABLE
 
     def hear(self, *events: Event) -> None:
         """The policy hears events; its decisions begin to take effect."""
@@ -214,7 +214,7 @@ class Rehearsal(Surroundings):
             case DecisionKind.SET_WEIGHT:
                 weight = decision.weight or 0
                 if weight < commanded and record.decided is None:
-                    by_health = decision.criterion is Criterion.HEALTH and self._streak_began is not None
+                    by_health = decision.criterion is Reason.HEALTH and self._streak_began is not None
                     record.detected = self._streak_began if by_health else decision.t
                     record.decided = decision.t
                 self._move(weight, increase=weight > max(commanded, seen), by_api=decision.break_glass)
@@ -222,7 +222,7 @@ class Rehearsal(Surroundings):
                 self._raises += 1
                 took = self.draws.time(self.world.updates.stack, Stream.LIMIT, self._raises)
                 self.agenda.at(self.now + round(1000 * took), Rehearsal._set_limit, decision.rate_limit)
-            case DecisionKind.HOLD if decision.criterion is not Criterion.OPERATOR:
+            case DecisionKind.HOLD if decision.criterion is not Reason.OPERATOR:
                 self._ask_operator()
             case DecisionKind.FINISH:
                 record.outcome, record.verified = decision.outcome or "", decision.verified

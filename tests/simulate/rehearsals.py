@@ -82,11 +82,11 @@ def _check_metrics(run: Rehearsal) -> None:
             assert now >= arrival.edge, "the edge's metrics came before they were published"
             assert event.requests + event.rate_limited == known[number].edge.attempts
             continue
-        told.add((event.colour, number))
+        told.add((event.role, number))
         if event.requests:
             assert now >= arrival.balancer, "metrics came before they were published"
-            own = known[number].sides[_COLOUR[event.colour]]
-            other = known[number].sides[1 - _COLOUR[event.colour]]
+            own = known[number].sides[_COLOUR[event.role]]
+            other = known[number].sides[1 - _COLOUR[event.role]]
             assert (event.requests, event.errors) == attribute(own, other)
             assert event.p95 == own.p95
         elif event.requests == 0:
@@ -101,7 +101,7 @@ def _check_metrics(run: Rehearsal) -> None:
 
 
 def failed_rounds(run: Rehearsal, colour: str) -> list[float]:
-    return [e.t for e in run.record.events if isinstance(e, Health) and e.colour == colour and e.failed]
+    return [e.t for e in run.record.events if isinstance(e, Health) and e.role == colour and e.failed]
 
 
 def dies_once(job: Job, first: int, last: int, *, mark: Path) -> Rows:

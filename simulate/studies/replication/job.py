@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rollout.plan import Plan
-from rollout.policy.events import Criterion
+from rollout.policy.events import Reason
 from simulate.controlplane import Record, Rehearsal, World, model_for
 from simulate.dataplane import CANDIDATE, STABLE, Arrivals, DataPlane, Model
 from simulate.scenarios import find
@@ -132,7 +132,7 @@ def basic(world: World, record: Record) -> dict[str, float]:
 def first_stage(plan: Plan, record: Record) -> dict[str, float]:
     """How long the first stage lasted until it passed, and whether it had to wait for data after its window."""
     begun = next((t for t, weight in record.weights if weight > 0), NAN)
-    passed = next((one.t for one in record.decisions if one.criterion is Criterion.STAGE_PASSED), NAN)
+    passed = next((one.t for one in record.decisions if one.criterion is Reason.STAGE_PASSED), NAN)
     lasted = passed - begun
     late = plan.stages[0].window + plan.health.interval  # the controller looks twice an interval
     return {

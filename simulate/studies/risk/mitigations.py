@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from rollout.plan import Limit, Plan
-from rollout.policy.events import Criterion, DecisionKind
+from rollout.policy.events import DecisionKind, Reason
 from simulate.controlplane import Record
 from simulate.controlplane.cloudwatch import attribute
 from simulate.dataplane import CANDIDATE, STABLE
@@ -98,8 +98,7 @@ def _database_idle(plan: Plan, record: Record) -> bool:
 def _health_idle(plan: Plan, record: Record) -> bool:
     most = plan.health.abort_after
     return not any(
-        decision.criterion is Criterion.HEALTH and (decision.value or 0) >= most
-        for decision in record.decisions
+        decision.criterion is Reason.HEALTH and (decision.value or 0) >= most for decision in record.decisions
     )
 
 

@@ -27,7 +27,7 @@ from typing import NamedTuple, Self
 
 from rollout.plan import Limit, Plan, Rollback
 from rollout.policy import IllegalEvent, Phase, State, decide
-from rollout.policy.events import Criterion, Decision, DecisionKind, EdgeMetrics, Event, Metrics, Tick
+from rollout.policy.events import Decision, DecisionKind, EdgeMetrics, Event, Metrics, Reason, Tick
 from rollout.policy.judge import is_good
 from simulate.controlplane import Record, Rehearsal, World, model_for
 from simulate.controlplane.cloudwatch import NEVER
@@ -40,7 +40,7 @@ _SILENT = (
     DecisionKind.PREPARE_ROLLBACK,
     DecisionKind.PROMOTE,
 )  # they change nothing in the world
-_TOLD_APART = (Criterion.HEALTH, Criterion.OPERATOR)  # by a rehearsal; of the others it does not ask why
+_TOLD_APART = (Reason.HEALTH, Reason.OPERATOR)  # by a rehearsal; of the others it does not ask why
 
 
 class Mind(NamedTuple):
@@ -222,7 +222,7 @@ class Shared(Rehearsal):
 
     def _of_one_mind(self, plans: tuple[int, ...], event: Event) -> Iterable[tuple[int, ...]]:
         """Plans that judge a period differently part; one that it is beyond a limit of goes alone from then on."""
-        if len(plans) == 1 or not isinstance(event, Metrics) or event.colour != "candidate":
+        if len(plans) == 1 or not isinstance(event, Metrics) or event.role != "candidate":
             return (plans,)
         alone: list[tuple[int, ...]] = []
         agreed: dict[bool, list[int]] = {}

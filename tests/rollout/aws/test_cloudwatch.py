@@ -78,7 +78,7 @@ class Source:
         return [reading.event for reading in readings if isinstance(reading.event, kind)]
 
     def candidate(self, t: float) -> list[Metrics]:
-        return [event for event in self.poll(t) if event.colour == "candidate"]
+        return [event for event in self.poll(t) if event.role == "candidate"]
 
     def details(self, t: float) -> list[Mapping[str, Any]]:
         return [r.detail for r in asyncio.run(self.metrics.poll(t)) if r.detail]
@@ -216,7 +216,7 @@ def test_a_late_period_is_told_when_it_comes(source: Source) -> None:
 def test_stable_is_told_too(source: Source) -> None:
     source.cloud.publish("stable", **{**GOOD, "request_count": 940, "target_2xx": 940})
     (event,) = source.poll(50)
-    assert (event.colour, event.requests) == ("stable", 940)
+    assert (event.role, event.requests) == ("stable", 940)
 
 
 def test_the_edge(source: Source) -> None:
@@ -329,7 +329,7 @@ def test_all_pages_are_read(source: Source) -> None:
     source.cloud.page_size = 4
     source.cloud.publish("candidate", **GOOD, db_connection_errors=0)
     source.cloud.publish("stable", **GOOD)
-    assert {event.colour for event in source.poll(50)} == {"candidate", "stable"}
+    assert {event.role for event in source.poll(50)} == {"candidate", "stable"}
 
 
 def test_one_batch_looks_back_far_enough_and_no_further(source: Source) -> None:

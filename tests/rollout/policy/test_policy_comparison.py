@@ -170,7 +170,7 @@ def test_under_phase_c_stables_periods_move_nothing_before_an_abort() -> None:
     for seed in range(100):
         state = initial_state()
         for event, after, decisions in night(PLAN, seed):
-            if isinstance(event, Metrics) and event.colour == "stable":
+            if isinstance(event, Metrics) and event.role == "stable":
                 state, instead = decide(PLAN, state, Tick(event.t))
             else:
                 state, instead = decide(PLAN, state, event)

@@ -13,7 +13,7 @@ from rollout.aws.attribution import Counts
 from rollout.aws.attribution import attribute as attribute_live
 from rollout.plan import Comparison, Limit, Rollback
 from rollout.policy import decide, initial_state
-from rollout.policy.events import Criterion, Decision, DecisionKind, Health, Metrics, MetricsError, Traffic
+from rollout.policy.events import Decision, DecisionKind, Health, Metrics, MetricsError, Reason, Traffic
 from simulate.controlplane import Delivery, Draws, Fault, Habits, Rehearsal, Stream, Switch, Updates
 from simulate.controlplane.cloudwatch import attribute
 from simulate.dataplane import CANDIDATE, Constant, Period, streams
@@ -108,7 +108,7 @@ def test_what_is_left_out_changes_nothing_under_a_plan_with_options(option: str,
         assert quick.record.weights == thorough.record.weights
         criteria |= {decision.criterion for decision in quick.record.decisions}
     if scenario == "error-regression":
-        assert (Criterion.COMPARISON if option == "comparison" else Criterion.ERROR_RATE) in criteria
+        assert (Reason.COMPARISON if option == "comparison" else Reason.ERROR_RATE) in criteria
 
 
 def test_the_decisions_are_the_policys_on_the_events_heard() -> None:
@@ -204,7 +204,7 @@ def test_the_applications_numbers_may_come_after_the_load_balancers() -> None:
     run = Rehearsal(replace(world_of("healthy"), delivery=delivery), PLAN, 1, listen=True)
     run.run()
     check(run)
-    told = [e for e in run.record.events if isinstance(e, Metrics) and e.colour == "candidate"]
+    told = [e for e in run.record.events if isinstance(e, Metrics) and e.role == "candidate"]
     first, second = [e for e in told if e.start == told[0].start]
     assert (first.db_connection_errors, second.db_connection_errors) == (None, 0)
     assert (first.requests, first.errors, first.p95) == (second.requests, second.errors, second.p95)
@@ -244,7 +244,7 @@ def test_a_failed_increase_goes_back_and_a_failed_decrease_breaks_the_glass() ->
     run = Rehearsal(replace(world_of("healthy"), updates=updates), short_plan(), 1, listen=True)
     record = run.run()
     back = record.decisions[1]
-    assert (back.criterion, back.weight, back.t) == (Criterion.TRAFFIC, 0, 60)
+    assert (back.criterion, back.weight, back.t) == (Reason.TRAFFIC, 0, 60)
     assert max(weight for _, weight in record.weights) == 0
     assert record.outcome == "aborted"
     assert [e.t for e in record.events if isinstance(e, Traffic) and 60 < e.t < 66]
@@ -267,7 +267,7 @@ def test_rounds_after_a_failure_are_told_until_they_are_clean() -> None:
     rounds = [e for e in run.record.events if isinstance(e, Health)]
     assert failed_rounds(run, "candidate") == [62]
     assert [e.t for e in rounds] == [62, 62, 67, 67]
-    assert {e.colour for e in rounds} == {"candidate", "stable"}
+    assert {e.role for e in rounds} == {"candidate", "stable"}
 
 
 def test_an_alarm_moves_traffic_only_if_the_plan_says_so() -> None:
@@ -309,7 +309,7 @@ def test_a_controller_that_is_down_hears_nothing_and_catches_up() -> None:
 
 def test_a_controller_that_is_down_for_longer_than_the_blind_limit_aborts() -> None:
     record = rehearse("controller-crash", {"crash_at_s": 100, "down_s": 300, "base_error_percent": 0}).record
-    assert [d.criterion for d in record.decisions if d.t == 400] == [Criterion.BLIND]
+    assert [d.criterion for d in record.decisions if d.t == 400] == [Reason.BLIND]
 
 
 def test_a_command_in_flight_at_the_crash_is_carried_out_after_it() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from infra.workload.pgbouncer_ini import Pool, render_ini
 from rollout.plan import Rollback
-from rollout.policy.events import Criterion, DecisionKind
+from rollout.policy.events import DecisionKind, Reason
 from simulate.controlplane import Record, Rehearsal, model_for
 from simulate.dataplane import CANDIDATE, STABLE
 from simulate.scenarios import SCENARIOS, BadParameter, find
@@ -307,7 +307,7 @@ def test_stickiness_slows_a_rollback_down() -> None:
 def test_operator_and_failures_can_be_set_in_every_scenario() -> None:
     values = {"resume_after_s": 60.0, "update_failures_percent": 100.0}
     record = rehearse("healthy", values).record
-    assert {d.criterion for d in record.decisions if d.decision is DecisionKind.HOLD} == {Criterion.TRAFFIC}
+    assert {d.criterion for d in record.decisions if d.decision is DecisionKind.HOLD} == {Reason.TRAFFIC}
 
 
 def test_a_pool_is_waited_for_as_long_as_the_program_configures() -> None:

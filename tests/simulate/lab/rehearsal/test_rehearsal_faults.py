@@ -114,7 +114,7 @@ def test_a_fault_ends_as_the_guide_says(good: ReleaseResult, stage: Stage, name:
 def _check(name: str, account: Account) -> None:
     """What is particular to a fault."""
     candidate_rounds = [
-        r for r in account.rounds if r.colour == "candidate" and r.t <= account.retreats[0].decided
+        r for r in account.rounds if r.role == "candidate" and r.t <= account.retreats[0].decided
     ]
     if name == "targets-unreachable":
         assert not any(r.failed for r in candidate_rounds), "health must stay clean: metrics alone decide"
