@@ -71,10 +71,10 @@ def declared(paths: LabPaths, scratch: Path) -> tuple[Service, ...]:
             HttpAnswers("https://127.0.0.1:10259/healthz", authority),
             after=("kube-apiserver",),
         ),
-        Service("kubernetes-objects", module("kubernetes_objects"), Ended(), after=("kube-apiserver",)),
+        Service("kubernetes-objects", module("kubernetes.objects"), Ended(), after=("kube-apiserver",)),
         Service(
             "node-agent",
-            module("node_agent"),
+            module("node.agent"),
             FileExists(paths.node_agent_ready),
             after=("kube-apiserver",),
             stop_first=True,
