@@ -19,7 +19,7 @@ from rollout.control.effects import Effects, Ports
 from rollout.control.ports import Clock, Journal, MetricsSource, Probes, Reading, TrafficError
 from rollout.journal.resume import Past
 from rollout.plan import Plan
-from rollout.policy import decide
+from rollout.policy import decide, timing
 from rollout.policy.events import (
     PROBES,
     Decision,
@@ -37,12 +37,6 @@ from rollout.policy.events import (
 )
 from rollout.policy.state import IllegalEvent, Phase, State
 from rollout.policy.timeline import Timeline
-
-POLLS_A_PERIOD = 6  # a closed period is noticed within a sixth of one
-POLL_LIMIT = 30.0  # seconds for one query of the metrics, retries included
-READ_BACK = 0.5  # seconds between read-backs while a weight is to change
-DRAIN_LIMIT = 300.0  # seconds to wait at the end for promotion, notifications and reconciliation
-UNREADABLE = 3  # failed read-backs in a row that are paged
 
 
 class Exit(IntEnum):
@@ -167,7 +161,7 @@ class Controller:
                 if self._left is not None:
                     return await self._leave()
                 self._hear(event, answer)
-            await self._effects.drain(DRAIN_LIMIT)
+            await self._effects.drain(timing.DRAIN_LIMIT)
         finally:
             for task in sources:
                 task.cancel()
@@ -262,7 +256,7 @@ class Controller:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(self.plan.health.interval / 2)
+            await asyncio.sleep(self.plan.health.interval / timing.TICKS_A_ROUND)
             self._post(Tick(0))
 
     async def _watch_traffic(self) -> None:
@@ -273,7 +267,7 @@ class Controller:
                 weight = await self._traffic.read_weight()
             except TrafficError as error:
                 failures += 1
-                if failures == UNREADABLE:
+                if failures == timing.UNREADABLE:
                     self.page("the load balancer's weights cannot be read", str(error))
             else:
                 failures = 0
@@ -282,12 +276,10 @@ class Controller:
                 if weight != state.seen or unconfirmed or not state.seen_history:
                     self._post(Traffic(0, weight))
             changing = self._effects.traffic.busy or not self.state.settled
-            interval = self.plan.health.interval
-            await asyncio.sleep(min(READ_BACK, interval) if changing else interval)
+            await asyncio.sleep(timing.read_back_interval(self.plan, changing=changing))
 
     async def _watch_metrics(self) -> None:
-        interval = self.plan.period / POLLS_A_PERIOD
-        limit = min(self.plan.blind_limit / 3, POLL_LIMIT)
+        interval, limit = timing.poll_interval(self.plan), timing.poll_limit(self.plan)
         while True:
             try:
                 async with asyncio.timeout(limit):
@@ -336,7 +328,7 @@ class Controller:
             return Exit.FAILED
         stopping = self._effects.traffic.stop()
         if stopping:
-            await asyncio.wait([stopping], timeout=DRAIN_LIMIT)
+            await asyncio.wait([stopping], timeout=timing.DRAIN_LIMIT)
         try:
             weight: float | None = await self._traffic.read_weight()
         except TrafficError:
@@ -346,7 +338,7 @@ class Controller:
         self.page(
             "nobody watches the rollout", f"The controller left ({self._left}); the candidate has {shown}."
         )
-        await self._effects.drain(DRAIN_LIMIT)
+        await self._effects.drain(timing.DRAIN_LIMIT)
         return Exit.FAILED
 
     def _refuse_waiting(self) -> None:

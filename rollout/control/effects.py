@@ -20,18 +20,9 @@ from typing import Any, Protocol
 
 from rollout.control.ports import Notifier, RateLimits, TrafficControl, TrafficError
 from rollout.plan import Plan
+from rollout.policy import timing
 from rollout.policy.events import Decision, DecisionKind, Severity
 from rollout.policy.timeline import RAISES
-
-DISK_WAIT = 1.0  # seconds that a decrease waits for its intent to be durable
-DECREASE_LIMIT = (
-    20.0  # seconds that a stack update may take before a decrease goes through the load balancer's API
-)
-SETTLE_GAP = 0.5  # seconds between the two readings that must agree
-RETRY_WAIT = (1.0, 2.0, 5.0, 10.0)  # seconds between tries of a decrease; the last one repeats
-RECONCILE_LIMIT = 120.0
-PROMOTE_TRIES = 3
-NOTIFY_LIMIT = 10.0
 
 
 class Recorder(Protocol):
@@ -151,16 +142,16 @@ class TrafficActor:
 
     async def _decrease(self, command: _Command) -> Mapping[str, Any]:
         try:
-            async with asyncio.timeout(DISK_WAIT):
+            async with asyncio.timeout(timing.DISK_WAIT):
                 await self._recorder.durable()
         except (OSError, TimeoutError) as error:
-            self._recorder.note("journal_behind", error=_problem(error, DISK_WAIT))
+            self._recorder.note("journal_behind", error=_problem(error, timing.DISK_WAIT))
         result = None if command.break_glass else await self._try_stack(command)
         return {"ok": True, **(result or await self._until_moved(command))}
 
     async def _try_stack(self, command: _Command) -> Mapping[str, Any] | None:
         """A decrease by stack update; ``None`` when that did not do it."""
-        limit = min(DECREASE_LIMIT, self._apply_limit)
+        limit = timing.decrease_limit(self._apply_limit)
         try:
             async with asyncio.timeout(limit):
                 result = await self._traffic.set_weight(command.weight, increase=False)
@@ -180,19 +171,19 @@ class TrafficActor:
             seen = await self._traffic.read_weight()
             if seen != weight:
                 raise TrafficError(f"{seen:g} % read back after the update to {weight} %")
-            await asyncio.sleep(SETTLE_GAP)
+            await asyncio.sleep(timing.SETTLE_GAP)
 
     async def _until_moved(self, command: _Command) -> Mapping[str, Any]:
         """Break-glass until it holds: giving up would leave users on a bad release."""
         tries = 0
         while True:
             try:
-                async with asyncio.timeout(DECREASE_LIMIT):
+                async with asyncio.timeout(timing.DECREASE_LIMIT):
                     result = await self._traffic.break_glass(command.weight)
                     await self._settled(command.weight)
                 return {"break_glass": True, "tries": tries + 1, **result}
             except Exception as error:  # noqa: BLE001 -- see above
-                problem = _problem(error, DECREASE_LIMIT)
+                problem = _problem(error, timing.DECREASE_LIMIT)
             tries += 1
             self._recorder.note("break_glass_failed", weight=command.weight, tries=tries, error=problem)
             if tries == 1 or tries % 10 == 0:
@@ -200,14 +191,14 @@ class TrafficActor:
                     f"traffic could NOT be moved to {command.weight} %",
                     f"Neither the stack nor the load balancer's API did it ({tries} tries): {problem}. Trying again.",
                 )
-            await asyncio.sleep(RETRY_WAIT[min(tries, len(RETRY_WAIT)) - 1])
+            await asyncio.sleep(timing.RETRY_WAIT[min(tries, len(timing.RETRY_WAIT)) - 1])
 
     async def _reconcile(self, weight: int) -> None:
         try:
-            async with self._one_at_a_time, asyncio.timeout(RECONCILE_LIMIT):
+            async with self._one_at_a_time, asyncio.timeout(timing.RECONCILE_LIMIT):
                 self._recorder.note("reconciled", weight=weight, **await self._traffic.reconcile(weight))
         except Exception as error:  # noqa: BLE001 -- see above
-            problem = _problem(error, RECONCILE_LIMIT)
+            problem = _problem(error, timing.RECONCILE_LIMIT)
             self._recorder.note("reconcile_failed", weight=weight, error=problem)
             self._recorder.page(
                 "the traffic stack is out of line with the load balancer",
@@ -307,10 +298,10 @@ class Effects:
             "ok": True,
         }
         try:
-            async with asyncio.timeout(NOTIFY_LIMIT):
+            async with asyncio.timeout(timing.NOTIFY_LIMIT):
                 await self._ports.notifier.send(topic, subject, body)
         except Exception as error:  # noqa: BLE001 -- see above
-            result |= {"ok": False, "error": _problem(error, NOTIFY_LIMIT)}
+            result |= {"ok": False, "error": _problem(error, timing.NOTIFY_LIMIT)}
         self._recorder.record("result", result)
 
     async def _prepare(self, effect: int, subject: str, body: str) -> None:
@@ -339,7 +330,7 @@ class Effects:
             )
 
     async def _promote(self, effect: int) -> None:
-        for wait in (*RETRY_WAIT[: PROMOTE_TRIES - 1], None):
+        for wait in (*timing.RETRY_WAIT[: timing.PROMOTE_TRIES - 1], None):
             if await self._attempt(effect, "promote", self._ports.traffic.promote):
                 self.promoted = True
                 return

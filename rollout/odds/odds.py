@@ -20,7 +20,7 @@ from statistics import NormalDist, median
 import numpy as np
 
 from rollout.plan import WHOLE, Plan
-from rollout.policy import Phase, State, decide
+from rollout.policy import Phase, State, decide, timing
 from rollout.policy.events import DecisionKind, Event, Metrics, Reason, Started, Tick, Traffic
 
 BASE_ERRORS = (0.05, 0.2)  # percent of the requests that fail anyway
@@ -30,10 +30,8 @@ HIGHEST_RATE = 6_000_000  # requests per minute, as in a rehearsal
 SEED = 1
 ROLLOUTS = 1000  # a line
 LATENCY = 3.0  # s from a command until its weight is read back; `make bench`: 2.1 s in the median, and up to 0.5 s to look
-# s from a period's end until its numbers can be read, log-normal: the median and its spread (p95 150 s), as in a rehearsal.
-DELAY = 75.0
-_SIGMA = math.log(2) / NormalDist().inv_cdf(0.95)
-_POLLS = 6  # that the controller makes in a period
+# Of the log-normal law of METRIC_DELAY, as in a rehearsal.
+_SIGMA = math.log(timing.METRIC_DELAY_P95 / timing.METRIC_DELAY_P50) / NormalDist().inv_cdf(0.95)
 _Z = NormalDist().inv_cdf(0.975)
 
 
@@ -81,7 +79,7 @@ class Release:
     rate: float
     errors: float
     stable_errors: float
-    delay: float = DELAY
+    delay: float = timing.METRIC_DELAY_P50  # the median, from a period's end until its numbers can be read
     sigma: float = _SIGMA
     latency: float = LATENCY
 
@@ -94,7 +92,12 @@ def odds(
     kinds = [(errors, errors) for errors in base_errors]
     kinds += [(errors, base) for errors in BAD_ERRORS if errors > max(base_errors)]
     lines = [
-        measure(plan, Release(rate, errors, stable, delay=DELAY / time_scale), ROLLOUTS, (SEED, number))
+        measure(
+            plan,
+            Release(rate, errors, stable, delay=timing.METRIC_DELAY_P50 / time_scale),
+            ROLLOUTS,
+            (SEED, number),
+        )
         for number, (errors, stable) in enumerate(kinds)
     ]
     many = len(base_errors)
@@ -208,7 +211,7 @@ class Rollout:
         end: float,
         values: tuple[int, int | None, float | None, int | None],
     ) -> None:
-        poll = self.plan.period / _POLLS
+        poll = timing.poll_interval(self.plan)
         t = max(math.ceil(known / poll) * poll, end)
         self._at(t, Metrics(t, colour, start, end, *values))
 

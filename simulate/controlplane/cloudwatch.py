@@ -2,7 +2,7 @@
 
 The data plane knows everything at once; a load balancer publishes less, later, and not always. Here a closed period becomes
 the ``metrics`` events that `rollout.aws.cloudwatch` would make of it: each source (load balancer, application, edge) has its
-own delay, periods go missing, the controller polls six times a period, and a period is told
+own delay, periods go missing, the controller polls several times a period (`rollout.policy.timing`), and a period is told
 
 - when the load balancer's numbers are there, and again when the application's come later than those;
 - at once when it holds a database connection error;
@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rollout.plan import Plan
+from rollout.policy import timing
 from rollout.policy.events import EdgeMetrics, Metrics
 from simulate.controlplane.draws import Draws, Stream
 from simulate.controlplane.world import Delivery
 from simulate.dataplane import CANDIDATE, STABLE, EdgePeriod, Law, Period
 
-POLLS_A_PERIOD = 6  # as rollout.control.controller
 NEVER = 1 << 60  # ms
 ROLES = ((CANDIDATE, "candidate"), (STABLE, "stable"))  # in the order in which the controller tells them
 
@@ -75,7 +75,7 @@ class CloudWatch:
         self._delivery, self._draws, self._t0 = delivery, draws, t0
         self.period = round(plan.period * 1000)
         self._overdue = round(plan.metric_delay * 1000)
-        self._poll = max(self.period // POLLS_A_PERIOD, 1)
+        self._poll = max(self.period // timing.POLLS_A_PERIOD, 1)
         self._outages = tuple((round(a * 1000), round(b * 1000)) for a, b in delivery.outages)
         self._told: dict[tuple[str, int], tuple[object, ...]] = {}
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rollout.plan import Plan
-from rollout.policy import IllegalEvent, Phase, State, decide
+from rollout.policy import IllegalEvent, Phase, State, decide, timing
 from rollout.policy.events import (
     Decision,
     DecisionKind,
@@ -39,10 +39,6 @@ from simulate.controlplane.wake import due_times
 from simulate.controlplane.world import World
 from simulate.dataplane import DataPlane
 
-DECREASE_LIMIT = (
-    20_000  # ms; as rollout.control.effects: then a decrease goes through the load balancer's own API
-)
-READ_BACK = 500  # ms between read-backs while a weight is to change
 _ON_STABLE = (Phase.ABORTED, Phase.VERIFYING)
 _STOPPED = (Phase.HELD, Phase.PAUSED)
 
@@ -89,7 +85,7 @@ class Rehearsal(Surroundings):
 
     def _start(self) -> None:
         if self.thorough:
-            self.agenda.at(self._interval // 2, Rehearsal._every_tick)
+            self.agenda.at(self._interval // timing.TICKS_A_ROUND, Rehearsal._every_tick)
         self.hear(Started(0.0), Traffic(0.0, self.plane.weight))
 
     def _look(self) -> None:
@@ -239,8 +235,8 @@ class Rehearsal(Surroundings):
         due = min((ms for ms in due_times(plan, state) if ms >= self.now), default=NEVER)
         if due == NEVER:
             return NEVER
-        half, due = self._interval // 2, max(due, self.now + 1)
-        tick = -(-due // half) * half
+        step, due = self._interval // timing.TICKS_A_ROUND, max(due, self.now + 1)
+        tick = -(-due // step) * step
         first = self._first_round
         return min(tick, max(first, first - (first - due) // self._interval * self._interval))
 
@@ -251,7 +247,7 @@ class Rehearsal(Surroundings):
 
     def _every_tick(self) -> None:
         self.hear(Tick(self.now / 1000))
-        self.agenda.at(self.now + self._interval // 2, Rehearsal._every_tick)
+        self.agenda.at(self.now + self._interval // timing.TICKS_A_ROUND, Rehearsal._every_tick)
 
     # --- its effects
 
@@ -262,8 +258,9 @@ class Rehearsal(Surroundings):
         begins = max(self.now, self._busy_until) if increase else self.now
         took = round(1000 * draws.time(updates.stack, Stream.UPDATE, number))
         fails = updates.failing > 0 and draws.uniform(Stream.UPDATE_FAILS, number) < updates.failing
-        if not increase and (by_api or fails or took > DECREASE_LIMIT):
-            begins += 0 if by_api else min(took, DECREASE_LIMIT)
+        limit = round(1000 * timing.decrease_limit(self.plan.apply_limit))
+        if not increase and (by_api or fails or took > limit):
+            begins += 0 if by_api else min(took, limit)
             took = round(1000 * draws.time(updates.break_glass, Stream.BREAK_GLASS, number))
             fails = False
         self._busy_until = begins + took
@@ -276,7 +273,8 @@ class Rehearsal(Surroundings):
         self.plane.weight = weight
         if weight != self.record.weights[-1][1]:
             self.record.weights.append((self.now / 1000, weight))
-        wait = 1 + int(READ_BACK * self.draws.uniform(Stream.READ_BACK, number))
+        interval = 1000 * timing.read_back_interval(self.plan, changing=True)
+        wait = 1 + int(interval * self.draws.uniform(Stream.READ_BACK, number))
         self.agenda.at(self.now + wait, Rehearsal._read_back)
 
     def _read_back(self) -> None:

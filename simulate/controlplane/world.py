@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from rollout.policy import timing
 from simulate.dataplane import SWITCHES, Constant, Law, LogNormal, Model
 
 # A traffic update through the Pulumi engine until the rule is changed. Measured (`simulate lab measure`, quantiles in
@@ -17,9 +18,8 @@ from simulate.dataplane import SWITCHES, Constant, Law, LogNormal, Model
 STACK_UPDATE = LogNormal.from_quantiles(p50=2.5, p95=4.2)
 # The load balancer's own API: 0.04 s at the median, 0.5 s at worst (`simulate lab bench`).
 BREAK_GLASS = LogNormal.from_quantiles(p50=0.04, p95=0.2)
-# From the end of a metric period to its datapoint in GetMetricData. AWS gives no figure; a 60-s alarm of one period was
-# measured to take 4 min from the fault, which is 60 s of period, up to 60 s of evaluation, and the rest delay.
-BALANCER_DELAY = LogNormal.from_quantiles(p50=75.0, p95=150.0)
+# From the end of a metric period to its datapoint in GetMetricData.
+BALANCER_DELAY = LogNormal.from_quantiles(p50=timing.METRIC_DELAY_P50, p95=timing.METRIC_DELAY_P95)
 # Custom metrics are put by the application itself and are readable sooner.
 APPLICATION_DELAY = LogNormal.from_quantiles(p50=20.0, p95=60.0)
 

@@ -16,7 +16,7 @@ Three things are shared, each only as long as it is exact:
 - the traffic before the start by all.
 
 Plans never share that differ in what the clock or the data plane is made of: the metric period and its delay, the probe
-rounds, the rate limit.
+rounds, the rate limit, the time after which a decrease breaks the glass.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 from rollout.plan import Limit, Plan, Rollback
-from rollout.policy import IllegalEvent, Phase, State, decide
+from rollout.policy import IllegalEvent, Phase, State, decide, timing
 from rollout.policy.events import Decision, DecisionKind, EdgeMetrics, Event, Metrics, Reason, Tick
 from rollout.policy.judge import is_good
 from simulate.controlplane import Record, Rehearsal, World, model_for
@@ -292,7 +292,8 @@ def _effect(decision: Decision) -> object:
 
 def _setting(plan: Plan) -> object:
     """What the clock and the data plane of a rehearsal are made of."""
-    return plan.period, plan.metric_delay, plan.health, plan.rate_limit
+    decrease = timing.decrease_limit(plan.apply_limit)
+    return plan.period, plan.metric_delay, plan.health, plan.rate_limit, decrease
 
 
 def _but_limits(plan: Plan) -> Plan:

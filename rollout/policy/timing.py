@@ -1,0 +1,54 @@
+"""The timing around the policy: how often it is fed, and how long what it orders may take. Seconds, unless said otherwise.
+
+The live controller, the simulator and the odds all read these when they need them, so a change here is a change of what is
+rehearsed and of what runs. What a plan sets (windows, periods, time-outs of the policy itself) is in the plan.
+"""
+
+from __future__ import annotations
+
+from rollout.plan import Plan
+
+# --- what feeds the policy
+
+POLLS_A_PERIOD = 6  # a closed metric period is noticed within a sixth of one
+POLL_LIMIT = 30.0  # for one query of the metrics, retries included
+READ_BACK = 0.5  # between read-backs while a weight is to change
+UNREADABLE = 3  # failed read-backs in a row that are paged
+TICKS_A_ROUND = 2  # ticks in one interval of the probes
+
+# --- what carries its decisions out
+
+DECREASE_LIMIT = 20.0  # for a stack update, before a decrease goes through the load balancer's own API
+SETTLE_GAP = 0.5  # between the two readings of a decrease that must agree
+DISK_WAIT = 1.0  # that a decrease waits for its intent to be durable
+RETRY_WAIT = (1.0, 2.0, 5.0, 10.0)  # between tries of a decrease; the last one repeats
+RECONCILE_LIMIT = 120.0
+PROMOTE_TRIES = 3
+NOTIFY_LIMIT = 10.0
+DRAIN_LIMIT = 300.0  # at the end, for promotion, notifications and reconciliation
+
+# --- the world, where no run has measured it
+
+# From a period's end until CloudWatch can be asked for its numbers. AWS gives no figure; a 60-s alarm of one period was measured
+# to take 4 min from the fault, which is 60 s of period, up to 60 s of evaluation, and the rest delay.
+METRIC_DELAY_P50, METRIC_DELAY_P95 = 75.0, 150.0
+
+
+def poll_interval(plan: Plan) -> float:
+    """Between queries of the metrics."""
+    return plan.period / POLLS_A_PERIOD
+
+
+def poll_limit(plan: Plan) -> float:
+    """For one query of the metrics: three must fit into the time after which the policy is blind."""
+    return min(plan.blind_limit / 3, POLL_LIMIT)
+
+
+def read_back_interval(plan: Plan, *, changing: bool) -> float:
+    """Between read-backs of the weight; ``changing``: one is commanded and was not seen yet."""
+    return min(READ_BACK, plan.health.interval) if changing else plan.health.interval
+
+
+def decrease_limit(apply_limit: float) -> float:
+    """For the stack update of a decrease; ``apply_limit`` is the plan's."""
+    return min(DECREASE_LIMIT, apply_limit)
