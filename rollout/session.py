@@ -16,8 +16,7 @@ from rollout.aws.notify import SnsNotifier
 from rollout.aws.probes import HttpProbes, ProbeLog, probe_client
 from rollout.control import dry_run
 from rollout.control.controller import Controller, Exit
-from rollout.control.effects import Ports
-from rollout.control.ports import TrafficError
+from rollout.control.ports import Ports, TrafficError
 from rollout.journal import FileJournal, Record, utc
 from rollout.journal.header import Beginning
 from rollout.journal.resume import Past, recall

@@ -17,8 +17,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -27,7 +28,7 @@ from rollout.aws.attribution import PROBES_A_ROUND, Counts, accounted_for, attri
 from rollout.aws.probes import ProbeLog
 from rollout.control.ports import Reading
 from rollout.plan import Plan
-from rollout.policy.events import ALARM_STATES, Alarm, EdgeMetrics, Event, Metrics, MetricsError
+from rollout.policy.events import ALARM_STATES, Alarm, EdgeMetrics, Metrics, MetricsError
 
 LOOK_BACK = 15  # periods: fewer than the policy remembers, so a revision is never taken for a new period
 _ELB = "AWS/ApplicationELB"
@@ -72,9 +73,16 @@ class Watched:
 
 
 @dataclass(slots=True)
-class _Told:
-    event: Event | None = None
-    picture: Counts | None = None
+class _Seen:
+    """What is known of one period: the counts of the last poll, the event as it was reported last."""
+
+    counts: Counts | None = None
+    reported: Mapping[str, Any] | None = None  # all fields of the event but its time
+
+    def is_news(self, event: partial[Metrics] | partial[EdgeMetrics]) -> bool:
+        """Whether the event differs from what was reported last; if so, it is what was reported last."""
+        before, self.reported = self.reported, event.keywords
+        return before != event.keywords
 
 
 @dataclass(slots=True)
@@ -87,7 +95,7 @@ class CloudWatchMetrics:
     start: float
     probes: ProbeLog
     edge_client: CloudWatchClient | None = None  # where CloudFront's metrics are, when that is another region
-    _told: dict[tuple[str, float], _Told] = field(default_factory=dict)
+    _seen: dict[tuple[str, float], _Seen] = field(default_factory=dict)
     _alarms: dict[str, str] = field(default_factory=dict)
 
     async def poll(self, t: float) -> Sequence[Reading]:
@@ -95,12 +103,12 @@ class CloudWatchMetrics:
         try:
             series = await asyncio.to_thread(self._query_all, t)
         except (BotoCoreError, ClientError, _QueryError) as error:
-            return [Reading(MetricsError(t, _why(error)))]
+            return [Reading(partial(MetricsError, reason=_why(error)))]
         readings = [reading for start in self._periods(t) for reading in self._read(series, start, t)]
         try:
-            return readings + await asyncio.to_thread(self._query_alarms, t)
+            return readings + await asyncio.to_thread(self._query_alarms)
         except (BotoCoreError, ClientError) as error:
-            return [*readings, Reading(MetricsError(t, f"alarms unreadable: {_why(error)}"))]
+            return [*readings, Reading(partial(MetricsError, reason=f"alarms unreadable: {_why(error)}"))]
 
     # --- periods
 
@@ -114,11 +122,11 @@ class CloudWatchMetrics:
 
     def _read(self, series: _Series, start: float, t: float) -> list[Reading]:
         overdue = self.start + t >= start + self.plan.period + self.plan.metric_delay
-        found = [self._read_side(role, series, start, t, overdue) for role in self.watched.groups]
-        found.append(self._read_edge(series, start, t, overdue))
+        found = [self._read_role(role, series, start, overdue) for role in self.watched.groups]
+        found.append(self._read_edge(series, start, overdue))
         return [reading for reading in found if reading]
 
-    def _read_side(self, role: str, series: _Series, start: float, t: float, overdue: bool) -> Reading | None:
+    def _read_role(self, role: str, series: _Series, start: float, overdue: bool) -> Reading | None:
         counts = Counts(
             **{
                 name: _value(series, f"{role}_{name}", start)
@@ -129,20 +137,17 @@ class CloudWatchMetrics:
         if counts.healthy_hosts is None and not overdue:
             counts = replace(counts, healthy_hosts=1)  # perhaps only late: nothing is blamed on it yet
         counts = without_probes(counts, self._probes(role, start))
-        told = self._told.setdefault((role, start), _Told())
-        unchanged, told.picture = told.picture == counts, counts
+        seen = self._seen.setdefault((role, start), _Seen())
+        unchanged, seen.counts = seen.counts == counts, counts
         has_requests = counts.request_count is not None
         if not (
             overdue
             or (counts.db_connection_errors or 0) > 0
-            or (has_requests and (unchanged or told.event or accounted_for(counts)))
+            or (has_requests and (unchanged or seen.reported or accounted_for(counts)))
         ):
             return None
-        event, detail = self._event(role, counts, start, t, overdue)
-        if _same(told.event, event):
-            return None
-        told.event = event
-        return Reading(event, detail)
+        event, detail = self._metrics(role, counts, start, overdue)
+        return Reading(event, detail) if seen.is_news(event) else None
 
     def _probes(self, role: str, start: float) -> Mapping[str, int]:
         """Our own requests in a period. Of one before this process began there must have been a full number."""
@@ -150,29 +155,33 @@ class CloudWatchMetrics:
             return self.probes.counted(role, start, start + self.plan.period)
         return {"target_2xx": round(PROBES_A_ROUND * self.plan.period / self.plan.health.interval)}
 
-    def _event(
-        self, role: str, counts: Counts, start: float, t: float, overdue: bool
-    ) -> tuple[Metrics, Mapping[str, Any]]:
-        begin, end = _rollout_time(start, self.start), _rollout_time(start + self.plan.period, self.start)
+    def _metrics(
+        self, role: str, counts: Counts, start: float, overdue: bool
+    ) -> tuple[partial[Metrics], Mapping[str, Any]]:
+        """The event of a period, and how its numbers came about."""
+        begin, end = self._times(start)
         database = None if counts.db_connection_errors is None else round(counts.db_connection_errors)
+        event = partial(Metrics, role=role, start=begin, end=end, db_connection_errors=database)
         found = attribute(counts)
         if counts.request_count is None and not (overdue and found.unavailable):
-            requests = 0 if overdue else None
-            return Metrics(t, role, begin, end, requests, db_connection_errors=database), {}
-        event = Metrics(t, role, begin, end, found.requests, found.errors, counts.p95, database)
+            return partial(event, requests=0 if overdue else None), {}
+        event = partial(event, requests=found.requests, errors=found.errors, p95=counts.p95)
         return event, {"colour": role, "start": begin, "requests": found.requests, **found.to_json()}
 
-    def _read_edge(self, series: _Series, start: float, t: float, overdue: bool) -> Reading | None:
+    def _times(self, start: float) -> tuple[float, float]:
+        """Start and end of a period in seconds from the start of the rollout."""
+        return round(start - self.start, 3), round(start + self.plan.period - self.start, 3)
+
+    def _read_edge(self, series: _Series, start: float, overdue: bool) -> Reading | None:
         allowed, blocked = (_value(series, name, start) for name in _EDGE)
         if allowed is None and not (overdue and blocked):
             return None  # blocked requests without the others would look like all of them
-        begin, end = _rollout_time(start, self.start), _rollout_time(start + self.plan.period, self.start)
-        event = EdgeMetrics(t, begin, end, round(allowed or 0), round(blocked or 0))
-        told = self._told.setdefault(("edge", start), _Told())
-        if _same(told.event, event):
-            return None
-        told.event = event
-        return Reading(event)
+        begin, end = self._times(start)
+        event = partial(
+            EdgeMetrics, start=begin, end=end, requests=round(allowed or 0), rate_limited=round(blocked or 0)
+        )
+        seen = self._seen.setdefault(("edge", start), _Seen())
+        return Reading(event) if seen.is_news(event) else None
 
     # --- queries
 
@@ -242,7 +251,7 @@ class CloudWatchMetrics:
             },
         }
 
-    def _query_alarms(self, t: float) -> list[Reading]:
+    def _query_alarms(self) -> list[Reading]:
         """Alarms whose state changed; those already in ALARM at the first look are told too."""
         readings = []
         request: dict[str, Any] = {"AlarmNamePrefix": self.watched.alarm_prefix}
@@ -253,7 +262,7 @@ class CloudWatchMetrics:
                 before = self._alarms.get(name, state if state != "ALARM" else "OK")
                 self._alarms[name] = state
                 if state in ALARM_STATES and state != before:
-                    readings.append(Reading(Alarm(t, name, self._tier(alarm), state)))
+                    readings.append(Reading(partial(Alarm, name=name, tier=self._tier(alarm), state=state)))
             if not answer.get("NextToken"):
                 return readings
             request["NextToken"] = answer["NextToken"]
@@ -278,22 +287,9 @@ def _value(series: _Series, name: str, start: float) -> float | None:
     return series.get(name, {}).get(start)
 
 
-def _rollout_time(epoch: float, start: float) -> float:
-    return round(epoch - start, 3)
-
-
 def _utc(epoch: float) -> datetime:
     return datetime.fromtimestamp(epoch, UTC)
 
 
 def _period_of(at: datetime, period: float) -> float:
     return math.floor(at.timestamp() / period + 0.001) * period
-
-
-def _same(told: Event | None, event: Event) -> bool:
-    """Whether two readings of a period say the same, whenever they were read."""
-    return told is not None and _key(told) == _key(event)
-
-
-def _key(event: Event) -> tuple[Any, ...]:
-    return astuple(event)[1:]

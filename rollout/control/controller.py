@@ -1,22 +1,33 @@
-"""The loop of a rollout: polls and probes, hears events through the policy, has its decisions carried out.
+"""The loop of a rollout: it polls and probes, gives the events to the policy and has its decisions carried out.
 
 One asyncio task owns the policy's state. Everything else (probe rounds, metric polls, read-backs, the operator) posts
-events into its inbox. For each event, in this order and without giving way: the time is put on it, the policy decides,
-event and decisions go to the journal, their effects begin. So a crash loses at most what nobody acted on.
+into its inbox what happened, without a time. For each item, in this order and with no other task in between: the event
+is made with the time at which it is received, the policy decides, event and decisions go to the journal, their effects
+begin. So a crash loses at most what nobody acted on.
 
-The same loop runs on a simulated clock in the tests and in rehearsals: it only ever waits with asyncio.
+The same loop runs on a simulated clock in the tests and in rehearsals: it waits with asyncio and in no other way.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from typing import Any
 
-from rollout.control.effects import Effects, Ports
-from rollout.control.ports import Clock, Journal, MetricsSource, Probes, Reading, TrafficError
+from rollout.control.effects import Effects
+from rollout.control.ports import (
+    Clock,
+    EventMaker,
+    Journal,
+    MetricsSource,
+    Ports,
+    Probes,
+    Reading,
+    TrafficError,
+)
 from rollout.journal.resume import Past
 from rollout.plan import Plan
 from rollout.policy import decide, timing
@@ -51,7 +62,7 @@ class Exit(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the policy said to an operator's command."""
+    """What came of an operator's command."""
 
     accepted: bool
     text: str
@@ -73,7 +84,11 @@ Observer = Callable[[str, float, Mapping[str, Any]], None]  # kind, t, body of e
 
 
 class Controller:
-    """One rollout. ``start`` is the epoch second at which its clock reads 0, ``rate_limit`` what is deployed."""
+    """One rollout.
+
+    ``start``: the epoch second at which the rollout's time is 0; ``rate_limit``: the deployed one, in requests per
+    minute and client. ``observer`` is called with each record of the journal. A ``dry_run`` has no traffic to watch.
+    """
 
     def __init__(
         self,
@@ -93,15 +108,15 @@ class Controller:
         self._metrics, self._probes, self._traffic = metrics, probes, ports.traffic
         self._journal, self._clock, self._start, self._observer = journal, clock, start, observer
         self.state = State()
-        self._started, self._dry_run = Started(0, rate_limit), dry_run
+        self._started, self._dry_run = partial(Started, rate_limit=rate_limit), dry_run
         self._effects = Effects(plan, ports, self)
         self._timeline = Timeline(plan)
-        self._inbox: asyncio.Queue[tuple[Event, asyncio.Future[Answer] | None]] = asyncio.Queue()
+        self._inbox: asyncio.Queue[tuple[EventMaker, asyncio.Future[Answer] | None]] = asyncio.Queue()
         self._left: str | None = None
         self._decisions: list[Decision] = []
         self._last: dict[str, Event] = {}
 
-    # --- what effects and views use
+    # --- for effects and views
 
     @property
     def t(self) -> float:
@@ -122,31 +137,31 @@ class Controller:
 
     def page(self, subject: str, body: str) -> None:
         self.note("page", subject=subject, text=body)
-        self._effects.notify(None, "immediate", subject[:100], body)
+        self._effects.send(None, "immediate", subject[:100], body)
 
     def snapshot(self) -> Snapshot:
         return Snapshot(
             self.plan, self.state, self.t, tuple(self._decisions[-8:]), self._last, self._effects.traffic.busy
         )
 
-    # --- from outside
+    # --- for the operator
 
     async def operate(self, command: str) -> Answer:
-        """An operator's ``pause``, ``resume`` or ``abort``; answered once the policy has heard it."""
+        """An operator's ``pause``, ``resume`` or ``abort``; returns once the policy has decided on it."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._inbox.put_nowait((Operator(0, command), answer))
+        self._inbox.put_nowait((partial(Operator, command=command), answer))
         return await answer
 
     def leave(self, why: str) -> None:
         """Ends the controller and leaves traffic as it is; `rollout resume` continues."""
         self._left = why
-        self._inbox.put_nowait((Tick(0), None))
+        self._post(Tick)
 
     # --- the loop
 
     async def run(self, past: Past | None = None) -> Exit:
-        """Runs to the end, from the start or from what a journal says. Never raises for a fault of the world."""
-        self._hear(self._started, None) if past is None else self._continue(past)
+        """Runs to the end, from the start or from where a journal ends. A fault of the environment never raises."""
+        self._receive(self._started) if past is None else self._continue(past)
         health = self.plan.health
         sources = [
             asyncio.create_task(self._supervise(source), name=source.__qualname__)
@@ -157,10 +172,10 @@ class Controller:
         ]
         try:
             while self.state.phase is not Phase.FINISHED:
-                event, answer = await self._inbox.get()
+                make_event, answer = await self._inbox.get()
                 if self._left is not None:
                     return await self._leave()
-                self._hear(event, answer)
+                self._receive(make_event, answer)
             await self._effects.drain(timing.DRAIN_LIMIT)
         finally:
             for task in sources:
@@ -168,9 +183,8 @@ class Controller:
             self._refuse_waiting()
         return self._finish()
 
-    def _hear(self, event: Event, answer: asyncio.Future[Answer] | None) -> None:
-        event = replace(event, t=self.t)
-        before = self.state
+    def _receive(self, make_event: EventMaker, answer: asyncio.Future[Answer] | None = None) -> None:
+        event, before = make_event(self.t), self.state
         try:
             state, decisions = decide(self.plan, before, event)
         except IllegalEvent as error:
@@ -196,8 +210,8 @@ class Controller:
                 commanded = weight
         self._look_ahead(before)
         if answer:
-            said = "; ".join(decision.reason for decision in decisions) or f"the rollout is {state.phase}"
-            _answer(answer, accepted=True, text=said)
+            text = "; ".join(decision.reason for decision in decisions) or f"the rollout is {state.phase}"
+            _answer(answer, accepted=True, text=text)
 
     def _remember(self, event: Event) -> None:
         colour = "edge" if isinstance(event, EdgeMetrics) else getattr(event, "role", "")
@@ -222,7 +236,7 @@ class Controller:
             self._timeline.hear(event, decisions)
         state = past.state
         if state.phase is Phase.READY:
-            self._hear(self._started, None)
+            self._receive(self._started)
             return
         self.note("resumed", phase=state.phase, commanded=state.commanded, seen=state.seen)
         lost = [(self.record("decision", d.to_json()), d) for d in past.unwritten]
@@ -234,17 +248,17 @@ class Controller:
                 weight = decision.weight or 0
                 self._effects.act(effect, decision, increase=weight > max(state.fallback, state.seen))
             if notify:
-                self._effects.tell(effect, decision)
+                self._effects.notify(effect, decision)
         if past.reconcile and not self._effects.traffic.busy:
             self._effects.traffic.finish_reconcile(int(state.commanded))
 
     # --- sources of events
 
-    def _post(self, event: Event) -> None:
-        self._inbox.put_nowait((event, None))
+    def _post(self, make_event: EventMaker) -> None:
+        self._inbox.put_nowait((make_event, None))
 
     async def _supervise(self, source: Callable[[], Awaitable[None]]) -> None:
-        """A fault in a source is told and the source begun again: without it the rollout would be blind."""
+        """A source that fails is paged and started again: without it the rollout would be blind."""
         while True:
             try:
                 await source()
@@ -257,7 +271,7 @@ class Controller:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(self.plan.health.interval / timing.TICKS_A_ROUND)
-            self._post(Tick(0))
+            self._post(Tick)
 
     async def _watch_traffic(self) -> None:
         """Reads the weight back: often while it is to change, else each probe interval. Posts what is news."""
@@ -274,7 +288,7 @@ class Controller:
                 state = self.state
                 unconfirmed = not state.settled and weight == state.commanded
                 if weight != state.seen or unconfirmed or not state.seen_history:
-                    self._post(Traffic(0, weight))
+                    self._post(partial(Traffic, weight=weight))
             changing = self._effects.traffic.busy or not self.state.settled
             await asyncio.sleep(timing.read_back_interval(self.plan, changing=changing))
 
@@ -285,9 +299,9 @@ class Controller:
                 async with asyncio.timeout(limit):
                     readings = await self._metrics.poll(self.t)
             except TimeoutError:
-                readings = [Reading(MetricsError(0, f"no answer within {limit:g} s"))]
+                readings = [Reading(partial(MetricsError, reason=f"no answer within {limit:g} s"))]
             except Exception as error:  # noqa: BLE001 -- whatever it is, it is no data
-                readings = [Reading(MetricsError(0, f"{type(error).__name__}: {error}"))]
+                readings = [Reading(partial(MetricsError, reason=f"{type(error).__name__}: {error}"))]
             for reading in readings:
                 if reading.detail:
                     self.note("attribution", **reading.detail)
@@ -295,9 +309,9 @@ class Controller:
             await asyncio.sleep(interval)
 
     async def _probe(self, role: str, interval: float) -> None:
-        """A round each interval, whether or not the last one is back; told in the order they were begun."""
+        """A round each interval, whether or not the last one is back; posted in the order in which they began."""
         rounds: asyncio.Queue[asyncio.Task[tuple[str, ...]]] = asyncio.Queue()
-        teller = asyncio.create_task(self._tell_rounds(role, rounds))
+        poster = asyncio.create_task(self._post_rounds(role, rounds))
         try:
             due = asyncio.get_running_loop().time()
             while True:
@@ -305,7 +319,7 @@ class Controller:
                 due += interval
                 await asyncio.sleep(due - asyncio.get_running_loop().time())
         finally:
-            teller.cancel()
+            poster.cancel()
 
     async def _round(self, role: str) -> tuple[str, ...]:
         try:
@@ -315,10 +329,10 @@ class Controller:
             self.note("probe_failed", role=role, error=repr(error))
             return PROBES
 
-    async def _tell_rounds(self, role: str, rounds: asyncio.Queue[asyncio.Task[tuple[str, ...]]]) -> None:
+    async def _post_rounds(self, role: str, rounds: asyncio.Queue[asyncio.Task[tuple[str, ...]]]) -> None:
         while True:
             failed = await (await rounds.get())
-            self._post(Health(0, role, failed))
+            self._post(partial(Health, role=role, failed=failed))
 
     # --- the end
 

@@ -1,7 +1,7 @@
-"""A dry run: every decision is made and journaled, nothing is moved and nobody is told.
+"""A dry run: every decision is made and journaled, no traffic is moved and no notification is sent.
 
-Metrics, probes and alarms are the live ones. A commanded weight is pretended to be there at once, so the whole plan is
-gone through on what the candidate shows at the weight that it really has.
+Metrics, probes and alarms are the live ones. A commanded weight counts as in force at once, so the rollout goes through
+the whole plan with what is measured of the candidate at the weight that it really has.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rollout.control.effects import Ports
+from rollout.control.ports import Ports
 
 _NOT_DONE: Mapping[str, Any] = {"dry_run": True}
 
 
 @dataclass(slots=True)
-class PretendedTraffic:
+class _Traffic:
     weight: float = 0
 
     async def read_weight(self) -> float:
@@ -43,16 +43,16 @@ class PretendedTraffic:
         return {}
 
 
-class PretendedLimits:
+class _Limits:
     async def set_rate_limit(self, per_minute: int) -> Mapping[str, Any]:
         return _NOT_DONE
 
 
-class NobodyToTell:
+class _Notifier:
     async def send(self, topic: str, subject: str, body: str) -> None:
         return None
 
 
 def ports() -> Ports:
     """What a dry run acts on."""
-    return Ports(PretendedTraffic(), PretendedLimits(), NobodyToTell())
+    return Ports(_Traffic(), _Limits(), _Notifier())

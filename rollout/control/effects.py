@@ -14,11 +14,11 @@ Whatever an adapter raises, a bug of ours included, is a failure of that effect 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rollout.control.ports import Notifier, RateLimits, TrafficControl, TrafficError
+from rollout.control.ports import Ports, TrafficControl, TrafficError
 from rollout.plan import Plan
 from rollout.policy import timing
 from rollout.policy.events import Decision, DecisionKind, Severity
@@ -26,21 +26,12 @@ from rollout.policy.timeline import RAISES
 
 
 class Recorder(Protocol):
-    """What effects write and say; the controller is one."""
+    """Where effects record what they do, and page; the controller is one."""
 
     def record(self, kind: str, body: Mapping[str, Any]) -> int: ...
     async def durable(self) -> None: ...
     def note(self, what: str, **more: Any) -> None: ...
     def page(self, subject: str, body: str) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """The world that effects act on."""
-
-    traffic: TrafficControl
-    limits: RateLimits
-    notifier: Notifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,25 +218,26 @@ class Effects:
     def carry_out(self, effect: int, decision: Decision, *, increase: bool) -> None:
         """Begins what a decision orders. ``effect`` is its number in the journal."""
         self.act(effect, decision, increase=increase)
-        self.tell(effect, decision)
+        self.notify(effect, decision)
 
     def act(self, effect: int, decision: Decision, *, increase: bool) -> None:
+        """Begins what a decision changes in the environment; ``increase``: its weight is above what users have now."""
         match decision.decision:
             case DecisionKind.SET_WEIGHT:
                 weight = int(decision.weight or 0)
                 self.traffic.command(effect, weight, increase=increase, break_glass=decision.break_glass)
             case DecisionKind.PREPARE_ROLLBACK:
-                self.spawn(self._prepare(effect, *describe(decision)))
+                self._spawn(self._prepare(effect, *describe(decision)))
             case DecisionKind.RAISE_RATE_LIMIT:
-                self.spawn(self._raise_limit(effect, decision.rate_limit or 0))
+                self._spawn(self._raise_limit(effect, decision.rate_limit or 0))
             case DecisionKind.PROMOTE:
-                self.spawn(self._promote(effect))
+                self._spawn(self._promote(effect))
 
-    def tell(self, effect: int, decision: Decision) -> None:
-        """Nothing is rolled back, held or finished in silence."""
+    def notify(self, effect: int, decision: Decision) -> None:
+        """Sends a notification of a decision: nothing is rolled back, held or finished in silence."""
         match decision.decision:
             case DecisionKind.PREPARE_ROLLBACK | DecisionKind.PROMOTE:
-                return  # the one tells with what it found; `finish` tells of the other
+                return  # the first notifies when it knows what it found, the second is covered by `finish`
             case DecisionKind.ALERT:
                 topic = _TOPICS[decision.severity or Severity.PAGE]
             case DecisionKind.RAISE_RATE_LIMIT:
@@ -256,13 +248,14 @@ class Effects:
                 topic = "notice"
             case _:
                 topic = "immediate"
-        self.notify(effect, topic, *describe(decision))
+        self.send(effect, topic, *describe(decision))
 
-    def notify(self, effect: int | None, topic: str, subject: str, body: str) -> None:
-        self.spawn(self._notify(effect, topic, subject, body))
+    def send(self, effect: int | None, topic: str, subject: str, body: str) -> None:
+        """Begins to send one notification. ``effect`` is the number of the decision it is about, if it is about one."""
+        self._spawn(self._send(effect, topic, subject, body))
 
-    def spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -276,10 +269,6 @@ class Effects:
         except TimeoutError:
             self._recorder.note("not_drained", waited=limit)
 
-    def cancel(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-
     async def _attempt(self, effect: int, act: str, work: Callable[[], Awaitable[Mapping[str, Any]]]) -> bool:
         self._recorder.record("intent", {"effect": effect, "act": act})
         try:
@@ -289,7 +278,7 @@ class Effects:
         self._recorder.record("result", {"effect": effect, "act": act, **result})
         return bool(result["ok"])
 
-    async def _notify(self, effect: int | None, topic: str, subject: str, body: str) -> None:
+    async def _send(self, effect: int | None, topic: str, subject: str, body: str) -> None:
         result: dict[str, Any] = {
             "effect": effect,
             "act": "notify",
@@ -315,7 +304,7 @@ class Effects:
             "result", {"effect": effect, "act": "prepare_rollback", "ok": not wrong, "checks": dict(checks)}
         )
         found = "; ".join(f"{name}: {problem}" for name, problem in wrong.items()) or "all of it is ready"
-        await self._notify(effect, "immediate", subject, f"{body}\nChecked what a rollback needs: {found}")
+        await self._send(effect, "immediate", subject, f"{body}\nChecked what a rollback needs: {found}")
 
     async def _raise_limit(self, effect: int, per_minute: int) -> None:
         async with self._limit_lock:

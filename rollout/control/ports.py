@@ -1,12 +1,12 @@
-"""What the controller needs of the world, as small Protocols; ``rollout.control.testing`` has one in-memory stand-in of each.
+"""What the controller needs from its environment, as small Protocols; ``rollout.control.testing`` has a fake of each.
 
 Everything that waits is a coroutine. Cancelling one ends what it started: a cancelled ``set_weight`` has ended its
-engine before the cancellation is answered. Times are epoch seconds, durations seconds, weights percent.
+engine before the cancellation is answered. Durations are in seconds, weights in percent of the requests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,11 +21,15 @@ class TrafficRefused(TrafficError):
     """The change was not even tried: it would touch more than the rule, or somebody else moved the traffic."""
 
 
+EventMaker = Callable[[float], Event]
+"""An event except for its time: called with the seconds from the start at which the controller receives it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One event of the metrics source, with how its numbers came about (for the journal, not for the policy)."""
 
-    event: Event
+    event: EventMaker
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -38,7 +42,7 @@ class MetricsSource(Protocol):
     async def poll(self, t: float) -> Sequence[Reading]:
         """What is new at ``t`` seconds from the start: closed periods, revisions, alarms, or that the query failed.
 
-        Never raises for a failed query: that is an event too.
+        Does not raise for a failed query: that is an event too.
         """
 
 
@@ -81,6 +85,15 @@ class RateLimits(Protocol):
 class Notifier(Protocol):
     async def send(self, topic: str, subject: str, body: str) -> None:
         """Publishes to ``immediate``, ``warning`` or ``notice``. Raises on failure; the caller carries on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The part of the environment that effects act on."""
+
+    traffic: TrafficControl
+    limits: RateLimits
+    notifier: Notifier
 
 
 class Journal(Protocol):

@@ -14,12 +14,12 @@ import math
 import selectors
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
-from rollout.control.effects import Ports
-from rollout.control.ports import Reading, TrafficError, TrafficRefused
+from rollout.control.ports import EventMaker, Ports, Reading, TrafficError, TrafficRefused
 from rollout.journal import Record, utc
-from rollout.policy.events import EdgeMetrics, Event, Metrics, MetricsError
+from rollout.policy.events import EdgeMetrics, Metrics, MetricsError
 
 T = TypeVar("T")
 
@@ -240,43 +240,35 @@ class FakeMetrics:
     async def poll(self, t: float) -> Sequence[Reading]:
         now = asyncio.get_running_loop().time()
         if now >= self.failing_from:
-            return [Reading(MetricsError(t, "throttled"))]
+            return [Reading(partial(MetricsError, reason="throttled"))]
         readings = []
         # Rollout time may begin anywhere in a period; loop time 0 begins one.
         while self._next + self.period + self.delay <= now:
             start, self._next = self._next, self._next + self.period
-            readings += [Reading(event) for event in self._periods(t, start, start - (now - t))]
+            readings += [Reading(event) for event in self._periods(start, start - (now - t))]
         return readings
 
-    def _periods(self, t: float, start: float, rollout_start: float) -> list[Event]:
+    def _periods(self, start: float, rollout_start: float) -> list[EventMaker]:
         share = sum(self.traffic.weight_at(start + s) for s in range(int(self.period))) / self.period / 100
         end = rollout_start + self.period
-        events: list[Event] = []
-        for colour, part, release in (
+        events: list[EventMaker] = []
+        for role, part, release in (
             ("candidate", share, self.candidate),
             ("stable", 1 - share, self.stable),
         ):
             requests, now = round(self.rate * self.period * part), release.at(start)
+            period = partial(Metrics, role=role, start=rollout_start, end=end, requests=requests)
             if start >= self.missing_from or not requests:
-                events.append(Metrics(t, colour, rollout_start, end, requests=0))
+                events.append(partial(period, requests=0))
                 continue
             errors = round(requests * now.error_rate / 100)
-            database = now.db_connection_errors
             events.append(
-                Metrics(
-                    t,
-                    colour,
-                    rollout_start,
-                    end,
-                    requests,
-                    errors,
-                    p95=now.p95,
-                    db_connection_errors=database,
-                )
+                partial(period, errors=errors, p95=now.p95, db_connection_errors=now.db_connection_errors)
             )
         arrived = round(self.rate * self.period)
         limited = round(arrived * self.rate_limited / 100)
-        events.append(EdgeMetrics(t, rollout_start, end, requests=arrived - limited, rate_limited=limited))
+        edge = partial(EdgeMetrics, start=rollout_start, end=end)
+        events.append(partial(edge, requests=arrived - limited, rate_limited=limited))
         return events
 
 

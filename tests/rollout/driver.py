@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from rollout import cli, session
-from rollout.control.effects import Ports
+from rollout.control.ports import Ports
 from rollout.control.testing import (
     FakeMetrics,
     FakeNotifier,

@@ -74,8 +74,8 @@ class Source:
     metrics: CloudWatchMetrics
 
     def poll(self, t: float, kind: type = Metrics) -> list[Any]:
-        readings = asyncio.run(self.metrics.poll(t))
-        return [reading.event for reading in readings if isinstance(reading.event, kind)]
+        events = [reading.event(t) for reading in asyncio.run(self.metrics.poll(t))]
+        return [event for event in events if isinstance(event, kind)]
 
     def candidate(self, t: float) -> list[Metrics]:
         return [event for event in self.poll(t) if event.role == "candidate"]
@@ -351,7 +351,7 @@ def test_the_request_is_one_that_aws_accepts() -> None:
         stub.add_client_error("describe_alarms", "ThrottlingException", "slow down")
         metrics = CloudWatchMetrics(client, WATCHED, PLAN, START, ProbeLog(lambda: START - 3600))
         (reading,) = asyncio.run(metrics.poll(50))
-    assert reading.event == MetricsError(50, "alarms unreadable: ThrottlingException: slow down")
+    assert reading.event(50) == MetricsError(50, "alarms unreadable: ThrottlingException: slow down")
 
 
 # --- alarms

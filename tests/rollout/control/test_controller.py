@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rollout.control.controller import Controller, Exit
-from rollout.control.effects import Ports
+from rollout.control.ports import Ports
 from rollout.control.testing import FakeCloud, FakeTraffic, MemoryJournal, Release, run_virtually
 from rollout.journal import Record
 from rollout.plan import Comparison, Plan, Rollback, load_plan
