@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,12 @@ from simulate.lab.lab import Lab
 from simulate.lab.layout import labs_directory
 
 _PREFIX = "test-"
+
+
+def pytest_sessionstart() -> None:
+    """Undo `nohup` and `&`, which start a program with SIGINT ignored: its children would ignore Ctrl-C, too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _remove_left_overs() -> None:

@@ -1,95 +1,133 @@
-"""`simulate lab ...`: the commands around a lab."""
+"""The command line of the lab, ``simulate lab ...``. The work is imported late: most commands need little of it."""
+
+# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
-import json
 import os
-import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from simulate.lab.errors import LabError, bad_input
-from simulate.lab.faults import FAULTS
-from simulate.lab.host.state import LabState, ServiceState
-from simulate.lab.lab import Lab, all_labs
-from simulate.lab.layout import CHECKOUT
-from simulate.lab.measure.run import Settings as MeasureSettings
-from simulate.lab.measure.run import measure
-from simulate.lab.rehearsal.bench import LEAST, bench
-from simulate.lab.rehearsal.release import ENVIRONMENT, Stage
-from simulate.lab.rehearsal.run import DEFAULT_FAULT, interrupted_by_signals, rehearse, sayer
-from simulate.lab.rehearsal.run import Settings as RehearsalSettings
+from simulate.lab.faults import DEFAULT_FAULT, FAULTS
+from simulate.lab.layout import BUILD, DEFAULT_LAB
 
-BUILD = CHECKOUT / "build"
-INTERRUPTED = 130
+if TYPE_CHECKING:
+    from simulate.lab.host.state import LabState
+    from simulate.lab.lab import Lab
 
-app = typer.Typer(name="lab", no_args_is_help=True, help="The same rehearsal on real parts, on this machine.")
+#: Fewest traffic updates whose median means something.
+FEWEST_UPDATES = 10
 
-Name = Annotated[str, typer.Option("--name", help="Which lab; several can run at once.")]
-TimeScale = Annotated[float, typer.Option("--time-scale", help="How much faster than in production.")]
+app = typer.Typer(
+    name="lab",
+    no_args_is_help=True,
+    help="Rehearse on real parts: Pulumi, Kubernetes, HAProxy and PostgreSQL, on this machine.",
+)
+
+
+def _complete_fault(typed: str) -> list[tuple[str, str]]:
+    return [(name, fault.sentence) for name, fault in FAULTS.items() if name.startswith(typed)]
+
+
+def _complete_lab(typed: str) -> list[str]:
+    from simulate.lab.lab import all_labs
+
+    return [lab.name for lab in all_labs() if lab.name.startswith(typed)]
+
+
+def _complete_part(typed: str) -> list[str]:
+    from simulate.lab.measure.run import PARTS
+
+    return [part for part in PARTS if part.startswith(typed)]
+
+
+NameOption = Annotated[
+    str,
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        help="Name of the lab; several can run at once.",
+        autocompletion=_complete_lab,
+    ),
+]
+TimeScaleOption = Annotated[
+    float,
+    typer.Option(
+        "--time-scale", metavar="N", help="How many times faster than in production clocks run, 1 to 60."
+    ),
+]
 
 
 @app.command()
-def start(name: Name = "default", time_scale: TimeScale = 10.0) -> None:
-    """Start a lab and return when all of it is ready."""
+def start(name: NameOption = DEFAULT_LAB, time_scale: TimeScaleOption = 10.0) -> None:
+    """Start a lab and return when all its services are ready."""
+    import time
+
+    from rich.console import Console
+
+    from simulate.lab.lab import Lab
+    from simulate.lab.rehearsal.run import reporter
+
     lab = Lab(name, time_scale=time_scale)
     began = time.monotonic()
-
-    def progress(line: str) -> None:
-        typer.echo(f"{time.monotonic() - began:5.1f} s  {line}")
-
     try:
-        lab.start(progress)
+        lab.start(reporter(Console()))
     except KeyboardInterrupt:
-        typer.echo(f"interrupted: lab {name!r} has been ended", err=True)
+        typer.echo(f"interrupted: lab {name!r} has been stopped", err=True)
         raise
-    typer.echo(f"lab {name!r} is ready after {time.monotonic() - began:.1f} s; its logs: {lab.paths.logs}")
-    where = "" if name == "default" else f" --name {name}"
-    typer.echo(
-        f"deploy the stacks with `simulate lab deploy{where}`, then look around in `simulate lab shell{where}`"
-    )
+    typer.echo(f"lab {name!r} is ready after {time.monotonic() - began:.1f} s; logs: {lab.paths.logs}")
+    typer.echo(f"next: simulate lab deploy{_name_flag(name)}, then simulate lab shell{_name_flag(name)}")
 
 
 @app.command()
 def stop(
-    name: Name = "default",
-    every: Annotated[bool, typer.Option("--all", help="Every lab of this checkout.")] = False,
+    name: NameOption = DEFAULT_LAB,
+    every: Annotated[bool, typer.Option("--all", help="Stop every lab of this checkout.")] = False,
 ) -> None:
-    """End a lab with everything in it."""
+    """Stop a lab and everything that runs in it."""
+    from simulate.lab.lab import Lab, all_labs
+
     labs = all_labs() if every else [Lab(name)]
     for lab in labs:
-        ended = lab.stop()
-        typer.echo(f"lab {lab.name!r} " + ("has ended" if ended else "was not running"))
+        stopped = lab.stop()
+        typer.echo(f"lab {lab.name!r} " + ("is stopped" if stopped else "was not running"))
     if not labs:
         typer.echo("no lab was running")
 
 
 @app.command()
 def status(
-    name: Name = "default",
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    name: NameOption = DEFAULT_LAB,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, null if no lab runs.")
+    ] = False,
 ) -> None:
-    """Show the services of a lab. Exits with 1 if it does not run or one of them has died."""
+    """Show a lab's services. Exits with 1 if the lab is not running or a service has died."""
+    import json
+    from dataclasses import asdict
+
+    from simulate.lab.lab import Lab
+
     current = Lab(name).state()
     if as_json:
         typer.echo(json.dumps(None if current is None else asdict(current), indent=1))
     elif current is None:
         typer.echo(f"lab {name!r} is not running")
     else:
-        _show(current)
+        _print_state(current)
     if current is None or current.dead_services():
         raise typer.Exit(1)
 
 
-def _show(current: LabState) -> None:
-    process = current.first_process.pid
+def _print_state(current: LabState) -> None:
+    from simulate.lab.host.state import ServiceState
+
     typer.echo(
-        f"lab {current.name!r} is {current.phase}: process {process}, started {current.started},"
+        f"lab {current.name!r} is {current.phase}: process {current.first_process.pid}, started {current.started},"
         f" time scale {current.time_scale:g}"
     )
     for service in current.services:
@@ -101,102 +139,152 @@ def _show(current: LabState) -> None:
 
 
 @app.command()
-def shell(name: Name = "default") -> None:
+def shell(name: NameOption = DEFAULT_LAB) -> None:
     """Open a shell inside a lab, in the Pulumi project."""
-    lab = Lab(name)
-    program = os.environ.get("SHELL", "/bin/sh")
-    _become(lab, [program])
+    from simulate.lab.lab import Lab
+
+    _become(Lab(name), [os.environ.get("SHELL", "/bin/sh")])
 
 
-@app.command(name="exec", context_settings={"ignore_unknown_options": True})
+# The options of the command itself follow its name, so they are not ours to read.
+@app.command(name="exec", context_settings={"allow_interspersed_args": False})
 def execute(
-    command: Annotated[list[str], typer.Argument(help="The command with its arguments, after `--`.")],
-    name: Name = "default",
+    command: Annotated[list[str], typer.Argument(help="The command and its arguments.")],
+    name: NameOption = DEFAULT_LAB,
 ) -> None:
-    """Run a command inside a lab, in the Pulumi project; its exit code is ours."""
+    """Run a command inside a lab, in the Pulumi project. Exits with the command's exit code."""
+    from simulate.lab.lab import Lab
+
     _become(Lab(name), command)
 
 
 def _become(lab: Lab, argv: list[str]) -> None:
-    command = lab.command(argv)
-    environment = lab.environment()
     if not argv:
         raise bad_input("no command given", "simulate lab exec -- COMMAND")
     try:
-        os.execvpe(command[0], command, environment)  # noqa: S606
+        lab.become(argv)
     except OSError as failure:
-        raise LabError(f"cannot run {command[0]}: {failure.strerror}", "run `make setup`") from None
+        raise LabError(f"cannot enter the lab: {failure.strerror}", "run `make setup`") from None
 
 
-@app.command(name="rehearse")
-def rehearse_command(
-    fault: Annotated[
-        str, typer.Option("--fault", help=f"What is wrong with the second release: {', '.join(FAULTS)}.")
-    ] = DEFAULT_FAULT,
-    time_scale: Annotated[
-        float, typer.Option("--time-scale", help="How much faster than in production.")
-    ] = 10.0,
-    out: Annotated[Path, typer.Option("--out", help="Where the report goes; emptied first.")] = BUILD
-    / "rehearsal",
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the lab running at the end.")] = False,
-) -> None:
-    """Perform two releases on real parts: a good one, then a bad one that is rolled back by itself.
+@app.command()
+def deploy(name: NameOption = DEFAULT_LAB) -> None:
+    """Deploy the lab's five stacks as their settings files say.
 
-    Exits with 0 only if both ended as they must.
+    In a fresh lab: both colours at 1.0.0, all traffic on blue. Can be repeated, and keeps changes that were made to the
+    settings files in the lab's shell.
     """
-    settings = RehearsalSettings.checked(fault, time_scale, out, keep=keep)
-    raise typer.Exit(orderly(lambda: rehearse(settings, Console())))
+    from rich.console import Console
 
+    from simulate.lab.lab import Lab
+    from simulate.lab.rehearsal.release import ENVIRONMENT, Rig
+    from simulate.lab.rehearsal.run import interrupted_by_signals, reporter
 
-@app.command(name="deploy")
-def deploy_command(name: Name = "default") -> None:
-    """Deploy the five local stacks in a lab as their settings say: at first both sides at 1.0.0, traffic on blue.
-
-    It can be repeated, also after changes in the lab's shell, which it keeps.
-    """
     lab = Lab(name)
     lab.require()
     with interrupted_by_signals():
-        Stage.of(lab, lab.paths.root, sayer(Console())).deploy_as_set()
-    where = "" if name == "default" else f" --name {name}"
-    typer.echo(f"the stacks of {ENVIRONMENT} are deployed; use them in `simulate lab shell{where}`")
+        Rig.of(lab, lab.paths.root, reporter(Console())).deploy_as_set()
+    typer.echo(f"the stacks of {ENVIRONMENT} are deployed; next: simulate lab shell{_name_flag(name)}")
 
 
-@app.command(name="bench")
-def bench_command(
-    updates: Annotated[int, typer.Option("--updates", min=LEAST, help="Traffic updates to measure.")] = 12,
-    out: Annotated[Path, typer.Option("--out", help="Where the figures go.")] = BUILD / "bench.json",
+@app.command()
+def rehearse(
+    fault: Annotated[
+        str,
+        typer.Option(
+            "--fault",
+            metavar="FAULT",
+            help=f"The fault of the second release: {', '.join(FAULTS)}.",
+            autocompletion=_complete_fault,
+        ),
+    ] = DEFAULT_FAULT,
+    time_scale: TimeScaleOption = 10.0,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where the report goes; emptied first.")
+    ] = BUILD / "rehearsal",
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the lab running at the end.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as JSON; progress goes to stderr.")
+    ] = False,
 ) -> None:
-    """Measure stack updates of the traffic as a rollout does them, beside a bare ModifyRule call."""
-    raise typer.Exit(orderly(lambda: bench(updates, out, Console())))
+    """Rehearse two releases on real parts: a good one, then a bad one that is rolled back automatically.
+
+    Exits with 0 only if both ended as expected.
+    """
+    from rich.console import Console
+
+    from simulate.lab.rehearsal import run
+
+    options = run.RehearsalOptions.checked(fault, time_scale, out, keep=keep)
+    code = _orderly(lambda: run.rehearse(options, Console(stderr=as_json)))
+    if as_json and options.summary.exists():
+        typer.echo(options.summary.read_text(), nl=False)
+    raise typer.Exit(code)
 
 
-@app.command(name="measure")
-def measure_command(
-    out: Annotated[Path, typer.Option("--out", help="The file; parts not measured anew stay in it.")] = BUILD
-    / "lab.json",
+@app.command()
+def bench(
+    updates: Annotated[
+        int, typer.Option("--updates", metavar="N", min=FEWEST_UPDATES, help="Traffic updates to measure.")
+    ] = 12,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the figures go.")] = BUILD
+    / "bench.json",
+) -> None:
+    """Measure how long a traffic update by Pulumi takes, beside a bare ModifyRule call."""
+    from rich.console import Console
+
+    from simulate.lab.rehearsal import bench as work
+
+    raise typer.Exit(_orderly(lambda: work.bench(updates, out, Console())))
+
+
+@app.command()
+def measure(
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="FILE", help="Where the figures go; parts that are not measured again stay."
+        ),
+    ] = BUILD / "lab.json",
     part: Annotated[
-        list[str], typer.Option("--part", help="points, updates or rollouts; all if not given.")
+        list[str],
+        typer.Option(
+            "--part",
+            metavar="PART",
+            help="points, updates or rollouts; all of them by default. Can be repeated.",
+            autocompletion=_complete_part,
+        ),
     ] = [],  # noqa: B006 -- typer copies it
     point: Annotated[
-        list[str], typer.Option("--point", metavar="TEXT", help="Only the points whose names contain this.")
+        list[str],
+        typer.Option(
+            "--point", metavar="TEXT", help="Only points whose name contains this. Can be repeated."
+        ),
     ] = [],  # noqa: B006
     short: Annotated[
-        bool, typer.Option("--short", help="Few and short: to try it, not to judge by.")
+        bool, typer.Option("--short", help="Few and short measurements, for a trial run.")
     ] = False,
 ) -> None:
     """Measure loads, pools and faults on real parts, for `simulate validate --lab FILE`.
 
-    Takes about 35 min, 18 of which want an otherwise idle machine (the points and the updates).
+    Takes about 35 min. The points and the updates (18 min) need an otherwise idle machine.
     """
-    settings = MeasureSettings.checked(out, part, point, short=short)
-    raise typer.Exit(orderly(lambda: measure(settings, Console())))
+    from rich.console import Console
+
+    from simulate.lab.measure import run
+
+    options = run.MeasureOptions.checked(out, part, point, short=short)
+    raise typer.Exit(_orderly(lambda: run.measure(options, Console())))
 
 
-def orderly(work: Callable[[], int]) -> int:
-    """The exit code of ``work``, which has stopped everything when it is interrupted."""
+def _name_flag(name: str) -> str:
+    return "" if name == DEFAULT_LAB else f" --name {name}"
+
+
+def _orderly(work: Callable[[], int]) -> int:
+    """The exit code of ``work``, which stops everything that it started when it is interrupted."""
     try:
         return work()
     except KeyboardInterrupt:
         typer.echo("interrupted: everything that was started is stopped", err=True)
-        return INTERRUPTED
+        raise

@@ -21,13 +21,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from simulate.lab.errors import LabError, bad_input
 from simulate.lab.host import namespace, state
 from simulate.lab.host.state import Identity, LabState
 from simulate.lab.kubernetes import control_plane as kubernetes
-from simulate.lab.layout import CHECKOUT, LabPaths, lab_environment, labs_directory
+from simulate.lab.layout import CHECKOUT, DEFAULT_LAB, LabPaths, lab_environment, labs_directory
 
 #: Seconds that a lab has to end by itself before it is killed; above the supervisor's own patience.
 STOP_LIMIT_S = 20.0
@@ -41,7 +41,7 @@ Progress = Callable[[str], None]
 class Lab:
     """The lab `name`. Making the object starts nothing."""
 
-    def __init__(self, name: str = "default", *, time_scale: float = 10.0) -> None:
+    def __init__(self, name: str = DEFAULT_LAB, *, time_scale: float = 10.0) -> None:
         """`time_scale`: how much faster than in production the release's clocks run; 1 to 60.
 
         Raises LabError (exit code 2) for a bad name or scale.
@@ -131,7 +131,7 @@ class Lab:
                     opened.pop_all()
                     self._hold = ours
             except BaseException:
-                # Closing our end ends the lab; be sure of it before telling.
+                # Closing our end ends the lab; make sure that it has before reporting.
                 ours.close()
                 try:
                     unshare.wait(STOP_LIMIT_S)
@@ -162,13 +162,13 @@ class Lab:
             )
         log = self.paths.logs / "supervisor.log"
         try:
-            said = log.read_text(errors="replace").strip()
+            output = log.read_text(errors="replace").strip()
         except OSError:
-            said = ""
-        if not said:  # it was killed, maybe by `make clean`, which takes the logs as well
+            output = ""
+        if not output:  # killed, perhaps by `make clean`, which removes the logs as well
             raise self._stopped()
         raise LabError(
-            f"the lab {self.name!r} could not be started: its first process ended\n{said}", f"see {log}"
+            f"the lab {self.name!r} could not be started: its first process ended\n{output}", f"see {log}"
         )
 
     def _stopped(self) -> LabError:
@@ -250,6 +250,26 @@ class Lab:
             stderr=errors,
             text=True,
         )
+
+    def become(self, argv: Sequence[str]) -> NoReturn:
+        """Replace this process with a command in the lab, at the caller's terminal.
+
+        A terminal sends Ctrl-C to nsenter as well as to the command that nsenter waits for. nsenter ignores it: were it to
+        end, the command would get SIGTERM on top of SIGINT, and run on without the terminal. A command that SIGINT ends is
+        therefore reported as exit code 1. Raises LabError, and OSError if nsenter cannot be started.
+        """
+        keys = [
+            number
+            for number in (signal.SIGINT, signal.SIGQUIT)
+            if signal.getsignal(number) is not signal.SIG_IGN
+        ]
+        restored = ",".join(number.name.removeprefix("SIG") for number in keys)
+        if keys:
+            argv = ["env", f"--default-signal={restored}", "--", *argv]
+        command, environment = self.command(argv), self.environment()
+        for number in keys:
+            signal.signal(number, signal.SIG_IGN)
+        os.execvpe(command[0], command, environment)  # noqa: S606
 
     # -- stopping -----------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The lab's world: addresses, paths and environment, in one place.
+"""The layout of a lab: addresses, paths and environment, in one place.
 
 Every lab has a network namespace of its own, so that the addresses below are the same in each of them. They are
 private addresses and not loopback ones because the Kubernetes API server refuses loopback endpoints.
@@ -16,6 +16,10 @@ from pathlib import Path
 from simulate.lab.errors import bad_input
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+#: Names the interpreter of the lab to simulate/lab/bin.
+PYTHON_VARIABLE = "SIMPLE378_PYTHON"
+BUILD = CHECKOUT / "build"
+#: On PATH inside a lab only: the stand-in for pulumi-aws.
 PLUGINS = CHECKOUT / "simulate" / "lab" / "bin"
 
 API_SERVER = "10.78.0.1"
@@ -48,6 +52,7 @@ POSTGRES_ADMIN_URL = (
 )
 POSTGRES_BIN = Path("/usr/lib/postgresql/15/bin")
 
+DEFAULT_LAB = "default"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
 
 
@@ -82,7 +87,7 @@ class LabPaths:
         if not _NAME.fullmatch(name):
             raise bad_input(
                 f"--name {name!r}: not a lab name",
-                "use 1 to 30 lower-case letters, digits and hyphens, beginning with a letter or digit",
+                "use 1 to 30 lower-case letters, digits and hyphens, starting with a letter or digit",
             )
         return cls(labs_directory() / name)
 
@@ -142,7 +147,7 @@ class LabPaths:
 def labs_directory() -> Path:
     """The parent directory of all labs of this checkout."""
     override = os.environ.get("SIMPLE378_LABS")
-    return Path(override).resolve() if override else CHECKOUT / "build" / "labs"
+    return Path(override).resolve() if override else BUILD / "labs"
 
 
 def aws_environment(endpoint: str) -> dict[str, str]:
@@ -186,6 +191,8 @@ def lab_environment(paths: LabPaths, time_scale: float) -> dict[str, str]:
         | aws_environment(AWS_ENDPOINT)
         | {
             "PATH": program_path(),
+            # For the lab's own programs: a shell's start-up files may put another Python first on PATH.
+            PYTHON_VARIABLE: sys.executable,
             "KUBECONFIG": str(paths.kubeconfig),
             # Without files of attributes beside the state: they are not written atomically, so an update that reads
             # a stack while its state is written can fail.

@@ -38,7 +38,7 @@ POLL_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ProviderConfig:
     region: str
     endpoint: str
     default_tags: tuple[tuple[str, str], ...] = ()
@@ -69,8 +69,8 @@ _loader = botocore.loaders.create_loader()
 
 
 class Aws:
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, config: ProviderConfig) -> None:
+        self.config = config
         self._session = botocore.session.get_session()
         self._session.register_component("data_loader", _loader)
         self._clients: dict[tuple[str, str], Any] = {}
@@ -87,7 +87,7 @@ class Aws:
                 made = self._clients[service, region] = self._session.create_client(
                     service,
                     region_name=region,
-                    endpoint_url=self.settings.endpoint,
+                    endpoint_url=self.config.endpoint,
                     config=botocore.config.Config(
                         connect_timeout=5,
                         read_timeout=60,
@@ -98,7 +98,7 @@ class Aws:
             return made
 
     def scope(self, service: str, region: str | None = None) -> Scope:
-        return Scope(self, service, region or self.settings.region)
+        return Scope(self, service, region or self.config.region)
 
     def wait(self, what: str, done: Callable[[], bool], timeout: float) -> None:
         """Polls until `done`; raises ProviderError after `timeout` seconds, Cancelled at once on Ctrl-C."""
@@ -128,7 +128,7 @@ class Scope:
         except botocore.exceptions.ParamValidationError as error:
             raise ProviderError(f"{op}: {error}") from error
         except botocore.exceptions.BotoCoreError as error:
-            raise ProviderError(f"{op} at {self.aws.settings.endpoint}: {error}") from error
+            raise ProviderError(f"{op} at {self.aws.config.endpoint}: {error}") from error
         result.pop("ResponseMetadata", None)
         return result
 

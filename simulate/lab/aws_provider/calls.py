@@ -7,12 +7,12 @@ from typing import Any
 
 from .aws import ApiError
 from .convert import find
-from .spec import Api, Describe, Target
+from .spec import Api, Describe, Operation
 
 
-def described(read: Describe, target: Target) -> Api | None:
+def described(read: Describe, operation: Operation) -> Api | None:
     try:
-        result = target.aws.call(read.call.op, **filled(read.call.fixed, target))
+        result = operation.aws.call(read.call.op, **filled(read.call.fixed, operation))
     except ApiError as error:
         if error.code in read.gone:
             return None
@@ -20,22 +20,22 @@ def described(read: Describe, target: Target) -> Api | None:
     api: Api | None = find(result, read.path)
     if not api or (read.absent is not None and read.absent(api)):
         return None
-    return merged(api, read.more(target, api)) if read.more is not None else api
+    return merged(api, read.more(operation, api)) if read.more is not None else api
 
 
-def filled(template: Any, target: Target) -> Any:
+def filled(template: Any, operation: Operation) -> Any:
     """`{id}`, `{token}` and `{property}` in the strings of a template; whatever is not text passes."""
     if isinstance(template, str) and template.startswith("{") and template.endswith("}"):
         name = template[1:-1]
         if name == "id":
-            return target.id
+            return operation.id
         if name == "token":
-            return target.token
-        return target.inputs.get(name, target.state.get(name))
+            return operation.token
+        return operation.inputs.get(name, operation.state.get(name))
     if isinstance(template, Mapping):
-        return {key: filled(value, target) for key, value in template.items()}
+        return {key: filled(value, operation) for key, value in template.items()}
     if isinstance(template, list | tuple):
-        return [filled(item, target) for item in template]
+        return [filled(item, operation) for item in template]
     return template
 
 

@@ -41,4 +41,4 @@ def invoke(aws: Aws, token: str, args: Props) -> dict[str, Any] | list[Failure]:
     ]
     if failures:
         return failures
-    return function(aws, *(args[name] for name in names)) | {"region": aws.settings.region}
+    return function(aws, *(args[name] for name in names)) | {"region": aws.config.region}

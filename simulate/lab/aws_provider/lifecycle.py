@@ -10,7 +10,7 @@ from .aws import ApiError, Aws, ProviderError
 from .calls import described, filled, merged
 from .convert import as_inputs, decode, encode, find, from_attributes, to_attributes
 from .diff import compare
-from .spec import Api, Attributes, Call, Create, Describe, Mode, Props, ResourceType, Target, Update, Value
+from .spec import Api, Attributes, Call, Create, Describe, Mode, Operation, Props, ResourceType, Update, Value
 from .wire import UNKNOWN
 
 DEFAULT_TIMEOUT = 1200.0  # seconds
@@ -32,11 +32,11 @@ class Resource:
     aws: Aws
     timeout: float = DEFAULT_TIMEOUT
 
-    def _target(
+    def _operation(
         self, resource_id: str, inputs: Props, olds: Props | None = None, state: Props | None = None
-    ) -> Target:
+    ) -> Operation:
         region = None if self.entry.global_service else inputs.get("region")
-        return Target(
+        return Operation(
             self.aws.scope(self.entry.service, region),
             resource_id,
             inputs,
@@ -49,20 +49,20 @@ class Resource:
     # Create -----------------------------------------------------------------------------------------------------
 
     def create(self, inputs: Props) -> tuple[str, dict[str, Value]]:
-        target = self._target("", inputs)
+        operation = self._operation("", inputs)
         if isinstance(self.entry.create, Create):
-            resource_id = self._create_by_call(self.entry.create, target)
+            resource_id = self._create_by_call(self.entry.create, operation)
         else:
-            resource_id = self.entry.create(target)
-        target = replace(target, id=resource_id)
+            resource_id = self.entry.create(operation)
+        operation = replace(operation, id=resource_id)
         try:
-            self._finish_create(target)
-            return resource_id, self._outputs(target)
+            self._finish_create(operation)
+            return resource_id, self._outputs(operation)
         except ProviderError as error:
             raise Incomplete(resource_id, inputs, dict(inputs), error) from error
 
-    def _create_by_call(self, create: Create, target: Target) -> str:
-        params = encode(self.entry.block, target.inputs)
+    def _create_by_call(self, create: Create, operation: Operation) -> str:
+        params = encode(self.entry.block, operation.inputs)
         if create.inside:
             outer: Api = {}
             inner = outer
@@ -71,34 +71,36 @@ class Resource:
                 inner = inner.setdefault(part, {})
             inner[last] = params
             params = outer
-        params = merged(params, filled(create.fixed, target))
+        params = merged(params, filled(create.fixed, operation))
         if self.entry.tags is not None:
-            tags.put_in_create(self.entry.tags, params, tags.wanted(target))
-        result = target.aws.call(create.op, **params)
-        resource_id = filled(create.id, target) if create.id.startswith("{") else find(result, create.id)
+            tags.put_in_create(self.entry.tags, params, tags.wanted(operation))
+        result = operation.aws.call(create.op, **params)
+        resource_id = filled(create.id, operation) if create.id.startswith("{") else find(result, create.id)
         if not resource_id:
             raise ProviderError(f"{create.op}: no {create.id} in the answer {result}")
         return str(resource_id)
 
-    def _finish_create(self, target: Target) -> None:
+    def _finish_create(self, operation: Operation) -> None:
         create = self.entry.create
         if self.entry.attributes is not None:
-            self._set_attributes(self.entry.attributes, target, None)
+            self._set_attributes(self.entry.attributes, operation, None)
         untagged = not (isinstance(create, Create) and self.entry.tags and self.entry.tags.on_create)
-        if self.entry.tags is not None and untagged and tags.wanted(target):
+        if self.entry.tags is not None and untagged and tags.wanted(operation):
             # The tag calls of some services name a resource by its ARN.
-            tags.add(self.entry.tags, replace(target, state=self._live(target) or {}), tags.wanted(target))
+            tags.add(
+                self.entry.tags, replace(operation, state=self._live(operation) or {}), tags.wanted(operation)
+            )
         if isinstance(create, Create):
             if create.then is not None:
-                create.then(target)
+                create.then(operation)
             if create.ready is not None:
                 ready = create.ready
-                target.wait(f"{self.entry.token} {target.id}", lambda: ready(target))
+                operation.wait(f"{self.entry.token} {operation.id}", lambda: ready(operation))
 
     def preview_create(self, inputs: Props) -> dict[str, Value]:
         """The outputs as far as they are known before AWS was asked."""
         unknown = {field.name: UNKNOWN for field in self.entry.block.fields if field.mode is not Mode.INPUT}
-        return unknown | dict(inputs) | self._settled(self._target("", inputs))
+        return unknown | dict(inputs) | self._settled(self._operation("", inputs))
 
     # Read -------------------------------------------------------------------------------------------------------
 
@@ -108,44 +110,44 @@ class Resource:
         """(inputs, outputs) as they are now; None when the resource is gone. Without inputs it is an import."""
         importing = not inputs
         known = self.entry.import_inputs(resource_id) if importing and self.entry.import_inputs else inputs
-        target = self._target(resource_id, known, state=state)
-        live = self._live(target)
+        operation = self._operation(resource_id, known, state=state)
+        live = self._live(operation)
         if live is None:
             return None
         shown = as_inputs(self.entry.block, live, None if importing else known)
         if "region" in known:
             shown["region"] = known["region"]
-        return shown, self._settled(replace(target, inputs=shown)) | shown | live
+        return shown, self._settled(replace(operation, inputs=shown)) | shown | live
 
-    def _live(self, target: Target) -> dict[str, Value] | None:
+    def _live(self, operation: Operation) -> dict[str, Value] | None:
         api = (
-            described(self.entry.read, target)
+            described(self.entry.read, operation)
             if isinstance(self.entry.read, Describe)
-            else self.entry.read(target)
+            else self.entry.read(operation)
         )
         if api is None:
             return None
         live = decode(self.entry.block, api)
         if self.entry.attributes is not None:
             call = self.entry.attributes.describe
-            found = target.aws.call(call.op, **filled(call.fixed, target))["Attributes"]
+            found = operation.aws.call(call.op, **filled(call.fixed, operation))["Attributes"]
             live = merged(live, from_attributes(self.entry.block, found))
         if self.entry.tags is not None:
-            live["tagsAll"] = tags.read(self.entry.tags, replace(target, state=live), api)
-            live["tags"] = tags.own(live["tagsAll"], target)
+            live["tagsAll"] = tags.read(self.entry.tags, replace(operation, state=live), api)
+            live["tags"] = tags.own(live["tagsAll"], operation)
         return live
 
-    def _outputs(self, target: Target) -> dict[str, Value]:
-        live = self._live(target)
+    def _outputs(self, operation: Operation) -> dict[str, Value]:
+        live = self._live(operation)
         if live is None:
-            raise ProviderError(f"{self.entry.token} {target.id} is not there after it was written")
-        return self._settled(target) | dict(target.inputs) | live
+            raise ProviderError(f"{self.entry.token} {operation.id} is not there after it was written")
+        return self._settled(operation) | dict(operation.inputs) | live
 
-    def _settled(self, target: Target) -> dict[str, Value]:
+    def _settled(self, operation: Operation) -> dict[str, Value]:
         """Outputs that need no answer of AWS."""
-        settled: dict[str, Value] = {} if self.entry.global_service else {"region": target.aws.region}
+        settled: dict[str, Value] = {} if self.entry.global_service else {"region": operation.aws.region}
         if self.entry.tags is not None:
-            settled["tagsAll"] = tags.wanted(target)
+            settled["tagsAll"] = tags.wanted(operation)
         return settled
 
     # Update -----------------------------------------------------------------------------------------------------
@@ -158,46 +160,48 @@ class Resource:
             found = self.read(resource_id, news, state)
             olds = found[0] if found is not None else olds
             changed = compare(self.entry, olds, news).names
-        target = self._target(resource_id, news, olds, state)
+        operation = self._operation(resource_id, news, olds, state)
         for step in self.entry.update:
             if not isinstance(step, Update):
-                step(target)
+                step(operation)
             elif changed.intersection(step.names):
                 params = encode(
                     self.entry.block, news, step.names if step.whole else changed.intersection(step.names)
                 )
-                target.aws.call(step.call.op, **merged(filled(step.call.fixed, target), params))
+                operation.aws.call(step.call.op, **merged(filled(step.call.fixed, operation), params))
         if self.entry.attributes is not None:
-            self._set_attributes(self.entry.attributes, target, changed)
+            self._set_attributes(self.entry.attributes, operation, changed)
         if self.entry.tags is not None:
-            tags.update(self.entry.tags, target)
-        return self._outputs(target)
+            tags.update(self.entry.tags, operation)
+        return self._outputs(operation)
 
     def preview_update(self, olds: Props, news: Props, state: Props) -> dict[str, Value]:
         kept = {name: value for name, value in state.items() if name in news or name not in olds}
-        return kept | dict(news) | self._settled(self._target("", news))
+        return kept | dict(news) | self._settled(self._operation("", news))
 
-    def _set_attributes(self, calls: Attributes, target: Target, changed: frozenset[str] | None) -> None:
-        wanted = to_attributes(self.entry.block, target.inputs, changed)
+    def _set_attributes(
+        self, calls: Attributes, operation: Operation, changed: frozenset[str] | None
+    ) -> None:
+        wanted = to_attributes(self.entry.block, operation.inputs, changed)
         if wanted:
-            target.aws.call(calls.modify.op, **filled(calls.modify.fixed, target), Attributes=wanted)
+            operation.aws.call(calls.modify.op, **filled(calls.modify.fixed, operation), Attributes=wanted)
 
     # Delete -----------------------------------------------------------------------------------------------------
 
     def delete(self, resource_id: str, inputs: Props, state: Props) -> None:
         """Ends the resource; one that is gone already is no error, one that AWS keeps is."""
-        target = self._target(resource_id, inputs, state=state)
+        operation = self._operation(resource_id, inputs, state=state)
         gone = self.entry.delete_gone or (
             self.entry.read.gone if isinstance(self.entry.read, Describe) else ()
         )
         try:
             if isinstance(self.entry.delete, Call):
-                target.aws.call(self.entry.delete.op, **filled(self.entry.delete.fixed, target))
+                operation.aws.call(self.entry.delete.op, **filled(self.entry.delete.fixed, operation))
             else:
-                self.entry.delete(target)
+                self.entry.delete(operation)
         except ApiError as error:
             if error.code not in gone:
                 raise
         if self.entry.deleted is not None:
             deleted = self.entry.deleted
-            target.wait(f"deletion of {self.entry.token} {resource_id}", lambda: deleted(target))
+            operation.wait(f"deletion of {self.entry.token} {resource_id}", lambda: deleted(operation))

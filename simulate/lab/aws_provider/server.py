@@ -25,9 +25,9 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, st
 from . import invokes, tags
 from .aws import Aws, ProviderError
 from .check import check
+from .config import check_config, configured
 from .diff import Change, Difference, PropertyChange, compare
 from .lifecycle import DEFAULT_TIMEOUT, Incomplete, Resource
-from .settings import check_config, configured
 from .spec import Failure, Props, ResourceType
 from .table import resource_type
 from .wire import UNKNOWN, from_struct, to_struct
@@ -136,7 +136,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext
     ) -> provider_pb2.CheckResponse:
         return _checked(
-            *check(resource_type(_token(request.urn)), from_struct(request.news), self.aws.settings.region)
+            *check(resource_type(_token(request.urn)), from_struct(request.news), self.aws.config.region)
         )
 
     @answered
@@ -157,7 +157,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def _default_tags_changed(self, entry: ResourceType, news: Props, state: Props) -> bool:
         if entry.tags is None:
             return False
-        now = tags.declared(self.aws.settings.default_tags, news)
+        now = tags.declared(self.aws.config.default_tags, news)
         return now is not UNKNOWN and now != (state.get("tagsAll") or {})
 
     @answered

@@ -2,7 +2,7 @@
 
 A `ResourceType` says which API calls make, show, change and end a resource, and how Pulumi's camelCase
 properties map to members of those calls. The machinery (`check`, `convert`, `diff`, `lifecycle`) knows no type by
-name. Where an API is irregular the entry carries a function; everything that a function can see is `Target`.
+name. Where an API is irregular the entry carries a function; everything that a function can see is `Operation`.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Operation:
     """What an entry's function works on. `id` is empty while the resource is being made; `olds` are the inputs
     before an update, else empty; `token` is made up for this operation."""
 
@@ -151,8 +151,8 @@ class Create:
     id: str
     fixed: Mapping[str, Any] = field(default_factory=dict)
     inside: str = ""  # the parameter under which the properties are put, such as DistributionConfig
-    then: Callable[[Target], None] | None = None  # what AWS needs in further calls
-    ready: Callable[[Target], bool] | None = None
+    then: Callable[[Operation], None] | None = None  # what AWS needs in further calls
+    ready: Callable[[Operation], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ class Describe:
     path: str
     gone: tuple[str, ...] = ()
     absent: Callable[[Api], bool] | None = None
-    more: Callable[[Target, Api], Api] | None = None  # further members, from further calls
+    more: Callable[[Operation, Api], Api] | None = None  # further members, from further calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +210,11 @@ class ResourceType:
     token: str
     service: str
     fields: tuple[Field, ...]
-    create: Create | Callable[[Target], str]
-    read: Describe | Callable[[Target], Api | None]
-    delete: Call | Callable[[Target], object]
+    create: Create | Callable[[Operation], str]
+    read: Describe | Callable[[Operation], Api | None]
+    delete: Call | Callable[[Operation], object]
     delete_gone: tuple[str, ...] = ()
-    update: Sequence[Update | Callable[[Target], object]] = ()
+    update: Sequence[Update | Callable[[Operation], object]] = ()
     attributes: Attributes | None = None
     tags: TagCalls | None = None
     unique: tuple[
@@ -222,7 +222,7 @@ class ResourceType:
     ] = ()  # AWS refuses a second resource with the same values: delete before replacing
     global_service: bool = False  # CloudFront and its kind: no region property
     rules: Callable[[Props], Iterable[Failure]] = no_rules  # sees the inputs with their region
-    deleted: Callable[[Target], bool] | None = None  # awaited after delete
+    deleted: Callable[[Operation], bool] | None = None  # awaited after delete
     import_inputs: Callable[[str], Api] | None = None  # what an import id says about the inputs
     block: Block = field(init=False)  # `fields`, and those that every such resource has
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from .calls import filled
 from .convert import find
-from .spec import Props, TagCalls, Target
+from .spec import Operation, Props, TagCalls
 from .wire import UNKNOWN
 
 
@@ -17,14 +17,14 @@ def declared(default_tags: Iterable[tuple[str, str]], inputs: Props) -> Any:
     return UNKNOWN if said is UNKNOWN else dict(default_tags) | said
 
 
-def wanted(target: Target) -> Any:
-    return declared(target.aws.aws.settings.default_tags, target.inputs)
+def wanted(operation: Operation) -> Any:
+    return declared(operation.aws.aws.config.default_tags, operation.inputs)
 
 
-def own(all_tags: dict[str, str], target: Target) -> dict[str, str]:
+def own(all_tags: dict[str, str], operation: Operation) -> dict[str, str]:
     """Without the provider's default tags, unless the program says them, too."""
-    said = target.inputs.get("tags") or {}
-    defaults = dict(target.aws.aws.settings.default_tags)
+    said = operation.inputs.get("tags") or {}
+    defaults = dict(operation.aws.aws.config.default_tags)
     return {key: value for key, value in all_tags.items() if key in said or defaults.get(key) != value}
 
 
@@ -37,35 +37,37 @@ def put_in_create(calls: TagCalls, params: dict[str, Any], tags: dict[str, str])
         params[calls.on_create] = _pairs(tags)
 
 
-def add(calls: TagCalls, target: Target, tags: dict[str, str]) -> None:
+def add(calls: TagCalls, operation: Operation, tags: dict[str, str]) -> None:
     if tags:
         listed: Any = {calls.envelope: _pairs(tags)} if calls.envelope else _pairs(tags)
-        target.aws.call(calls.add.op, **filled(calls.add.fixed, target), **{calls.member: listed})
+        operation.aws.call(calls.add.op, **filled(calls.add.fixed, operation), **{calls.member: listed})
 
 
-def update(calls: TagCalls, target: Target) -> None:
+def update(calls: TagCalls, operation: Operation) -> None:
     # What AWS had last, with the default tags of that time.
-    before: dict[str, str] = target.state.get("tagsAll") or target.olds.get("tags") or {}
-    after: dict[str, str] = wanted(target)
+    before: dict[str, str] = operation.state.get("tagsAll") or operation.olds.get("tags") or {}
+    after: dict[str, str] = wanted(operation)
     gone = sorted(before.keys() - after.keys())
-    fixed = filled(calls.remove.fixed, target)
+    fixed = filled(calls.remove.fixed, operation)
     if calls.whole:
         if gone and not after:
-            target.aws.call(calls.remove.op, **fixed)
+            operation.aws.call(calls.remove.op, **fixed)
         elif before != after:
-            add(calls, target, after)
+            add(calls, operation, after)
         return
     if gone:
         names: Any = [{"Key": key} for key in gone] if calls.ec2_type else gone
-        target.aws.call(
+        operation.aws.call(
             calls.remove.op, **fixed, **{calls.names: {calls.envelope: names} if calls.envelope else names}
         )
-    add(calls, target, {key: value for key, value in after.items() if before.get(key) != value})
+    add(calls, operation, {key: value for key, value in after.items() if before.get(key) != value})
 
 
-def read(calls: TagCalls, target: Target, api: dict[str, Any]) -> dict[str, str]:
+def read(calls: TagCalls, operation: Operation, api: dict[str, Any]) -> dict[str, str]:
     source: Any = (
-        api if calls.list is None else target.aws.call(calls.list.op, **filled(calls.list.fixed, target))
+        api
+        if calls.list is None
+        else operation.aws.call(calls.list.op, **filled(calls.list.fixed, operation))
     )
     found = find(source, calls.path) or []
     # Tags that AWS itself set are not the program's.

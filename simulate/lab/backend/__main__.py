@@ -14,8 +14,9 @@ from aiohttp import web
 
 from simulate.lab.backend.app import Backend
 from simulate.lab.backend.database import Database
+from simulate.lab.backend.faults import BackendFaults
 from simulate.lab.backend.metrics import Publisher
-from simulate.lab.faults import BadFault, Settings
+from simulate.lab.faults import BadFault
 from simulate.lab.layout import AWS_ENDPOINT
 
 #: Idle connections are kept longer than a load balancer keeps them (60 s), or it would meet one just closed.
@@ -33,7 +34,7 @@ def backend(environ: Mapping[str, str]) -> Backend:
         version=environ["VERSION"],
         database=Database(environ["DATABASE_URL"]),
         publisher=Publisher(colour, environ.get("AWS_ENDPOINT_URL", AWS_ENDPOINT), scale),
-        faults=Settings.from_environment(environ),
+        faults=BackendFaults.from_environment(environ),
     )
 
 

@@ -15,8 +15,8 @@ import psycopg
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from simulate.lab.backend.database import Database, NoConnection
+from simulate.lab.backend.faults import BackendFaults
 from simulate.lab.backend.metrics import Publisher
-from simulate.lab.faults import Settings
 
 _LOG = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Backend:
     version: str
     database: Database
     publisher: Publisher
-    faults: Settings
+    faults: BackendFaults
     sockets: dict[web.WebSocketResponse, web.Request] = field(default_factory=dict)
     served: int = 0
     kept: list[bytearray] = field(default_factory=list)

@@ -186,7 +186,7 @@ class Supervisor:
         try:
             self._starter.say(progress="network and file systems")
             scratch = scratch_directory()
-            make_world(self._paths, scratch)
+            set_up_namespaces(self._paths, scratch)
             self._running = [
                 Running(service, self._paths.logs / f"{service.name}.log")
                 for service in declared(self._paths, scratch)
@@ -315,7 +315,7 @@ def _cause(exit_code: int | None) -> str:
     return f"exit code {exit_code}"
 
 
-def make_world(paths: LabPaths, scratch: Path) -> None:
+def set_up_namespaces(paths: LabPaths, scratch: Path) -> None:
     """The lab's addresses, bridge, tmpfs and DNS, visible inside its namespaces only."""
     lines = ["link set lo up"]
     lines += [f"addr add {address}/32 dev lo" for address in ADDRESSES]

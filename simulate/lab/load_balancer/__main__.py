@@ -13,11 +13,11 @@ from pathlib import Path
 from simulate.lab.errors import LabError
 from simulate.lab.kubernetes.api import KubeApi
 from simulate.lab.layout import ALB, AWS_ENDPOINT, AWS_REGION, EDGE, LabPaths, scratch_directory
-from simulate.lab.load_balancer.agent import PERIOD_S, PUBLICATION_DELAY_S, Agent, Settings
+from simulate.lab.load_balancer.agent import PERIOD_S, PUBLICATION_DELAY_S, Agent, AgentOptions
 from simulate.lab.load_balancer.targets import Controller, ElbRegistry
 
 
-def _settings(argv: list[str] | None) -> Settings:
+def _settings(argv: list[str] | None) -> AgentOptions:
     parser = argparse.ArgumentParser(
         prog="simulate.lab.load_balancer", description="The lab's load balancer and edge"
     )
@@ -37,7 +37,7 @@ def _settings(argv: list[str] | None) -> Settings:
         parser.error("--directory is needed outside of a lab")
     scale = float(os.environ.get("SIMPLE378_TIME_SCALE", "1"))
     delay = PUBLICATION_DELAY_S / scale if args.publication_delay is None else args.publication_delay
-    return Settings(
+    return AgentOptions(
         endpoint=args.endpoint,
         region=AWS_REGION,
         directory=directory,
@@ -52,8 +52,8 @@ def _settings(argv: list[str] | None) -> Settings:
     )
 
 
-async def _run(settings: Settings) -> None:
-    agent = Agent(settings)
+async def _run(options: AgentOptions) -> None:
+    agent = Agent(options)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(agent.run())]
         if "KUBECONFIG" in os.environ:
@@ -74,9 +74,9 @@ async def _bind(agent: Agent) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    settings = _settings(argv)
+    options = _settings(argv)
     try:
-        asyncio.run(_run(settings))
+        asyncio.run(_run(options))
     except ExceptionGroup as group:
         own, others = group.split(LabError)
         if others is not None or own is None:

@@ -36,7 +36,7 @@ _SETTLE_S = 0.03
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class AgentOptions:
     """``publication_delay_s`` and ``period_s`` are real seconds, already scaled."""
 
     endpoint: str
@@ -69,11 +69,11 @@ class Declared:
 class Agent:
     """One load balancer and one edge. All state is touched from the event loop only."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.haproxy = Haproxy(settings.directory, self._on_line)
-        self.collector = metrics.Collector(settings.period_s, settings.publication_delay_s)
-        self.checker = Checker(self._on_check, settings.time_scale)
+    def __init__(self, options: AgentOptions) -> None:
+        self.options = options
+        self.haproxy = Haproxy(options.directory, self._on_line)
+        self.collector = metrics.Collector(options.period_s, options.publication_delay_s)
+        self.checker = Checker(self._on_check, options.time_scale)
         self.declared = Declared()
         self.targets: dict[str, dict[Target, TargetHealth]] = {}
         self._slots: dict[str, dict[Target, int]] = {}
@@ -86,8 +86,8 @@ class Agent:
         def client(service: str) -> Any:
             return boto3.client(
                 service,
-                endpoint_url=settings.endpoint,
-                region_name=settings.region,
+                endpoint_url=options.endpoint,
+                region_name=options.region,
                 config=Config(
                     connect_timeout=5, read_timeout=20, retries={"max_attempts": 2, "mode": "standard"}
                 ),
@@ -99,13 +99,13 @@ class Agent:
 
     async def run(self) -> None:
         """Serves until cancelled. Raises HaproxyError if HAProxy ends."""
-        async with aiohttp.ClientSession(self.settings.endpoint) as session:
+        async with aiohttp.ClientSession(self.options.endpoint) as session:
             self._session = session
             try:
                 await self._read({"elbv2", "cloudfront", "wafv2", "rds", "faults"})
                 await self._apply()
-                if self.settings.ready_file is not None:
-                    self.settings.ready_file.touch()
+                if self.options.ready_file is not None:
+                    self.options.ready_file.touch()
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._follow_changes(session))
                     group.create_task(self._apply_changes())
@@ -152,17 +152,17 @@ class Agent:
         self._warn()
 
     async def _name_hosts(self) -> None:
-        if self.settings.hosts_file is None:
+        if self.options.hosts_file is None:
             return
-        names = dict.fromkeys(await asyncio.to_thread(self._reader.dns_names), self.settings.alb)
+        names = dict.fromkeys(await asyncio.to_thread(self._reader.dns_names), self.options.alb)
         for distribution in self.declared.distributions:
-            names |= dict.fromkeys((distribution.domain, *distribution.aliases), self.settings.edge)
+            names |= dict.fromkeys((distribution.domain, *distribution.aliases), self.options.edge)
         instances = (await asyncio.to_thread(self.rds.describe_db_instances))["DBInstances"]
         names |= {
             i["Endpoint"]["Address"]: POSTGRES for i in instances if i.get("Endpoint", {}).get("Address")
         }
         hosts.set_section(
-            self.settings.hosts_file, "load-balancer", {n: a for n, a in names.items() if "*" not in n}
+            self.options.hosts_file, "load-balancer", {n: a for n, a in names.items() if "*" not in n}
         )
 
     def _warn(self) -> None:
@@ -284,16 +284,16 @@ class Agent:
         if load_balancer is not None:
             if "bad-rule" in (self.declared.faults or {}):
                 load_balancer = config.with_broken_rules(load_balancer)
-            lines += config.listeners(load_balancer, self.settings.alb, maps)
+            lines += config.listeners(load_balancer, self.options.alb, maps)
             lines += config.backends(load_balancer)
         if (distribution := self.declared.distribution) is not None:
             addresses = edge_config.Addresses(
-                self.settings.edge,
-                self.settings.edge_port,
-                self.settings.alb,
-                self.settings.endpoint.partition("//")[2],
+                self.options.edge,
+                self.options.edge_port,
+                self.options.alb,
+                self.options.endpoint.partition("//")[2],
             )
-            lines += edge_config.structure(distribution, addresses, maps, self.settings.time_scale)
+            lines += edge_config.structure(distribution, addresses, maps, self.options.time_scale)
         if not lines:
             # HAProxy wants something to do; nothing is listening yet.
             lines = ["backend nothing-declared"]
@@ -304,7 +304,7 @@ class Agent:
         return {
             "weights.map": config.weight_map(load_balancer) if load_balancer else {},
             "unreachable.map": config.unreachable_map(load_balancer, cut) if load_balancer else {},
-            "limits.map": edge_config.limit_map(self.declared.distribution, self.settings.time_scale),
+            "limits.map": edge_config.limit_map(self.declared.distribution, self.options.time_scale),
         }
 
     async def _report(self) -> None:
@@ -332,7 +332,7 @@ class Agent:
                 _LOG.info("haproxy: %s", line)
 
     async def _publish(self) -> None:
-        every = min(1.0, self.settings.period_s / 6)
+        every = min(1.0, self.options.period_s / 6)
         while True:
             await asyncio.sleep(every)
             now = time.time()

@@ -33,12 +33,12 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of the real parts that were measured, as each says it."""
+    """Versions of the real parts that were measured, as their programs print them."""
     found = {"python": platform.python_version()}
     for name, command in _PROGRAMS.items():
-        said = subprocess.run(
+        printed = subprocess.run(
             command, capture_output=True, text=True, check=False, env={**os.environ, "PATH": program_path()}
         )
-        number = re.search(r"\d+\.\d+(\.\d+)?", said.stdout)
+        number = re.search(r"\d+\.\d+(\.\d+)?", printed.stdout)
         found[name] = number.group() if number else "unknown"
     return found

@@ -1,4 +1,4 @@
-"""The data plane's measuring points: what is asked of the lab at each, and what of it the simulator is told.
+"""The data plane's measuring points: the load that the lab gets at each, and what the simulator learns of it.
 
 A point's requests wait in PostgreSQL by ``pg_sleep``. The points of low load are for fitting; all others differ from them
 in load, pool size, the queries' law, patience or a fault, and are predicted before they are compared.

@@ -23,13 +23,13 @@ from rich.console import Console
 from rollout.plan import plan_text
 from simulate.lab.errors import bad_input
 from simulate.lab.faults import FAULTS
-from simulate.lab.lab import Lab
+from simulate.lab.lab import Lab, Progress
 from simulate.lab.measure.machine import machine, versions
 from simulate.lab.measure.points import POINTS, SHORT, Point
 from simulate.lab.measure.sender import quantiles
 from simulate.lab.rehearsal.bench import LAYERS, measured_updates
-from simulate.lab.rehearsal.release import FIRST_STABLE, OTHER, Say, Stage
-from simulate.lab.rehearsal.run import WARM_UP_S, interrupted_by_signals, sayer
+from simulate.lab.rehearsal.release import FIRST_STABLE, OTHER, Rig
+from simulate.lab.rehearsal.run import WARM_UP_S, interrupted_by_signals, reporter
 from simulate.lab.rehearsal.summary import ReleaseResult, summarize
 
 LAB = "measure"
@@ -48,7 +48,7 @@ RELEASES: Mapping[str, int] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class MeasureOptions:
     """``parts`` to measure, and of the data plane these ``points``; ``short``: few and short, to try the machinery."""
 
     out: Path
@@ -57,7 +57,7 @@ class Settings:
     short: bool = False
 
     @classmethod
-    def checked(cls, out: Path, parts: Sequence[str], names: Sequence[str], *, short: bool) -> Settings:
+    def checked(cls, out: Path, parts: Sequence[str], names: Sequence[str], *, short: bool) -> MeasureOptions:
         """Raises :class:`LabError` with exit code 2 before anything is touched."""
         if unknown := [part for part in parts if part not in PARTS]:
             raise bad_input(f"--part {unknown[0]}: not a part", f"use {', '.join(PARTS)}")
@@ -88,19 +88,19 @@ def _read(out: Path) -> dict[str, Any]:
     raise bad_input(f"--out {out}: exists and is no measurement of this version", "give a new file")
 
 
-def measure(settings: Settings, console: Console) -> int:
+def measure(options: MeasureOptions, console: Console) -> int:
     """Measures and writes. Raises :class:`LabError`; parts that were finished before are kept."""
-    say = sayer(console)
-    for part in settings.parts:
-        found = _in_a_lab(part, settings, say)
-        document: dict[str, Any] = _read(settings.out) if settings.out.exists() else {"format": FORMAT}
+    report = reporter(console)
+    for part in options.parts:
+        found = _in_a_lab(part, options, report)
+        document: dict[str, Any] = _read(options.out) if options.out.exists() else {"format": FORMAT}
         if part == "points":
             found["points"] = _merged(document.get(part, {}).get("points", []), found["points"])
         document |= {"machine": machine(), "versions": versions(), part: found}
-        scratch = settings.out.with_name(settings.out.name + ".new")
+        scratch = options.out.with_name(options.out.name + ".new")
         scratch.write_text(_text(document))
-        os.replace(scratch, settings.out)
-        say(f"{part}: written to {settings.out}")
+        os.replace(scratch, options.out)
+        report(f"{part}: written to {options.out}")
     return 0
 
 
@@ -113,15 +113,15 @@ def _merged(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]
     )
 
 
-def _in_a_lab(part: str, settings: Settings, say: Say) -> dict[str, Any]:
+def _in_a_lab(part: str, options: MeasureOptions, report: Progress) -> dict[str, Any]:
     lab = Lab(LAB, time_scale=TIME_SCALE)
-    say(f"{part}: starting a lab")
+    report(f"{part}: starting a lab")
     with interrupted_by_signals():
         lab.start(attached=True)
         directory = lab.paths.root / "measure"
         try:
             (directory / "logs").mkdir(parents=True)
-            found = PARTS[part](Stage.of(lab, directory, say), settings)
+            found = PARTS[part](Rig.of(lab, directory, report), options)
         finally:
             lab.stop()
     return {"measured": time.strftime("%Y-%m-%d", time.gmtime()), "time_scale": TIME_SCALE, **found}
@@ -130,15 +130,15 @@ def _in_a_lab(part: str, settings: Settings, say: Say) -> dict[str, Any]:
 # --- the parts
 
 
-def _points(stage: Stage, settings: Settings) -> dict[str, Any]:
-    stage.deploy_all()
-    namespace = str(stage.stacks.outputs(FIRST_STABLE)["namespace"])
-    replicas = int(stage.stacks.setting(FIRST_STABLE, "replicas"))
+def _points(rig: Rig, options: MeasureOptions) -> dict[str, Any]:
+    rig.deploy_all()
+    namespace = str(rig.stacks.outputs(FIRST_STABLE)["namespace"])
+    replicas = int(rig.stacks.setting(FIRST_STABLE, "replicas"))
     found = []
-    for point in settings.points:
-        stage.say(f"point '{point.name}': {point.rate:g}/s for {point.window_s:g} s")
-        figures = _one_point(stage, namespace, point)
-        stage.say(
+    for point in options.points:
+        rig.report(f"point '{point.name}': {point.rate:g}/s for {point.window_s:g} s")
+        figures = _one_point(rig, namespace, point)
+        rig.report(
             f"  p95 {figures['p95_s']:.3f} s, {figures['answered']} of {figures['sent']} answered,"
             f" processors {100 * figures['processors_busy']:.0f} % busy"
         )
@@ -146,34 +146,32 @@ def _points(stage: Stage, settings: Settings) -> dict[str, Any]:
     return {"replicas": replicas, "points": found}
 
 
-def _one_point(stage: Stage, namespace: str, point: Point) -> dict[str, Any]:
+def _one_point(rig: Rig, namespace: str, point: Point) -> dict[str, Any]:
     command = [sys.executable, "-m", "simulate.lab.measure.inside", namespace, json.dumps(asdict(point))]
-    output, log = stage.directory / "logs" / "point.json", stage.directory / "logs" / "point.log"
+    output, log = rig.directory / "logs" / "point.json", rig.directory / "logs" / "point.log"
     with output.open("w") as out, log.open("w") as errors:
-        process = stage.lab.popen(command, output=out, errors=errors)
-    _wait(stage, process, f"point '{point.name}'", log)
+        process = rig.lab.popen(command, output=out, errors=errors)
+    _wait(rig, process, f"point '{point.name}'", log)
     figures: dict[str, Any] = json.loads(output.read_text())
     return figures
 
 
-def _wait(stage: Stage, process: subprocess.Popen[str], what: str, log: Path) -> None:
+def _wait(rig: Rig, process: subprocess.Popen[str], what: str, log: Path) -> None:
     try:
-        stage.watch.wait(process, what, log)
+        rig.watch.wait(process, what, log)
     except BaseException:
         process.terminate()
         process.wait()
         raise
 
 
-def _updates(stage: Stage, settings: Settings) -> dict[str, Any]:
+def _updates(rig: Rig, options: MeasureOptions) -> dict[str, Any]:
     for layer in LAYERS:
-        stage.deploy(layer)
-    updates = 10 if settings.short else UPDATES
-    stage.say(f"{updates} traffic updates")
+        rig.deploy(layer)
+    updates = 10 if options.short else UPDATES
+    rig.report(f"{updates} traffic updates")
     done = [
-        line
-        for line in measured_updates(stage, updates, stage.directory / "logs")
-        if line["kind"] == "update"
+        line for line in measured_updates(rig, updates, rig.directory / "logs") if line["kind"] == "update"
     ]
     return {
         name: _times([line[key] for line in done if increase in (None, line["increase"])])
@@ -190,24 +188,24 @@ def _times(seconds: Sequence[float]) -> dict[str, Any]:
     return {"number": len(seconds), "quantiles": quantiles(seconds)} if seconds else {"number": 0}
 
 
-def _rollouts(stage: Stage, settings: Settings) -> dict[str, Any]:
-    stage.plan = str(_short_plan(stage.directory / "plan.yaml"))
-    stage.deploy_all()
-    stage.clients.start()
-    stage.say(f"load: {stage.clients.rate} requests per second")
+def _rollouts(rig: Rig, options: MeasureOptions) -> dict[str, Any]:
+    rig.plan = str(_short_plan(rig.directory / "plan.yaml"))
+    rig.deploy_all()
+    rig.clients.start()
+    rig.report(f"load: {rig.clients.rate} requests per second")
     time.sleep(WARM_UP_S)
     results: list[ReleaseResult] = []
-    wanted = {"failing-probe": 1} if settings.short else RELEASES
+    wanted = {"failing-probe": 1} if options.short else RELEASES
     for name in (name for name, times in wanted.items() for _ in range(times)):
         number = len(results) + 1
-        stage.say(f"release {number} onto {OTHER[stage.stable]}, with the fault {name}")
-        results.append(stage.perform(number, f"2.0.{number}", FAULTS[name]))
-    stage.clients.stop()
+        rig.report(f"release {number} onto {OTHER[rig.stable]}, with the fault {name}")
+        results.append(rig.perform(number, f"2.0.{number}", FAULTS[name]))
+    rig.clients.stop()
     took = [effect.took for result in results for effect in result.account.stack_updates if effect.took]
     return {
         "plan": PLAN,
-        "rate": stage.clients.rate,
-        "replicas": int(stage.stacks.setting(FIRST_STABLE, "replicas")),
+        "rate": rig.clients.rate,
+        "replicas": int(rig.stacks.setting(FIRST_STABLE, "replicas")),
         "stack_update_s": _times(took),
         "load_average": round(os.getloadavg()[0], 2),
         "releases": [_release(result) for result in results],
@@ -229,7 +227,7 @@ def _release(result: ReleaseResult) -> dict[str, Any]:
     return {key: told[key] for key in (*kept, "requests", "failed_requests")}
 
 
-PARTS: Mapping[str, Callable[[Stage, Settings], dict[str, Any]]] = {
+PARTS: Mapping[str, Callable[[Rig, MeasureOptions], dict[str, Any]]] = {
     "points": _points,
     "updates": _updates,
     "rollouts": _rollouts,

@@ -1,7 +1,7 @@
-"""Sends one point's requests through the lab's edge and tells what came back; runs inside the lab.
+"""Sends one point's requests through the lab's edge and reports the answers; runs inside the lab.
 
 Vegeta sends at even intervals, and queues of even arrivals are not those of users. So this is a sender of its own, at times
-drawn beforehand; a latency counts from the time at which its request was due, and how late requests left is told too.
+drawn beforehand; a latency counts from the time at which its request was due, and how late requests left is reported as well.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ async def _one(
         async with session.get("/api/cases", headers=headers, timeout=timeout) as answer:
             await answer.read()
             status = answer.status
-            said = answer.headers.get("Server-Timing", "").partition("db;dur=")[2]
-            database_s = float(said or 0) / 1000
+            timing = answer.headers.get("Server-Timing", "").partition("db;dur=")[2]
+            database_s = float(timing or 0) / 1000
     except (TimeoutError, aiohttp.ClientError):
         pass
     into.append(Answer(due, late, loop.time() - due, status, sleep_s, database_s))

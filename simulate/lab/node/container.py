@@ -16,8 +16,8 @@ from typing import Any
 
 from simulate.lab.node import memory as node_memory
 from simulate.lab.node import pod_launch
-from simulate.lab.node.actions import Target, perform, perform_hook
-from simulate.lab.node.probes import Backoff, ProbeSettings, Streak
+from simulate.lab.node.actions import RunningContainer, perform, perform_hook
+from simulate.lab.node.probes import Backoff, ProbeSpec, Streak
 from simulate.lab.node.spec import SpecError, memory_limit
 
 Json = dict[str, Any]
@@ -63,9 +63,9 @@ class Container:
         self._prepare = prepare
         self._changed = changed
         self._event = event
-        self._liveness = ProbeSettings.of(spec.get("livenessProbe"))
-        self._readiness = ProbeSettings.of(spec.get("readinessProbe"))
-        self._startup = ProbeSettings.of(spec.get("startupProbe"))
+        self._liveness = ProbeSpec.of(spec.get("livenessProbe"))
+        self._readiness = ProbeSpec.of(spec.get("readinessProbe"))
+        self._startup = ProbeSpec.of(spec.get("startupProbe"))
         self._memory_limit = memory_limit(spec)
         self._backoff = Backoff()
         self._process: asyncio.subprocess.Process | None = None
@@ -208,10 +208,10 @@ class Container:
 
     async def _probe_all(self, process: asyncio.subprocess.Process) -> None:
         """The startup probe first; then liveness and readiness side by side."""
-        target = Target(self.address, process.pid, self.spec)
+        container = RunningContainer(self.address, process.pid, self.spec)
         if self._startup is not None:
             streak = Streak(self._startup, None)
-            async for success, message in _results(self._startup, target):
+            async for success, message in _results(self._startup, container):
                 verdict = streak.result(success)
                 if verdict is False:
                     await self._kill_unhealthy(process, "startup", message)
@@ -221,24 +221,24 @@ class Container:
             self._started = True
             self.ready = self._readiness is None
             self._changed()
-        await asyncio.gather(self._probe_liveness(process, target), self._probe_readiness(target))
+        await asyncio.gather(self._probe_liveness(process, container), self._probe_readiness(container))
 
-    async def _probe_liveness(self, process: asyncio.subprocess.Process, target: Target) -> None:
+    async def _probe_liveness(self, process: asyncio.subprocess.Process, container: RunningContainer) -> None:
         if self._liveness is None:
             return
         streak = Streak(self._liveness, True)
-        async for success, message in _results(self._liveness, target):
+        async for success, message in _results(self._liveness, container):
             if not success:
                 self._event("Warning", "Unhealthy", f"Liveness probe failed: {message}")
             if streak.result(success) is False:
                 await self._kill_unhealthy(process, "liveness", message)
                 return
 
-    async def _probe_readiness(self, target: Target) -> None:
+    async def _probe_readiness(self, container: RunningContainer) -> None:
         if self._readiness is None:
             return
         streak = Streak(self._readiness, False)
-        async for success, message in _results(self._readiness, target):
+        async for success, message in _results(self._readiness, container):
             verdict = streak.result(success) is True
             if not success:
                 self._event("Warning", "Unhealthy", f"Readiness probe failed: {message}")
@@ -272,8 +272,8 @@ class Container:
         deadline = asyncio.get_running_loop().time() + grace_s
         hook = self.spec.get("lifecycle", {}).get("preStop")
         if hook:
-            target = Target(self.address, process.pid, self.spec)
-            performing = asyncio.create_task(perform_hook(hook, target))
+            container = RunningContainer(self.address, process.pid, self.spec)
+            performing = asyncio.create_task(perform_hook(hook, container))
             ended = asyncio.create_task(process.wait())
             both = {performing, ended}
             await asyncio.wait(both, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
@@ -292,13 +292,13 @@ class Container:
         await process.wait()
 
 
-async def _results(settings: ProbeSettings, target: Target) -> AsyncIterator[tuple[bool, str]]:
+async def _results(settings: ProbeSpec, container: RunningContainer) -> AsyncIterator[tuple[bool, str]]:
     """Results of one probe for ever, each (success, message)."""
     await asyncio.sleep(settings.initial_delay_s)
     loop = asyncio.get_running_loop()
     while True:
         began = loop.time()
-        yield await perform(settings.action, target, settings.timeout_s)
+        yield await perform(settings.action, container, settings.timeout_s)
         await asyncio.sleep(max(0.0, settings.period_s - (loop.time() - began)))
 
 

@@ -9,7 +9,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeSettings:
+class ProbeSpec:
     """Kubernetes' probe with its defaults. Times in seconds, real ones whatever the lab's time scale."""
 
     initial_delay_s: float
@@ -20,7 +20,7 @@ class ProbeSettings:
     action: Json
 
     @classmethod
-    def of(cls, probe: Json | None) -> ProbeSettings | None:
+    def of(cls, probe: Json | None) -> ProbeSpec | None:
         """From a container's probe, None if it has none."""
         if not probe:
             return None
@@ -37,7 +37,7 @@ class ProbeSettings:
 class Streak:
     """The verdict of one probe: changes only after enough equal results in a row."""
 
-    def __init__(self, settings: ProbeSettings, verdict: bool | None) -> None:
+    def __init__(self, settings: ProbeSpec, verdict: bool | None) -> None:
         """`verdict`: what holds before any result: False for readiness, True for liveness, None for startup."""
         self.verdict = verdict
         self._settings = settings

@@ -15,12 +15,11 @@ from rich.table import Table
 
 from simulate.lab.errors import LabError
 from simulate.lab.lab import Lab
-from simulate.lab.rehearsal.release import ENVIRONMENT, Stage
-from simulate.lab.rehearsal.run import interrupted_by_signals, sayer
+from simulate.lab.rehearsal.release import ENVIRONMENT, Rig
+from simulate.lab.rehearsal.run import interrupted_by_signals, reporter
 from simulate.lab.rehearsal.stacks import last_words
 
 LAB = "bench"
-LEAST = 10  # updates, for a median that means something
 AIM_S = 3.0
 #: The traffic stack needs the foundation, which needs the limits; the colours are not asked.
 LAYERS = ("limits", "", "traffic")
@@ -37,16 +36,16 @@ _PHASES = {
 def bench(updates: int, out: Path, console: Console) -> int:
     """Measures in a lab of its own and writes ``out``. Raises :class:`LabError`."""
     lab = Lab(LAB, time_scale=10)
-    say = sayer(console)
+    report = reporter(console)
     logs = out.parent / "bench-logs"
     with interrupted_by_signals():
-        lab.start(say, attached=True)
+        lab.start(report, attached=True)
         try:
-            stage = Stage.of(lab, logs.parent, say)
+            rig = Rig.of(lab, logs.parent, report)
             for layer in LAYERS:
-                stage.deploy(layer)
-            say(f"measuring {updates} traffic updates")
-            lines = measured_updates(stage, updates, logs)
+                rig.deploy(layer)
+            report(f"measuring {updates} traffic updates")
+            lines = measured_updates(rig, updates, logs)
         finally:
             lab.stop()
     figures = summarize(lines)
@@ -56,15 +55,15 @@ def bench(updates: int, out: Path, console: Console) -> int:
     return 0
 
 
-def measured_updates(stage: Stage, updates: int, logs: Path) -> list[dict[str, Any]]:
+def measured_updates(rig: Rig, updates: int, logs: Path) -> list[dict[str, Any]]:
     """What ``bench_inside`` printed, line by line. Raises :class:`LabError` if it is not all of it."""
     logs.mkdir(parents=True, exist_ok=True)
     output, log = logs / "measured.jsonl", logs / "bench.log"
     command = [sys.executable, "-m", "simulate.lab.rehearsal.bench_inside", ENVIRONMENT, str(updates)]
     with output.open("w") as lines, log.open("w") as errors:
-        process = stage.lab.popen(command, output=lines, errors=errors)
+        process = rig.lab.popen(command, output=lines, errors=errors)
     try:
-        stage.watch.wait(process, "the measurement", log)
+        rig.watch.wait(process, "the measurement", log)
     except BaseException:
         process.terminate()
         process.wait()

@@ -79,12 +79,12 @@ def split(log: str, began: float, ended: float) -> dict[str, float]:
     entries = list(_entries(log))
 
     def first(pattern: str, after: float = 0.0) -> float:
-        return next((at for at, said in entries if at >= after and re.search(pattern, said)), ended)
+        return next((at for at, message in entries if at >= after and re.search(pattern, message)), ended)
 
     def last(pattern: str) -> float:
-        return next((at for at, said in reversed(entries) if re.search(pattern, said)), ended)
+        return next((at for at, message in reversed(entries) if re.search(pattern, message)), ended)
 
-    launched = [at for at, said in entries if "Launching plugin 'python'" in said]
+    launched = [at for at, message in entries if "Launching plugin 'python'" in message]
     hosts = sum(first(r"langhost\[python\]\.GetPluginInfo\(\) executing", at) - at for at in launched)
     program = first(r"langhost\[python\]\.Run\(")
     provider = first("Launching plugin 'aws")

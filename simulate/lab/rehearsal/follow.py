@@ -1,4 +1,4 @@
-"""Follows the journal of a rollout that runs, and says what happens in it as lines for people."""
+"""Follows the journal of a running rollout and reports what happens in it, a line for each event of interest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rollout.journal import Record, parse_record
 
-_SAID = ("set_weight", "hold", "promote", "prepare_rollback", "raise_rate_limit")
+_REPORTED = ("set_weight", "hold", "promote", "prepare_rollback", "raise_rate_limit")
 
 
 @dataclass(slots=True)
@@ -16,7 +16,7 @@ class Follower:
     """Reads what was appended since the last look; a line still being written waits for the next."""
 
     path: Path
-    say: Callable[[str], None]
+    report: Callable[[str], None]
     first_traffic: Callable[[], None] = lambda: None
     _read: int = 0
     _number: int = 0
@@ -25,7 +25,7 @@ class Follower:
     def look(self) -> None:
         """Raises :class:`rollout.journal.JournalError` for a line that is no record."""
         for record in self._new():
-            self._hear(record)
+            self._report(record)
 
     def _new(self) -> list[Record]:
         if not self.path.exists():
@@ -41,17 +41,17 @@ class Follower:
             records.append(parse_record(line.decode(), f"{self.path}: line {self._number}"))
         return records
 
-    def _hear(self, record: Record) -> None:
+    def _report(self, record: Record) -> None:
         body = record.body
         if record.kind == "event" and body.get("event") == "traffic":
-            self.say(f"{record.t:6.1f} s  the candidate has {body['weight']:g} % of the traffic")
+            self.report(f"{record.t:6.1f} s  the candidate has {body['weight']:g} % of the traffic")
             if body["weight"] and not self._begun:
                 self._begun = True
                 self.first_traffic()
         elif record.kind == "decision":
             if body["decision"] == "finish":
-                self.say(f"{record.t:6.1f} s  {body['outcome']}: {body['reason']}")
-            elif body["decision"] in _SAID:
+                self.report(f"{record.t:6.1f} s  {body['outcome']}: {body['reason']}")
+            elif body["decision"] in _REPORTED:
                 weight = f" {body['weight']:g} %" if body.get("weight") is not None else ""
                 what = str(body["decision"]).replace("_", " ")
-                self.say(f"{record.t:6.1f} s  {what}{weight}: {body['reason']}")
+                self.report(f"{record.t:6.1f} s  {what}{weight}: {body['reason']}")

@@ -14,7 +14,7 @@ from typing import Any
 
 import boto3
 
-from simulate.lab.faults import Switchboard, SwitchFailed
+from simulate.lab.rehearsal.switchboard import Switchboard, SwitchFailed
 
 POLL_S = 0.25
 

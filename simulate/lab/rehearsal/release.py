@@ -1,4 +1,4 @@
-"""One release in a lab: deploys the idle colour, runs the rollout, injects the fault, collects what came of it."""
+"""One release in a lab: deploys the idle colour, runs the rollout, injects the fault, collects the results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rollout.journal import read_journal
 from rollout.journal.account import Account, tell
 from simulate.lab.errors import LabError
 from simulate.lab.faults import Fault
-from simulate.lab.lab import Lab
+from simulate.lab.lab import Lab, Progress
 from simulate.lab.rehearsal.client import Clients
 from simulate.lab.rehearsal.expectations import PROMOTED, differences, expected
 from simulate.lab.rehearsal.follow import Follower
@@ -33,12 +33,10 @@ HEALTHY_LIMIT_S = 180.0  # at time scale 1 the load balancer checks every few se
 #: Exit codes of `rollout run` that are ends of a rollout: promoted, rolled back, rolled back but not verified.
 ENDS = (0, 3, 4)
 
-Say = Callable[[str], None]
-
 
 @dataclass(slots=True)
-class Stage:
-    """Where releases are performed: a lab with its stacks, its clients, and the directory for logs and journals.
+class Rig:
+    """What performs releases: a lab with its stacks, its clients, and the directory for logs and journals.
 
     ``plan``: one that ships, or a file.
     """
@@ -48,25 +46,25 @@ class Stage:
     watch: Watch
     clients: Clients
     directory: Path
-    say: Say
+    report: Progress
     plan: str = "phase-c"
     undo: list[Callable[[], None]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, lab: Lab, directory: Path, say: Say, plan: str = "phase-c") -> Stage:
+    def of(cls, lab: Lab, directory: Path, report: Progress, plan: str = "phase-c") -> Rig:
         watch = Watch(lab)
         stacks = Stacks(lab, ENVIRONMENT, directory / "logs", watch.wait)
-        return cls(lab, stacks, watch, Clients(lab, watch, directory / "logs"), directory, say, plan)
+        return cls(lab, stacks, watch, Clients(lab, watch, directory / "logs"), directory, report, plan)
 
     @property
     def stable(self) -> str:
         return str(self.stacks.setting("traffic", "stable"))
 
     def deploy(self, layer: str) -> None:
-        """Deploys a stack and says how long it took."""
+        """Deploys a stack and reports how long it took."""
         began = time.monotonic()
         self.stacks.deploy(layer)
-        self.say(f"stack {self.stacks.name(layer)} deployed in {time.monotonic() - began:.1f} s")
+        self.report(f"stack {self.stacks.name(layer)} deployed in {time.monotonic() - began:.1f} s")
 
     def deploy_all(self) -> None:
         """Everything of the environment but the idle colour, which a release brings."""
@@ -77,7 +75,7 @@ class Stage:
                 self.deploy(layer)
 
     def deploy_colour(self, colour: str, version: str, replicas: int, env: Mapping[str, str]) -> None:
-        """Deploys one side and waits until the load balancer finds its targets healthy. Raises :class:`LabError`."""
+        """Deploys one colour and waits until the load balancer finds its targets healthy. Raises :class:`LabError`."""
         self.stacks.configure(
             colour, {"version": version, "replicas": replicas, "backendEnv": dict(env) if env else None}
         )
@@ -85,7 +83,7 @@ class Stage:
         self._await_healthy(colour, replicas)
 
     def deploy_as_set(self) -> None:
-        """All five stacks as their settings files say. In a fresh lab: both sides at 1.0.0, all traffic on blue."""
+        """All five stacks as their settings files say. In a fresh lab: both colours at 1.0.0, all traffic on blue."""
         for layer in (*LAYERS, OTHER[FIRST_STABLE]):
             self.deploy(layer)
         for colour in OTHER:
@@ -97,7 +95,7 @@ class Stage:
         self.inside(
             "healthy", group, str(replicas), f"{HEALTHY_LIMIT_S:g}", what=f"waiting for {colour}'s targets"
         )
-        self.say(f"{colour}'s {replicas} targets healthy after {time.monotonic() - began:.1f} s more")
+        self.report(f"{colour}'s {replicas} targets healthy after {time.monotonic() - began:.1f} s more")
 
     def target_group(self, colour: str) -> str:
         return str(self.stacks.outputs("")["targetGroups"][colour]["arn"])
@@ -146,9 +144,9 @@ class Stage:
             if fault and fault.switch:
                 self._switch_on(fault, candidate)
                 switched.append(time.time())
-                self.say(f"fault injected: {fault.sentence}")
+                self.report(f"fault injected: {fault.sentence}")
 
-        follower = Follower(journal, self.say, inject)
+        follower = Follower(journal, self.report, inject)
         with log.open("w") as output:
             process = self.lab.popen(self._command(journal), output=output, errors=subprocess.STDOUT)
         try:
@@ -195,8 +193,8 @@ class Stage:
         found = self.stacks.outputs("traffic")
         if (found["stable"], found["candidateWeight"]) == (stable, 0):
             return []
-        says = (
-            f"stack {self.stacks.name('traffic')} says stable {found['stable']} and candidate weight "
+        difference = (
+            f"stack {self.stacks.name('traffic')} has stable {found['stable']} and candidate weight "
             f"{found['candidateWeight']} %, expected stable {stable} and 0 %"
         )
-        return [says]
+        return [difference]

@@ -1,7 +1,7 @@
-"""``simulate lab rehearse``: from nothing to a report, and back to nothing.
+"""``simulate lab rehearse``: starts a lab, performs two releases in it, writes a report and stops the lab.
 
-What may go wrong goes wrong with one message, and whatever happens everything that was started is stopped: the lab is
-attached to this process, so it ends even when this process is killed.
+Every failure ends with one message. Whatever happens, everything that was started is stopped: the lab is attached to this
+process, so it ends even when this process is killed.
 """
 
 from __future__ import annotations
@@ -25,30 +25,33 @@ from rich.table import Table
 from rollout.journal.report import missed
 from simulate.lab.errors import LabError, bad_input
 from simulate.lab.faults import BadFault, Fault, fault
-from simulate.lab.lab import Lab
+from simulate.lab.lab import Lab, Progress
 from simulate.lab.layout import CHECKOUT
 from simulate.lab.rehearsal.page import write_page
-from simulate.lab.rehearsal.release import Say, Stage
+from simulate.lab.rehearsal.release import Rig
 from simulate.lab.rehearsal.summary import ReleaseResult, summarize
 
 LAB = "rehearsal"
 GOOD_VERSION, BAD_VERSION = "2.0.0", "3.0.0"
-DEFAULT_FAULT = "errors-5pct"
 #: Seconds of load before the first rollout, so that both sides of a comparison have traffic.
 WARM_UP_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What ``simulate lab rehearse`` was asked for. ``keep``: the lab stays, to look around in it."""
+class RehearsalOptions:
+    """The options of ``simulate lab rehearse``. ``keep``: the lab is left running, to look around in it."""
 
     fault: Fault
     time_scale: float
     out: Path
     keep: bool
 
+    @property
+    def summary(self) -> Path:
+        return self.out / "summary.json"
+
     @classmethod
-    def checked(cls, fault_name: str, time_scale: float, out: Path, *, keep: bool) -> Settings:
+    def checked(cls, fault_name: str, time_scale: float, out: Path, *, keep: bool) -> RehearsalOptions:
         """Raises :class:`LabError` with exit code 2 before anything is touched."""
         try:
             found = fault(fault_name)
@@ -61,90 +64,91 @@ class Settings:
                 f"--out {out}: holds this checkout", "give a directory of its own, such as build/rehearsal"
             )
         if out.exists() and not _ours(out):
-            raise bad_input(f"--out {out}: exists and is not of a rehearsal", "give a new or empty directory")
+            raise bad_input(f"--out {out}: exists and holds no rehearsal", "give a new or empty directory")
         return cls(found, time_scale, out, keep)
 
 
 def _ours(directory: Path) -> bool:
-    """An earlier rehearsal's directory, or an empty one: what may be emptied."""
+    """Whether the directory may be emptied: it is empty, or holds an earlier rehearsal."""
     return directory.is_dir() and (not any(directory.iterdir()) or (directory / "logs").is_dir())
 
 
-def rehearse(settings: Settings, console: Console) -> int:
-    """Performs both releases. Returns the exit code: 0 when both ended as they must, 1 otherwise."""
-    lab = Lab(LAB, time_scale=settings.time_scale)
-    say = sayer(console)
+def rehearse(options: RehearsalOptions, console: Console) -> int:
+    """Performs both releases. Returns the exit code: 0 when both ended as expected, 1 otherwise."""
+    lab = Lab(LAB, time_scale=options.time_scale)
+    report = reporter(console)
     keep = False
     with interrupted_by_signals():
-        lab.start(say, attached=not settings.keep)
+        lab.start(report, attached=not options.keep)
         try:
-            _empty(settings.out)
-            results = _perform(Stage.of(lab, settings.out, say), settings.fault)
-            keep = settings.keep
+            _empty(options.out)
+            results = _perform(Rig.of(lab, options.out, report), options.fault)
+            keep = options.keep
         except LabError:
             console.print(
-                f"logs: {lab.paths.logs} (the lab), {settings.out / 'logs'} (the rehearsal)", soft_wrap=True
+                f"logs: {lab.paths.logs} (the lab), {options.out / 'logs'} (the rehearsal)", soft_wrap=True
             )
             raise
         finally:
             if not keep:
                 lab.stop()
-    _write(results, settings.out)
-    _show(results, settings, console)
+    _write(results, options)
+    _show(results, options, console)
     return 0 if not any(result.differs for result in results) else 1
 
 
-def sayer(console: Console) -> Say:
+def reporter(console: Console) -> Progress:
+    """Prints lines with the seconds since the reporter was made."""
     began = time.monotonic()
 
-    def say(line: str) -> None:
+    def report(line: str) -> None:
         console.print(
             f"[dim]{time.monotonic() - began:6.1f} s[/]  {escape(line)}", highlight=False, soft_wrap=True
         )
 
-    return say
+    return report
 
 
 def _empty(out: Path) -> None:
-    """No result of an earlier rehearsal may be taken for one of this."""
+    """Removes the results of an earlier rehearsal, so that they are not taken for this one's."""
     shutil.rmtree(out, ignore_errors=True)
     (out / "logs").mkdir(parents=True)
 
 
-def _perform(stage: Stage, bad: Fault) -> list[ReleaseResult]:
-    stage.deploy_all()
-    stage.clients.start()
-    stage.say(f"load: {stage.clients.rate} requests per second")
+def _perform(rig: Rig, bad: Fault) -> list[ReleaseResult]:
+    rig.deploy_all()
+    rig.clients.start()
+    rig.report(f"load: {rig.clients.rate} requests per second")
     time.sleep(WARM_UP_S)
     results = []
     for number, (version, injected) in enumerate(((GOOD_VERSION, None), (BAD_VERSION, bad)), start=1):
         what = f"the fault {injected.name}: {injected.sentence}" if injected else "no fault"
-        stage.say(f"release {number}: {version}, with {what}")
-        results.append(stage.perform(number, version, injected))
-    stage.clients.stop()
-    stage.stacks.export(stage.directory / "stacks")
+        rig.report(f"release {number}: {version}, with {what}")
+        results.append(rig.perform(number, version, injected))
+    rig.clients.stop()
+    rig.stacks.export(rig.directory / "stacks")
     return results
 
 
-def _write(results: Sequence[ReleaseResult], out: Path) -> None:
+def _write(results: Sequence[ReleaseResult], options: RehearsalOptions) -> None:
     summary = json.dumps([summarize(result) for result in results], indent=2) + "\n"
-    scratch = out / "summary.json.new"
+    scratch = options.summary.with_suffix(".json.new")
     scratch.write_text(summary)
-    write_page(results, out / "report.html")
-    os.replace(scratch, out / "summary.json")
+    write_page(results, options.out / "report.html")
+    os.replace(scratch, options.summary)
 
 
-def _show(results: Sequence[ReleaseResult], settings: Settings, console: Console) -> None:
+def _show(results: Sequence[ReleaseResult], options: RehearsalOptions, console: Console) -> None:
     console.print(results_table(results))
     for result in results:
         if late := result.account.deadlines_missed:
             console.print(f"[bold yellow]release {result.number}:[/] {missed(late)}", soft_wrap=True)
         for problem in result.differs:
             console.print(f"[bold red]release {result.number}:[/] {escape(problem)}", soft_wrap=True)
-    console.print(f"report: {settings.out / 'report.html'}", soft_wrap=True)
-    if settings.keep:
+    console.print(f"report: {options.out / 'report.html'}", soft_wrap=True)
+    if options.keep:
         console.print(
-            f"the lab goes on: simulate lab shell --name {LAB}; end it: simulate lab stop --name {LAB}"
+            f"the lab is still running: simulate lab shell --name {LAB}; stop it: simulate lab stop --name {LAB}"
         )
 
 
@@ -155,10 +159,10 @@ def results_table(results: Sequence[ReleaseResult]) -> Table:
         table.add_column(heading)
     for heading in ("sent", "failed", "breach", "decided", "moved"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("right", justify="right")
+    table.add_column("ok", justify="right")
     for result in results:
-        told = summarize(result)
-        times = (told[key] for key in ("first_breach_s", "decided_s", "traffic_moved_s"))
+        summary = summarize(result)
+        times = (summary[key] for key in ("first_breach_s", "decided_s", "traffic_moved_s"))
         table.add_row(
             f"{result.number} {result.account.candidate}",
             result.fault or "none",
@@ -173,12 +177,16 @@ def results_table(results: Sequence[ReleaseResult]) -> Table:
 
 @contextmanager
 def interrupted_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end a rehearsal as Ctrl-C does: orderly."""
+    """SIGTERM and SIGHUP end a rehearsal as Ctrl-C does: orderly. A SIGHUP that nohup ignores stays ignored."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {
+        number: signal.signal(number, interrupt)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         yield
     finally:

@@ -22,7 +22,7 @@ import boto3
 from aiohttp import web
 from botocore.config import Config
 
-from simulate.lab.faults import Switchboard
+from simulate.lab.rehearsal.switchboard import Switchboard
 
 ALB, EDGE = "127.78.0.10", "127.78.0.20"
 ORIGIN_SECRET, TEST_SECRET = "origin's secret", "test secret %5"

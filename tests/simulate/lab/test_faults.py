@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from simulate.lab.faults import FAULTS, SWITCH_NAMES, BadFault, Settings, fault
+from simulate.lab.backend.faults import BackendFaults
+from simulate.lab.faults import FAULTS, SWITCH_NAMES, BadFault, fault
 
 
 def test_every_fault_is_usable() -> None:
@@ -15,7 +16,7 @@ def test_every_fault_is_usable() -> None:
         assert entry.sentence
         assert entry.risk is None or 1 <= entry.risk <= 9
         assert bool(entry.env) + bool(entry.config) + bool(entry.switch) == 1, "one way in"
-        assert Settings.from_environment(entry.env).any() is bool(entry.env)
+        assert BackendFaults.from_environment(entry.env).any() is bool(entry.env)
         assert entry.switch is None or entry.switch in SWITCH_NAMES
 
 
@@ -36,10 +37,10 @@ def test_settings() -> None:
         "FAULT_LEAK_CONNECTIONS": "3",
         "PATH": "/bin",
     }
-    assert Settings.from_environment(environment) == Settings(
+    assert BackendFaults.from_environment(environment) == BackendFaults(
         error_rate=0.05, probe="deep", leak_connections=3
     )
-    assert not Settings.from_environment({}).any()
+    assert not BackendFaults.from_environment({}).any()
 
 
 @pytest.mark.parametrize(
@@ -56,5 +57,5 @@ def test_settings() -> None:
 )
 def test_a_bad_setting_is_named(variable: str, value: str, says: str) -> None:
     with pytest.raises(BadFault, match=re.escape(says)) as error:
-        Settings.from_environment({variable: value})
+        BackendFaults.from_environment({variable: value})
     assert variable in str(error.value)

@@ -194,7 +194,7 @@ def test_ctrl_c_while_starting_leaves_nothing(own: Lab) -> None:
     process = starting(own, "etcd ready")
     assert processes(own.paths.root)
     process.send_signal(signal.SIGINT)
-    assert end_of(process) == (130, "interrupted: lab 'own' has been ended\n")
+    assert end_of(process) == (130, "interrupted: lab 'own' has been stopped\n")
     assert not processes(own.paths.root)
     assert own.state() is None
 
@@ -293,6 +293,6 @@ def test_a_plain_user_has_a_lab_too(anyones: Path) -> None:
         assert "10.78.0.1/32" in inside.stdout
     finally:
         stopped = simulate("stop")
-    assert stopped.stdout == "lab 'plain' has ended\n"
+    assert stopped.stdout == "lab 'plain' is stopped\n"
     until(lambda: not processes(anyones / "plain"), 5)
     assert Machine.now() == before

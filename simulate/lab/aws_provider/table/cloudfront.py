@@ -19,10 +19,10 @@ from ..spec import (
     Field,
     ListOf,
     Mode,
+    Operation,
     Props,
     ResourceType,
     TagCalls,
-    Target,
     output,
 )
 from .rules import known, matches, one_of, table, within
@@ -171,37 +171,40 @@ _CONFIG = (
 _CONFIG_NAMES = tuple(field.name for field in _CONFIG)
 
 
-def _current(target: Target) -> tuple[str, dict[str, Any]]:
-    shown = target.aws.call("get_distribution_config", Id=target.id)
+def _current(operation: Operation) -> tuple[str, dict[str, Any]]:
+    shown = operation.aws.call("get_distribution_config", Id=operation.id)
     return str(shown["ETag"]), shown["DistributionConfig"]
 
 
-def _deployed(target: Target) -> bool:
-    status = target.aws.call("get_distribution", Id=target.id)["Distribution"]["Status"]
+def _deployed(operation: Operation) -> bool:
+    status = operation.aws.call("get_distribution", Id=operation.id)["Distribution"]["Status"]
     return bool(status == "Deployed")
 
 
-def _update_distribution(target: Target) -> None:
+def _update_distribution(operation: Operation) -> None:
     """What the program does not say is sent back as AWS showed it; what it no longer says is sent empty."""
-    if not target.changed(*_CONFIG_NAMES):
+    if not operation.changed(*_CONFIG_NAMES):
         return
-    etag, config = _current(target)
+    etag, config = _current(operation)
     empty: Props = {"aliases": [], "orderedCacheBehaviors": []}
-    config |= encode(DISTRIBUTION.block, {**empty, **target.inputs}, _CONFIG_NAMES)
-    target.aws.call("update_distribution", Id=target.id, IfMatch=etag, DistributionConfig=config)
-    target.wait("deployment of the distribution", lambda: _deployed(target))
+    config |= encode(DISTRIBUTION.block, {**empty, **operation.inputs}, _CONFIG_NAMES)
+    operation.aws.call("update_distribution", Id=operation.id, IfMatch=etag, DistributionConfig=config)
+    operation.wait("deployment of the distribution", lambda: _deployed(operation))
 
 
-def _delete_distribution(target: Target) -> None:
+def _delete_distribution(operation: Operation) -> None:
     """AWS deletes only what is switched off everywhere."""
-    etag, config = _current(target)
+    etag, config = _current(operation)
     if config["Enabled"]:
-        target.aws.call(
-            "update_distribution", Id=target.id, IfMatch=etag, DistributionConfig=config | {"Enabled": False}
+        operation.aws.call(
+            "update_distribution",
+            Id=operation.id,
+            IfMatch=etag,
+            DistributionConfig=config | {"Enabled": False},
         )
-        target.wait("switching the distribution off", lambda: _deployed(target))
-        etag, _ = _current(target)
-    target.aws.call("delete_distribution", Id=target.id, IfMatch=etag)
+        operation.wait("switching the distribution off", lambda: _deployed(operation))
+        etag, _ = _current(operation)
+    operation.aws.call("delete_distribution", Id=operation.id, IfMatch=etag)
 
 
 def _behavior_rules(behavior: Any, origins: set[Any] | None, path: str) -> Iterator[Failure]:
@@ -272,7 +275,7 @@ DISTRIBUTION = ResourceType(
         "",
         gone=("NoSuchDistribution",),
         # Z2FDTNDATAQYW2 is CloudFront's own hosted zone, the same for all distributions.
-        more=lambda target, api: (
+        more=lambda operation, api: (
             api["Distribution"]
             | api["Distribution"]["DistributionConfig"]
             | {"HostedZoneId": "Z2FDTNDATAQYW2"}
@@ -301,17 +304,17 @@ _CONTROL = (
 _CONTROL_NAMES = tuple(field.name for field in _CONTROL)
 
 
-def _control_etag(target: Target) -> str:
-    return str(target.aws.call("get_origin_access_control", Id=target.id)["ETag"])
+def _control_etag(operation: Operation) -> str:
+    return str(operation.aws.call("get_origin_access_control", Id=operation.id)["ETag"])
 
 
-def _update_control(target: Target) -> None:
-    if target.changed(*_CONTROL_NAMES):
-        config = encode(Block(_CONTROL), target.inputs)
-        target.aws.call(
+def _update_control(operation: Operation) -> None:
+    if operation.changed(*_CONTROL_NAMES):
+        config = encode(Block(_CONTROL), operation.inputs)
+        operation.aws.call(
             "update_origin_access_control",
-            Id=target.id,
-            IfMatch=_control_etag(target),
+            Id=operation.id,
+            IfMatch=_control_etag(operation),
             OriginAccessControlConfig=config,
         )
 
@@ -328,11 +331,11 @@ ORIGIN_ACCESS_CONTROL = ResourceType(
         Call("get_origin_access_control", {"Id": "{id}"}),
         "",
         gone=("NoSuchOriginAccessControl",),
-        more=lambda target, api: api["OriginAccessControl"]["OriginAccessControlConfig"],
+        more=lambda operation, api: api["OriginAccessControl"]["OriginAccessControlConfig"],
     ),
     update=(_update_control,),
-    delete=lambda target: target.aws.call(
-        "delete_origin_access_control", Id=target.id, IfMatch=_control_etag(target)
+    delete=lambda operation: operation.aws.call(
+        "delete_origin_access_control", Id=operation.id, IfMatch=_control_etag(operation)
     ),
     unique=("name",),
 )

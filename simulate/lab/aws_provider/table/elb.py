@@ -119,10 +119,10 @@ LOAD_BALANCER = ResourceType(
     create=Create(
         "create_load_balancer",
         id="LoadBalancers.0.LoadBalancerArn",
-        ready=lambda target: (
-            target.aws.call("describe_load_balancers", LoadBalancerArns=[target.id])["LoadBalancers"][0][
-                "State"
-            ]["Code"]
+        ready=lambda operation: (
+            operation.aws.call("describe_load_balancers", LoadBalancerArns=[operation.id])["LoadBalancers"][
+                0
+            ]["State"]["Code"]
             == "active"
         ),
     ),
@@ -130,7 +130,7 @@ LOAD_BALANCER = ResourceType(
         Call("describe_load_balancers", {"LoadBalancerArns": ["{id}"]}),
         "LoadBalancers.0",
         gone=("LoadBalancerNotFound",),
-        more=lambda target, api: {
+        more=lambda operation, api: {
             "Name": api["LoadBalancerName"],
             "Subnets": [zone["SubnetId"] for zone in api["AvailabilityZones"]],
         },
@@ -258,7 +258,7 @@ TARGET_GROUP = ResourceType(
         Call("describe_target_groups", {"TargetGroupArns": ["{id}"]}),
         "TargetGroups.0",
         gone=("TargetGroupNotFound",),
-        more=lambda target, api: {"Name": api["TargetGroupName"]},
+        more=lambda operation, api: {"Name": api["TargetGroupName"]},
     ),
     update=(Update(Call("modify_target_group", {"TargetGroupArn": "{id}"}), ("healthCheck",), whole=True),),
     delete=Call("delete_target_group", {"TargetGroupArn": "{id}"}),

@@ -18,9 +18,9 @@ from ..spec import (
     Field,
     ListOf,
     Mode,
+    Operation,
     Props,
     ResourceType,
-    Target,
     Update,
     Value,
     output,
@@ -222,11 +222,11 @@ def _rule_rules(inputs: Props) -> Iterator[Failure]:
         yield Failure("conditions", f"AWS allows 5 condition values per rule, there are {total}")
 
 
-def _set_priority(target: Target) -> None:
-    if target.changed("priority"):
-        target.aws.call(
+def _set_priority(operation: Operation) -> None:
+    if operation.changed("priority"):
+        operation.aws.call(
             "set_rule_priorities",
-            RulePriorities=[{"RuleArn": target.id, "Priority": target.inputs["priority"]}],
+            RulePriorities=[{"RuleArn": operation.id, "Priority": operation.inputs["priority"]}],
         )
 
 
@@ -256,7 +256,7 @@ LISTENER_RULE = ResourceType(
         Call("describe_rules", {"RuleArns": ["{id}"]}),
         "Rules.0",
         gone=("RuleNotFound", "ListenerNotFound"),
-        more=lambda target, api: {"ListenerArn": listener_of(target.id)},
+        more=lambda operation, api: {"ListenerArn": listener_of(operation.id)},
     ),
     update=(
         _set_priority,

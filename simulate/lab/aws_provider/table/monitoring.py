@@ -20,10 +20,10 @@ from ..spec import (
     ListOf,
     MapOf,
     Mode,
+    Operation,
     Props,
     ResourceType,
     TagCalls,
-    Target,
     Update,
     output,
 )
@@ -32,11 +32,11 @@ from .rules import at_most, exactly_one, known, matches, one_of, table
 _TOPIC_GONE = ("NotFound", "NotFoundException")
 
 
-def _topic_attributes(target: Target) -> None:
-    if target.changed("displayName"):
-        value = target.inputs.get("displayName", "")
-        target.aws.call(
-            "set_topic_attributes", TopicArn=target.id, AttributeName="DisplayName", AttributeValue=value
+def _topic_attributes(operation: Operation) -> None:
+    if operation.changed("displayName"):
+        value = operation.inputs.get("displayName", "")
+        operation.aws.call(
+            "set_topic_attributes", TopicArn=operation.id, AttributeName="DisplayName", AttributeValue=value
         )
 
 
@@ -60,7 +60,7 @@ TOPIC = ResourceType(
         Call("get_topic_attributes", {"TopicArn": "{id}"}),
         "",
         gone=_TOPIC_GONE,
-        more=lambda target, api: {"Name": target.id.rpartition(":")[2]},
+        more=lambda operation, api: {"Name": operation.id.rpartition(":")[2]},
     ),
     update=(_topic_attributes,),
     delete=Call("delete_topic", {"TopicArn": "{id}"}),
@@ -74,12 +74,12 @@ TOPIC = ResourceType(
 )
 
 
-def _unsubscribe(target: Target) -> None:
+def _unsubscribe(operation: Operation) -> None:
     try:
-        target.aws.call("unsubscribe", SubscriptionArn=target.id)
+        operation.aws.call("unsubscribe", SubscriptionArn=operation.id)
     except ApiError as error:
         # AWS drops an e-mail subscription that nobody confirmed by itself and lets nobody else do it.
-        if error.code != "InvalidParameter" or target.state.get("pendingConfirmation") is not True:
+        if error.code != "InvalidParameter" or operation.state.get("pendingConfirmation") is not True:
             raise
 
 

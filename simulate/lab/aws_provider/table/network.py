@@ -14,10 +14,10 @@ from ..spec import (
     Failure,
     Field,
     Mode,
+    Operation,
     Props,
     ResourceType,
     TagCalls,
-    Target,
     output,
 )
 from .rules import cidr, known, one_of, table
@@ -34,41 +34,41 @@ def ec2_tags(kind: str) -> TagCalls:
     )
 
 
-def ec2_arn(kind: str, target: Target) -> str:
-    return f"arn:aws:ec2:{target.aws.region}:{target.aws.account()}:{kind}/{target.id}"
+def ec2_arn(kind: str, operation: Operation) -> str:
+    return f"arn:aws:ec2:{operation.aws.region}:{operation.aws.account()}:{kind}/{operation.id}"
 
 
-def _vpc_attribute(target: Target, member: str) -> bool:
+def _vpc_attribute(operation: Operation, member: str) -> bool:
     name = member[0].lower() + member[1:]
-    result = target.aws.call("describe_vpc_attribute", VpcId=target.id, Attribute=name)
+    result = operation.aws.call("describe_vpc_attribute", VpcId=operation.id, Attribute=name)
     return bool(result[member]["Value"])
 
 
-def _vpc_more(target: Target, api: Api) -> Api:
-    by_vpc = [{"Name": "vpc-id", "Values": [target.id]}]
+def _vpc_more(operation: Operation, api: Api) -> Api:
+    by_vpc = [{"Name": "vpc-id", "Values": [operation.id]}]
     default = [*by_vpc, {"Name": "group-name", "Values": ["default"]}]
     main = [*by_vpc, {"Name": "association.main", "Values": ["true"]}]
-    group = target.aws.call("describe_security_groups", Filters=default)["SecurityGroups"][0]
-    routes = target.aws.call("describe_route_tables", Filters=main)["RouteTables"][0]
+    group = operation.aws.call("describe_security_groups", Filters=default)["SecurityGroups"][0]
+    routes = operation.aws.call("describe_route_tables", Filters=main)["RouteTables"][0]
     return {
-        "Arn": ec2_arn("vpc", target),
-        "EnableDnsSupport": _vpc_attribute(target, "EnableDnsSupport"),
-        "EnableDnsHostnames": _vpc_attribute(target, "EnableDnsHostnames"),
+        "Arn": ec2_arn("vpc", operation),
+        "EnableDnsSupport": _vpc_attribute(operation, "EnableDnsSupport"),
+        "EnableDnsHostnames": _vpc_attribute(operation, "EnableDnsHostnames"),
         "DefaultSecurityGroupId": group["GroupId"],
         "MainRouteTableId": routes["RouteTableId"],
     }
 
 
-def _vpc_attributes(target: Target) -> None:
+def _vpc_attributes(operation: Operation) -> None:
     # AWS takes one of them a call. A new VPC has support on and host names off.
-    before = target.olds or {"enableDnsSupport": True, "enableDnsHostnames": False}
+    before = operation.olds or {"enableDnsSupport": True, "enableDnsHostnames": False}
     for name, member in (
         ("enableDnsSupport", "EnableDnsSupport"),
         ("enableDnsHostnames", "EnableDnsHostnames"),
     ):
-        if target.inputs[name] != before.get(name):
-            target.aws.call(
-                "modify_vpc_attribute", VpcId=target.id, **{member: {"Value": target.inputs[name]}}
+        if operation.inputs[name] != before.get(name):
+            operation.aws.call(
+                "modify_vpc_attribute", VpcId=operation.id, **{member: {"Value": operation.inputs[name]}}
             )
 
 
@@ -111,11 +111,11 @@ VPC = ResourceType(
 )
 
 
-def _subnet_public_ip(target: Target) -> None:
-    before = target.olds.get("mapPublicIpOnLaunch", False)
-    if target.inputs["mapPublicIpOnLaunch"] != before:
-        value = {"Value": target.inputs["mapPublicIpOnLaunch"]}
-        target.aws.call("modify_subnet_attribute", SubnetId=target.id, MapPublicIpOnLaunch=value)
+def _subnet_public_ip(operation: Operation) -> None:
+    before = operation.olds.get("mapPublicIpOnLaunch", False)
+    if operation.inputs["mapPublicIpOnLaunch"] != before:
+        value = {"Value": operation.inputs["mapPublicIpOnLaunch"]}
+        operation.aws.call("modify_subnet_attribute", SubnetId=operation.id, MapPublicIpOnLaunch=value)
 
 
 def _subnet_rules(inputs: Props) -> Iterator[Failure]:
@@ -148,25 +148,25 @@ SUBNET = ResourceType(
 )
 
 
-def _attach_gateway(target: Target) -> None:
-    before = target.olds.get("vpcId")
-    after = target.inputs.get("vpcId")
+def _attach_gateway(operation: Operation) -> None:
+    before = operation.olds.get("vpcId")
+    after = operation.inputs.get("vpcId")
     if before and before != after:
-        target.aws.call("detach_internet_gateway", InternetGatewayId=target.id, VpcId=before)
+        operation.aws.call("detach_internet_gateway", InternetGatewayId=operation.id, VpcId=before)
     if after and before != after:
-        target.aws.call("attach_internet_gateway", InternetGatewayId=target.id, VpcId=after)
+        operation.aws.call("attach_internet_gateway", InternetGatewayId=operation.id, VpcId=after)
 
 
-def _delete_gateway(target: Target) -> None:
-    if target.inputs.get("vpcId"):
+def _delete_gateway(operation: Operation) -> None:
+    if operation.inputs.get("vpcId"):
         try:
-            target.aws.call(
-                "detach_internet_gateway", InternetGatewayId=target.id, VpcId=target.inputs["vpcId"]
+            operation.aws.call(
+                "detach_internet_gateway", InternetGatewayId=operation.id, VpcId=operation.inputs["vpcId"]
             )
         except ApiError as error:
             if error.code != "Gateway.NotAttached":
                 raise
-    target.aws.call("delete_internet_gateway", InternetGatewayId=target.id)
+    operation.aws.call("delete_internet_gateway", InternetGatewayId=operation.id)
 
 
 INTERNET_GATEWAY = ResourceType(
@@ -182,7 +182,7 @@ INTERNET_GATEWAY = ResourceType(
         Call("describe_internet_gateways", {"InternetGatewayIds": ["{id}"]}),
         "InternetGateways.0",
         gone=("InvalidInternetGatewayID.NotFound",),
-        more=lambda target, api: {"Arn": ec2_arn("internet-gateway", target)},
+        more=lambda operation, api: {"Arn": ec2_arn("internet-gateway", operation)},
     ),
     update=(_attach_gateway,),
     delete=_delete_gateway,
@@ -205,28 +205,28 @@ EIP = ResourceType(
         Call("describe_addresses", {"AllocationIds": ["{id}"]}),
         "Addresses.0",
         gone=("InvalidAllocationID.NotFound",),
-        more=lambda target, api: {"Arn": ec2_arn("eip-allocation", target)},
+        more=lambda operation, api: {"Arn": ec2_arn("eip-allocation", operation)},
     ),
     delete=Call("release_address", {"AllocationId": "{id}"}),
     tags=ec2_tags("elastic-ip"),
 )
 
 
-def _nat_state(target: Target) -> str:
-    found = target.aws.call("describe_nat_gateways", NatGatewayIds=[target.id])["NatGateways"]
+def _nat_state(operation: Operation) -> str:
+    found = operation.aws.call("describe_nat_gateways", NatGatewayIds=[operation.id])["NatGateways"]
     return str(found[0]["State"]) if found else "deleted"
 
 
-def _nat_deleted(target: Target) -> bool:
+def _nat_deleted(operation: Operation) -> bool:
     try:
-        return _nat_state(target) == "deleted"
+        return _nat_state(operation) == "deleted"
     except ApiError as error:
         if error.code == "NatGatewayNotFound":
             return True
         raise
 
 
-def _nat_more(target: Target, api: Api) -> Api:
+def _nat_more(operation: Operation, api: Api) -> Api:
     first = (api.get("NatGatewayAddresses") or [{}])[0]
     return {"First": first, "AllocationId": first.get("AllocationId")}
 
@@ -258,7 +258,7 @@ NAT_GATEWAY = ResourceType(
     create=Create(
         "create_nat_gateway",
         id="NatGateway.NatGatewayId",
-        ready=lambda target: _nat_state(target) == "available",
+        ready=lambda operation: _nat_state(operation) == "available",
     ),
     read=Describe(
         Call("describe_nat_gateways", {"NatGatewayIds": ["{id}"]}),

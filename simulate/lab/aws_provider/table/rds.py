@@ -19,10 +19,10 @@ from ..spec import (
     Field,
     ListOf,
     Mode,
+    Operation,
     Props,
     ResourceType,
     TagCalls,
-    Target,
     Update,
     output,
 )
@@ -66,7 +66,7 @@ SUBNET_GROUP = ResourceType(
         Call("describe_db_subnet_groups", {"DBSubnetGroupName": "{id}"}),
         "DBSubnetGroups.0",
         gone=("DBSubnetGroupNotFoundFault",),
-        more=lambda target, api: {"SubnetIds": [subnet["SubnetIdentifier"] for subnet in api["Subnets"]]},
+        more=lambda operation, api: {"SubnetIds": [subnet["SubnetIdentifier"] for subnet in api["Subnets"]]},
     ),
     update=(
         Update(
@@ -93,23 +93,23 @@ _PARAMETER = Block(
 _PARAMETERS_A_CALL = 20  # AWS's limit
 
 
-def _put_parameters(target: Target) -> None:
-    before = {each["name"]: each for each in target.olds.get("parameters") or ()}
-    after = {each["name"]: each for each in target.inputs.get("parameters") or ()}
+def _put_parameters(operation: Operation) -> None:
+    before = {each["name"]: each for each in operation.olds.get("parameters") or ()}
+    after = {each["name"]: each for each in operation.inputs.get("parameters") or ()}
     changed = [encode(_PARAMETER, each) for name, each in after.items() if before.get(name) != each]
     for start in range(0, len(changed), _PARAMETERS_A_CALL):
         some = changed[start : start + _PARAMETERS_A_CALL]
-        target.aws.call("modify_db_parameter_group", DBParameterGroupName=target.id, Parameters=some)
+        operation.aws.call("modify_db_parameter_group", DBParameterGroupName=operation.id, Parameters=some)
     reset = [
         {"ParameterName": name, "ApplyMethod": before[name]["applyMethod"]}
         for name in sorted(before.keys() - after.keys())
     ]
     if reset:
-        target.aws.call("reset_db_parameter_group", DBParameterGroupName=target.id, Parameters=reset)
+        operation.aws.call("reset_db_parameter_group", DBParameterGroupName=operation.id, Parameters=reset)
 
 
-def _parameters(target: Target, _: Api) -> Api:
-    shown = target.aws.call("describe_db_parameters", DBParameterGroupName=target.id, Source="user")[
+def _parameters(operation: Operation, _: Api) -> Api:
+    shown = operation.aws.call("describe_db_parameters", DBParameterGroupName=operation.id, Source="user")[
         "Parameters"
     ]
     return {"Parameters": [each for each in shown if "ParameterValue" in each]}
@@ -141,16 +141,16 @@ PARAMETER_GROUP = ResourceType(
 )
 
 
-def _instance_status(target: Target) -> str:
-    shown = target.aws.call("describe_db_instances", DBInstanceIdentifier=target.inputs["identifier"])[
+def _instance_status(operation: Operation) -> str:
+    shown = operation.aws.call("describe_db_instances", DBInstanceIdentifier=operation.inputs["identifier"])[
         "DBInstances"
     ]
     return str(shown[0]["DBInstanceStatus"])
 
 
-def _instance_gone(target: Target) -> bool:
+def _instance_gone(operation: Operation) -> bool:
     try:
-        _instance_status(target)
+        _instance_status(operation)
     except ApiError as error:
         if error.code == "DBInstanceNotFound":
             return True
@@ -182,39 +182,41 @@ _MODIFIED_ALIKE = (
 )
 
 
-def _modify_instance(target: Target) -> None:
-    params = encode(INSTANCE.block, target.inputs, [name for name in _MODIFIED_ALIKE if target.changed(name)])
-    if target.changed("port"):
-        params["DBPortNumber"] = target.inputs["port"]
-    if target.changed("enabledCloudwatchLogsExports"):
-        before = set(target.olds.get("enabledCloudwatchLogsExports") or ())
-        after = set(target.inputs.get("enabledCloudwatchLogsExports") or ())
+def _modify_instance(operation: Operation) -> None:
+    params = encode(
+        INSTANCE.block, operation.inputs, [name for name in _MODIFIED_ALIKE if operation.changed(name)]
+    )
+    if operation.changed("port"):
+        params["DBPortNumber"] = operation.inputs["port"]
+    if operation.changed("enabledCloudwatchLogsExports"):
+        before = set(operation.olds.get("enabledCloudwatchLogsExports") or ())
+        after = set(operation.inputs.get("enabledCloudwatchLogsExports") or ())
         params["CloudwatchLogsExportConfiguration"] = {
             "EnableLogTypes": sorted(after - before),
             "DisableLogTypes": sorted(before - after),
         }
     if params:
-        target.aws.call(
+        operation.aws.call(
             "modify_db_instance",
-            DBInstanceIdentifier=target.inputs["identifier"],
-            ApplyImmediately=target.inputs["applyImmediately"],
+            DBInstanceIdentifier=operation.inputs["identifier"],
+            ApplyImmediately=operation.inputs["applyImmediately"],
             **params,
         )
 
 
-def _delete_instance(target: Target) -> None:
-    skip = target.inputs["skipFinalSnapshot"]
-    snapshot = {} if skip else {"FinalDBSnapshotIdentifier": target.inputs["finalSnapshotIdentifier"]}
-    target.aws.call(
+def _delete_instance(operation: Operation) -> None:
+    skip = operation.inputs["skipFinalSnapshot"]
+    snapshot = {} if skip else {"FinalDBSnapshotIdentifier": operation.inputs["finalSnapshotIdentifier"]}
+    operation.aws.call(
         "delete_db_instance",
-        DBInstanceIdentifier=target.inputs["identifier"],
+        DBInstanceIdentifier=operation.inputs["identifier"],
         SkipFinalSnapshot=skip,
-        DeleteAutomatedBackups=target.inputs["deleteAutomatedBackups"],
+        DeleteAutomatedBackups=operation.inputs["deleteAutomatedBackups"],
         **snapshot,
     )
 
 
-def _instance_more(_: Target, api: Api) -> Api:
+def _instance_more(_: Operation, api: Api) -> Api:
     """The description has other names than the create call."""
     return {
         "Port": api["Endpoint"]["Port"],
@@ -327,7 +329,7 @@ INSTANCE = ResourceType(
     create=Create(
         "create_db_instance",
         id="DBInstance.DbiResourceId",
-        ready=lambda target: _instance_status(target) == "available",
+        ready=lambda operation: _instance_status(operation) == "available",
     ),
     read=Describe(
         Call("describe_db_instances", {"DBInstanceIdentifier": "{identifier}"}),

@@ -17,9 +17,9 @@ from ..spec import (
     Field,
     ListOf,
     Mode,
+    Operation,
     Props,
     ResourceType,
-    Target,
     output,
 )
 from ..wire import has_unknown
@@ -47,20 +47,20 @@ def _shown_routes(raw: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _put_routes(target: Target) -> None:
-    before = {route["cidrBlock"]: route for route in target.olds.get("routes") or ()}
-    after = {route["cidrBlock"]: route for route in target.inputs.get("routes") or ()}
+def _put_routes(operation: Operation) -> None:
+    before = {route["cidrBlock"]: route for route in operation.olds.get("routes") or ()}
+    after = {route["cidrBlock"]: route for route in operation.inputs.get("routes") or ()}
     for block in before.keys() - after.keys():
-        _delete_route(target, block)
+        _delete_route(operation, block)
     for block, route in after.items():
         if not same(_ROUTE, before.get(block), route):
             op = "replace_route" if block in before else "create_route"
-            target.aws.call(op, RouteTableId=target.id, **encode(_ROUTE, route))
+            operation.aws.call(op, RouteTableId=operation.id, **encode(_ROUTE, route))
 
 
-def _delete_route(target: Target, block: str) -> None:
+def _delete_route(operation: Operation, block: str) -> None:
     try:
-        target.aws.call("delete_route", RouteTableId=target.id, DestinationCidrBlock=block)
+        operation.aws.call("delete_route", RouteTableId=operation.id, DestinationCidrBlock=block)
     except ApiError as error:
         if error.code != "InvalidRoute.NotFound":
             raise
@@ -91,7 +91,7 @@ ROUTE_TABLE = ResourceType(
         Call("describe_route_tables", {"RouteTableIds": ["{id}"]}),
         "RouteTables.0",
         gone=("InvalidRouteTableID.NotFound",),
-        more=lambda target, api: {"Arn": ec2_arn("route-table", target)},
+        more=lambda operation, api: {"Arn": ec2_arn("route-table", operation)},
     ),
     update=(_put_routes,),
     delete=Call("delete_route_table", {"RouteTableId": "{id}"}),
@@ -100,12 +100,12 @@ ROUTE_TABLE = ResourceType(
 )
 
 
-def _find_association(target: Target) -> Api | None:
-    by_id = [{"Name": "association.route-table-association-id", "Values": [target.id]}]
-    tables = target.aws.call("describe_route_tables", Filters=by_id)["RouteTables"]
+def _find_association(operation: Operation) -> Api | None:
+    by_id = [{"Name": "association.route-table-association-id", "Values": [operation.id]}]
+    tables = operation.aws.call("describe_route_tables", Filters=by_id)["RouteTables"]
     for each in tables:
         for association in each["Associations"]:
-            if association["RouteTableAssociationId"] == target.id:
+            if association["RouteTableAssociationId"] == operation.id:
                 return {"RouteTableId": each["RouteTableId"], "SubnetId": association.get("SubnetId")}
     return None
 

@@ -17,10 +17,10 @@ from ..spec import (
     Failure,
     Field,
     Mode,
+    Operation,
     Props,
     ResourceType,
     TagCalls,
-    Target,
     Update,
     output,
 )
@@ -33,53 +33,56 @@ _NAME = matches(
 _GONE = ("404", "NoSuchBucket")
 
 
-def _create_bucket(target: Target) -> str:
-    name = target.inputs.get("bucket") or target.inputs["bucketPrefix"] + secrets.token_hex(13)
-    elsewhere = {} if target.aws.region == "us-east-1" else {"LocationConstraint": target.aws.region}
-    target.aws.call(
+def _create_bucket(operation: Operation) -> str:
+    name = operation.inputs.get("bucket") or operation.inputs["bucketPrefix"] + secrets.token_hex(13)
+    elsewhere = {} if operation.aws.region == "us-east-1" else {"LocationConstraint": operation.aws.region}
+    operation.aws.call(
         "create_bucket", Bucket=name, **({"CreateBucketConfiguration": elsewhere} if elsewhere else {})
     )
     return str(name)
 
 
-def _read_bucket(target: Target) -> Api | None:
+def _read_bucket(operation: Operation) -> Api | None:
     try:
-        target.aws.call("head_bucket", Bucket=target.id)
+        operation.aws.call("head_bucket", Bucket=operation.id)
     except ApiError as error:
         if error.code in _GONE:
             return None
         raise
-    region = target.aws.call("get_bucket_location", Bucket=target.id).get("LocationConstraint") or "us-east-1"
+    region = (
+        operation.aws.call("get_bucket_location", Bucket=operation.id).get("LocationConstraint")
+        or "us-east-1"
+    )
     try:
-        pairs = target.aws.call("get_bucket_tagging", Bucket=target.id)["TagSet"]
+        pairs = operation.aws.call("get_bucket_tagging", Bucket=operation.id)["TagSet"]
     except ApiError as error:
         if error.code != "NoSuchTagSet":
             raise
         pairs = []
     return {
-        "Bucket": target.id,
+        "Bucket": operation.id,
         "Region": region,
-        "Arn": f"arn:aws:s3:::{target.id}",
-        "DomainName": f"{target.id}.s3.amazonaws.com",
-        "RegionalDomainName": f"{target.id}.s3.{region}.amazonaws.com",
+        "Arn": f"arn:aws:s3:::{operation.id}",
+        "DomainName": f"{operation.id}.s3.amazonaws.com",
+        "RegionalDomainName": f"{operation.id}.s3.{region}.amazonaws.com",
         "TagSet": pairs,
     }
 
 
-def _delete_bucket(target: Target) -> None:
-    if target.inputs["forceDestroy"]:
-        _empty_bucket(target)
-    target.aws.call("delete_bucket", Bucket=target.id)
+def _delete_bucket(operation: Operation) -> None:
+    if operation.inputs["forceDestroy"]:
+        _empty_bucket(operation)
+    operation.aws.call("delete_bucket", Bucket=operation.id)
 
 
-def _empty_bucket(target: Target) -> None:
+def _empty_bucket(operation: Operation) -> None:
     while True:
-        page = target.aws.call("list_object_versions", Bucket=target.id)
+        page = operation.aws.call("list_object_versions", Bucket=operation.id)
         found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
         if not found:
             return
         objects = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
-        errors = target.aws.call("delete_objects", Bucket=target.id, Delete={"Objects": objects}).get(
+        errors = operation.aws.call("delete_objects", Bucket=operation.id, Delete={"Objects": objects}).get(
             "Errors"
         )
         if errors:
@@ -131,10 +134,10 @@ BUCKET = ResourceType(
 )
 
 
-def _versioning_off(target: Target) -> None:
+def _versioning_off(operation: Operation) -> None:
     """AWS cannot unset it."""
-    target.aws.call(
-        "put_bucket_versioning", Bucket=target.id, VersioningConfiguration={"Status": "Suspended"}
+    operation.aws.call(
+        "put_bucket_versioning", Bucket=operation.id, VersioningConfiguration={"Status": "Suspended"}
     )
 
 
@@ -157,7 +160,10 @@ VERSIONING = ResourceType(
         Call("get_bucket_versioning", {"Bucket": "{id}"}),
         "",
         gone=_GONE,
-        more=lambda target, api: {"Bucket": target.id, "VersioningConfiguration": {"Status": api["Status"]}},
+        more=lambda operation, api: {
+            "Bucket": operation.id,
+            "VersioningConfiguration": {"Status": api["Status"]},
+        },
     ),
     update=(
         Update(Call("put_bucket_versioning", {"Bucket": "{id}"}), ("versioningConfiguration",), whole=True),
@@ -183,7 +189,7 @@ PUBLIC_ACCESS_BLOCK = ResourceType(
         Call("get_public_access_block", {"Bucket": "{id}"}),
         "",
         gone=(*_GONE, "NoSuchPublicAccessBlockConfiguration"),
-        more=lambda target, api: {"Bucket": target.id},
+        more=lambda operation, api: {"Bucket": operation.id},
     ),
     update=(Update(Call("put_public_access_block", {"Bucket": "{id}"}), _ACCESS, whole=True),),
     delete=Call("delete_public_access_block", {"Bucket": "{id}"}),
@@ -199,7 +205,7 @@ POLICY = ResourceType(
         Call("get_bucket_policy", {"Bucket": "{id}"}),
         "",
         gone=(*_GONE, "NoSuchBucketPolicy"),
-        more=lambda target, api: {"Bucket": target.id},
+        more=lambda operation, api: {"Bucket": operation.id},
     ),
     update=(Update(Call("put_bucket_policy", {"Bucket": "{id}"}), ("policy",), whole=True),),
     delete=Call("delete_bucket_policy", {"Bucket": "{id}"}),

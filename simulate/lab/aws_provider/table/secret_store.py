@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from ..aws import ApiError
-from ..spec import INTEGER, Api, Call, Create, Describe, Field, ResourceType, TagCalls, Target, Update, output
+from ..spec import (
+    INTEGER,
+    Api,
+    Call,
+    Create,
+    Describe,
+    Field,
+    Operation,
+    ResourceType,
+    TagCalls,
+    Update,
+    output,
+)
 from .rules import matches, table
 
 _GONE = ("ResourceNotFoundException",)
 
 
-def _delete_secret(target: Target) -> None:
-    days = target.inputs["recoveryWindowInDays"]
+def _delete_secret(operation: Operation) -> None:
+    days = operation.inputs["recoveryWindowInDays"]
     how = {"RecoveryWindowInDays": days} if days else {"ForceDeleteWithoutRecovery": True}
-    target.aws.call("delete_secret", SecretId=target.id, **how)
+    operation.aws.call("delete_secret", SecretId=operation.id, **how)
 
 
 SECRET = ResourceType(
@@ -55,22 +67,22 @@ SECRET = ResourceType(
 )
 
 
-def _put_value(target: Target) -> str:
-    secret, text = target.inputs["secretId"], target.inputs["secretString"]
-    made = target.aws.call("put_secret_value", SecretId=secret, SecretString=text)
+def _put_value(operation: Operation) -> str:
+    secret, text = operation.inputs["secretId"], operation.inputs["secretString"]
+    made = operation.aws.call("put_secret_value", SecretId=secret, SecretString=text)
     return f"{made['ARN']}|{made['VersionId']}"
 
 
-def _read_value(target: Target) -> Api | None:
-    secret, _, version = target.id.partition("|")
+def _read_value(operation: Operation) -> Api | None:
+    secret, _, version = operation.id.partition("|")
     try:
-        shown = target.aws.call("get_secret_value", SecretId=secret, VersionId=version)
+        shown = operation.aws.call("get_secret_value", SecretId=secret, VersionId=version)
     except ApiError as error:
         # A secret that is to be deleted gives no values any more.
         if error.code in (*_GONE, "InvalidRequestException"):
             return None
         raise
-    return shown | {"SecretId": target.inputs.get("secretId", secret)}
+    return shown | {"SecretId": operation.inputs.get("secretId", secret)}
 
 
 SECRET_VERSION = ResourceType(
@@ -92,7 +104,7 @@ SECRET_VERSION = ResourceType(
     create=_put_value,
     read=_read_value,
     # AWS has no call for it: a version stays until another takes its label and ends with its secret.
-    delete=lambda target: None,
+    delete=lambda operation: None,
 )
 
 TABLE = table(SECRET, SECRET_VERSION)

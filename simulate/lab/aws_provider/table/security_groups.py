@@ -7,7 +7,19 @@ from dataclasses import replace
 from typing import Any
 
 from ..convert import encode, find
-from ..spec import INTEGER, Api, Call, Create, Describe, Failure, Field, Props, ResourceType, Target, output
+from ..spec import (
+    INTEGER,
+    Api,
+    Call,
+    Create,
+    Describe,
+    Failure,
+    Field,
+    Operation,
+    Props,
+    ResourceType,
+    output,
+)
 from .network import ec2_arn, ec2_tags
 from .rules import cidr, exactly_one, known, matches, table, within
 
@@ -15,12 +27,12 @@ _TEXT = r"[A-Za-z0-9. _\-:/()#,@\[\]+=&;{}!$*]"
 _DESCRIPTION = matches(_TEXT + "{0,255}", "at most 255 letters, digits, spaces and ._-:/()#,@[]+=&;{}!$*")
 
 
-def _revoke_default_egress(target: Target) -> None:
+def _revoke_default_egress(operation: Operation) -> None:
     """AWS gives a new group a rule that lets everything out; pulumi-aws takes it away, so that what is declared is all."""
-    found = target.aws.call("describe_security_groups", GroupIds=[target.id])["SecurityGroups"][0]
+    found = operation.aws.call("describe_security_groups", GroupIds=[operation.id])["SecurityGroups"][0]
     if found["IpPermissionsEgress"]:
         everything = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
-        target.aws.call("revoke_security_group_egress", GroupId=target.id, IpPermissions=[everything])
+        operation.aws.call("revoke_security_group_egress", GroupId=operation.id, IpPermissions=[everything])
 
 
 SECURITY_GROUP = ResourceType(
@@ -51,7 +63,7 @@ SECURITY_GROUP = ResourceType(
         Call("describe_security_groups", {"GroupIds": ["{id}"]}),
         "SecurityGroups.0",
         gone=("InvalidGroup.NotFound",),
-        more=lambda target, api: {"Arn": ec2_arn("security-group", target)},
+        more=lambda operation, api: {"Arn": ec2_arn("security-group", operation)},
     ),
     delete=Call("delete_security_group", {"GroupId": "{id}"}),
     tags=ec2_tags("security-group"),
@@ -77,20 +89,20 @@ def _permission(inputs: Props) -> dict[str, Any]:
     return permission
 
 
-def _modify(target: Target) -> None:
-    if target.changed(*(field.name for field in _RULE_FIELDS)):
-        _write(target)
+def _modify(operation: Operation) -> None:
+    if operation.changed(*(field.name for field in _RULE_FIELDS)):
+        _write(operation)
 
 
-def _write(target: Target) -> None:
-    shown = encode(_INGRESS.block, target.inputs)
+def _write(operation: Operation) -> None:
+    shown = encode(_INGRESS.block, operation.inputs)
     group = shown.pop("GroupId")
     if "ReferencedGroupInfo" in shown:
         shown["ReferencedGroupId"] = shown.pop("ReferencedGroupInfo")["GroupId"]
     if shown["IpProtocol"] == "-1":
         shown |= {"FromPort": -1, "ToPort": -1}  # what AWS shows for all protocols, and moto wants to be told
-    rule = {"SecurityGroupRuleId": target.id, "SecurityGroupRule": shown}
-    target.aws.call("modify_security_group_rules", GroupId=group, SecurityGroupRules=[rule])
+    rule = {"SecurityGroupRuleId": operation.id, "SecurityGroupRule": shown}
+    operation.aws.call("modify_security_group_rules", GroupId=group, SecurityGroupRules=[rule])
 
 
 def _rule_rules(inputs: Props) -> Iterator[Failure]:
@@ -106,8 +118,8 @@ def _rule_rules(inputs: Props) -> Iterator[Failure]:
         yield Failure("toPort", f"must be at least fromPort {first}, is {last}")
 
 
-def _rule_more(target: Target, api: Api) -> Api:
-    arn = {"Arn": ec2_arn("security-group-rule", target)}
+def _rule_more(operation: Operation, api: Api) -> Api:
+    arn = {"Arn": ec2_arn("security-group-rule", operation)}
     # All protocols have no ports; AWS shows -1 for them.
     return arn | ({"FromPort": None, "ToPort": None} if api["IpProtocol"] == "-1" else {})
 
@@ -128,18 +140,22 @@ _RULE_FIELDS = (
 
 
 def _rule(direction: str, token: str) -> ResourceType:
-    def create(target: Target) -> str:
+    def create(operation: Operation) -> str:
         op = f"authorize_security_group_{direction}"
-        permissions = [_permission(target.inputs)]
-        result = target.aws.call(op, GroupId=target.inputs["securityGroupId"], IpPermissions=permissions)
+        permissions = [_permission(operation.inputs)]
+        result = operation.aws.call(
+            op, GroupId=operation.inputs["securityGroupId"], IpPermissions=permissions
+        )
         made = str(find(result, "SecurityGroupRules.0.SecurityGroupRuleId"))
-        if "description" in target.inputs and not find(result, "SecurityGroupRules.0.Description"):
-            _write(replace(target, id=made))  # moto forgets the description of a group or prefix list
+        if "description" in operation.inputs and not find(result, "SecurityGroupRules.0.Description"):
+            _write(replace(operation, id=made))  # moto forgets the description of a group or prefix list
         return made
 
-    def delete(target: Target) -> None:
+    def delete(operation: Operation) -> None:
         op = f"revoke_security_group_{direction}"
-        target.aws.call(op, GroupId=target.inputs["securityGroupId"], SecurityGroupRuleIds=[target.id])
+        operation.aws.call(
+            op, GroupId=operation.inputs["securityGroupId"], SecurityGroupRuleIds=[operation.id]
+        )
 
     return ResourceType(
         token=token,

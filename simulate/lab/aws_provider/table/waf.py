@@ -17,10 +17,10 @@ from ..spec import (
     Failure,
     Field,
     ListOf,
+    Operation,
     Props,
     ResourceType,
     TagCalls,
-    Target,
     output,
 )
 from ..wire import UNKNOWN
@@ -105,18 +105,20 @@ def _show_bodies(raw: dict[str, dict[str, str]]) -> list[dict[str, str]]:
     ]
 
 
-def _locked(target: Target) -> dict[str, Any]:
+def _locked(operation: Operation) -> dict[str, Any]:
     """What every further call needs; the token is fetched last of all, so that only a true race fails."""
-    named = {"Name": target.inputs["name"], "Scope": target.inputs["scope"], "Id": target.id}
-    return named | {"LockToken": target.aws.call("get_web_acl", **named)["LockToken"]}
+    named = {"Name": operation.inputs["name"], "Scope": operation.inputs["scope"], "Id": operation.id}
+    return named | {"LockToken": operation.aws.call("get_web_acl", **named)["LockToken"]}
 
 
 _UPDATED = ("defaultAction", "description", "rules", "visibilityConfig", "customResponseBodies")
 
 
-def _update(target: Target) -> None:
-    if target.changed(*_UPDATED):
-        target.aws.call("update_web_acl", **_locked(target), **encode(WEB_ACL.block, target.inputs, _UPDATED))
+def _update(operation: Operation) -> None:
+    if operation.changed(*_UPDATED):
+        operation.aws.call(
+            "update_web_acl", **_locked(operation), **encode(WEB_ACL.block, operation.inputs, _UPDATED)
+        )
 
 
 def _rules(inputs: Props) -> Iterator[Failure]:
@@ -188,10 +190,10 @@ WEB_ACL = ResourceType(
         Call("get_web_acl", {"Name": "{name}", "Scope": "{scope}", "Id": "{id}"}),
         "WebACL",
         gone=("WAFNonexistentItemException",),
-        more=lambda target, api: {"Scope": target.inputs["scope"]},
+        more=lambda operation, api: {"Scope": operation.inputs["scope"]},
     ),
     update=(_update,),
-    delete=lambda target: target.aws.call("delete_web_acl", **_locked(target)),
+    delete=lambda operation: operation.aws.call("delete_web_acl", **_locked(operation)),
     tags=TagCalls(
         add=Call("tag_resource", {"ResourceARN": "{arn}"}),
         remove=Call("untag_resource", {"ResourceARN": "{arn}"}),

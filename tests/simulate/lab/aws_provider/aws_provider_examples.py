@@ -6,7 +6,12 @@ import json
 from typing import Any
 
 from tests.simulate.lab.aws_provider.aws_provider_examples_network import NETWORK
-from tests.simulate.lab.aws_provider.aws_provider_world import ACCESS_CONTROL, Example, Props, World
+from tests.simulate.lab.aws_provider.aws_provider_prerequisites import (
+    ACCESS_CONTROL,
+    Example,
+    Prerequisites,
+    Props,
+)
 
 CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"  # AWS-managed policies
 CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
@@ -59,11 +64,11 @@ def _behavior(origin: str, policy: str, **more: Any) -> Props:
     }
 
 
-def _distribution(world: World) -> Props:
+def _distribution(needs: Prerequisites) -> Props:
     site = {
         "originId": "site",
         "domainName": "around.s3.us-east-1.amazonaws.com",
-        "originAccessControlId": world.access_control,
+        "originAccessControlId": needs.access_control,
     }
     api = {
         "originId": "api",
@@ -105,7 +110,7 @@ def _distribution(world: World) -> Props:
     }
 
 
-def _rds_instance(world: World) -> Props:
+def _rds_instance(needs: Prerequisites) -> Props:
     return {
         "identifier": "main",
         "engine": "postgres",
@@ -120,8 +125,8 @@ def _rds_instance(world: World) -> Props:
         "password": "a-long-password",
         "port": 5432,
         "multiAz": True,
-        "dbSubnetGroupName": world.subnet_group,
-        "vpcSecurityGroupIds": [world.group],
+        "dbSubnetGroupName": needs.subnet_group,
+        "vpcSecurityGroupIds": [needs.group],
         "publiclyAccessible": False,
         "backupRetentionPeriod": 7,
         "backupWindow": "03:00-04:00",
@@ -138,7 +143,7 @@ def _rds_instance(world: World) -> Props:
     }
 
 
-def _alarm(world: World) -> Props:
+def _alarm(needs: Prerequisites) -> Props:
     return {
         "name": "errors",
         "alarmDescription": "too many",
@@ -147,8 +152,8 @@ def _alarm(world: World) -> Props:
         "datapointsToAlarm": 2,
         "threshold": 1,
         "treatMissingData": "notBreaching",
-        "alarmActions": [world.topic],
-        "okActions": [world.topic],
+        "alarmActions": [needs.topic],
+        "okActions": [needs.topic],
         "namespace": "AWS/ApplicationELB",
         "metricName": "TargetResponseTime",
         "dimensions": {"LoadBalancer": "app/a/1", "TargetGroup": "targetgroup/b/2"},

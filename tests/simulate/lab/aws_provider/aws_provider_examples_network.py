@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.simulate.lab.aws_provider.aws_provider_world import FORBIDDEN, Example, header, weighted
+from tests.simulate.lab.aws_provider.aws_provider_prerequisites import FORBIDDEN, Example, header, weighted
 
 NETWORK: dict[str, Example] = {
     "aws:ec2/vpc:Vpc": Example(

@@ -12,7 +12,7 @@ import pytest
 import requests
 from pulumi.runtime.proto import provider_pb2, status_pb2
 
-from simulate.lab.aws_provider.aws import ApiError, Aws, Cancelled, ProviderError, Scope, Settings
+from simulate.lab.aws_provider.aws import ApiError, Aws, Cancelled, ProviderConfig, ProviderError, Scope
 from simulate.lab.aws_provider.spec import Mode
 from simulate.lab.aws_provider.table import TOKENS, resource_type
 from simulate.lab.aws_provider.wire import UNKNOWN, to_struct
@@ -25,7 +25,12 @@ from tests.simulate.lab.aws_provider.aws_provider_harness import (
     served,
     urn,
 )
-from tests.simulate.lab.aws_provider.aws_provider_world import Example, World, header, weighted
+from tests.simulate.lab.aws_provider.aws_provider_prerequisites import (
+    Example,
+    Prerequisites,
+    header,
+    weighted,
+)
 
 RULE = "aws:lb/listenerRule:ListenerRule"
 TOPIC = "aws:sns/topic:Topic"
@@ -50,8 +55,8 @@ def engine(provider: Engine) -> Engine:
 
 
 @pytest.fixture
-def world(engine: Engine) -> World:
-    return World(engine)
+def needs(engine: Engine) -> Prerequisites:
+    return Prerequisites(engine)
 
 
 def test_every_type_has_an_example() -> None:
@@ -59,9 +64,9 @@ def test_every_type_has_an_example() -> None:
 
 
 @pytest.mark.parametrize("token", TOKENS)
-def test_a_resource_lives_and_ends(token: str, engine: Engine, world: World) -> None:
+def test_a_resource_lives_and_ends(token: str, engine: Engine, needs: Prerequisites) -> None:
     example = EXAMPLES[token]
-    made = engine.create(token, example.inputs(world))
+    made = engine.create(token, example.inputs(needs))
     outputs = {field.name for field in resource_type(token).block.fields if field.mode is Mode.OUTPUT}
     assert outputs - made.outputs.keys() <= _NOT_SHOWN.get(token, set())
     assert not engine.diff(made, made.inputs).changed
@@ -71,9 +76,9 @@ def test_a_resource_lives_and_ends(token: str, engine: Engine, world: World) -> 
     assert found[0] == made.inputs  # no drift where nobody changed anything
     assert found[1] == made.outputs
 
-    assert_needs_a_new_one(engine, made, example, world)
+    assert_needs_a_new_one(engine, made, example, needs)
     if example.change is not None:
-        news = made.inputs | example.change(world)
+        news = made.inputs | example.change(needs)
         diffed = engine.diff(made, news)
         assert diffed.changed
         assert diffed.replaces == []
@@ -94,23 +99,23 @@ _NOT_SHOWN = {
 }
 
 
-def assert_needs_a_new_one(engine: Engine, made: Made, example: Example, world: World) -> None:
+def assert_needs_a_new_one(engine: Engine, made: Made, example: Example, needs: Prerequisites) -> None:
     """What AWS cannot change needs a new resource; where AWS has no place for both, the old one goes first."""
-    replacement = example.replacement(world)
+    replacement = example.replacement(needs)
     if replacement:
         diffed = engine.diff(made, made.inputs | replacement)
         assert sorted(diffed.replaces) == sorted(replacement)
         assert all(kind.endswith("_REPLACE") for kind in diffed.paths.values())
         assert not diffed.delete_before_replace
     if example.collision is not None:
-        diffed = engine.diff(made, made.inputs | example.collision(world))
+        diffed = engine.diff(made, made.inputs | example.collision(needs))
         assert diffed.replaces
         assert diffed.delete_before_replace
 
 
-def test_a_weight_is_changed_in_place_and_nothing_else(engine: Engine, world: World) -> None:
-    made = engine.create(RULE, EXAMPLES[RULE].inputs(world))
-    news = made.inputs | {"actions": weighted(75, 25, world.targets)}
+def test_a_weight_is_changed_in_place_and_nothing_else(engine: Engine, needs: Prerequisites) -> None:
+    made = engine.create(RULE, EXAMPLES[RULE].inputs(needs))
+    news = made.inputs | {"actions": weighted(75, 25, needs.targets)}
     assert engine.diff(made, news).paths == {
         "actions[0].forward.targetGroups[0].weight": "UPDATE",
         "actions[0].forward.targetGroups[1].weight": "UPDATE",
@@ -121,17 +126,19 @@ def test_a_weight_is_changed_in_place_and_nothing_else(engine: Engine, world: Wo
     assert [group["Weight"] for group in groups] == [75, 25]
 
 
-def test_the_order_of_target_groups_and_conditions_means_nothing(engine: Engine, world: World) -> None:
-    made = engine.create(RULE, EXAMPLES[RULE].inputs(world))
+def test_the_order_of_target_groups_and_conditions_means_nothing(
+    engine: Engine, needs: Prerequisites
+) -> None:
+    made = engine.create(RULE, EXAMPLES[RULE].inputs(needs))
     news = made.inputs | {
-        "actions": weighted(5, 95, world.targets[::-1]),
+        "actions": weighted(5, 95, needs.targets[::-1]),
         "conditions": made.inputs["conditions"][::-1],
     }
     assert not engine.diff(made, news).changed
 
 
-def test_a_read_shows_what_somebody_else_changed(engine: Engine, world: World) -> None:
-    made = engine.create(RULE, EXAMPLES[RULE].inputs(world))
+def test_a_read_shows_what_somebody_else_changed(engine: Engine, needs: Prerequisites) -> None:
+    made = engine.create(RULE, EXAMPLES[RULE].inputs(needs))
     elbv2 = engine.aws("elbv2")
     (rule,) = elbv2.describe_rules(RuleArns=[made.id])["Rules"]
     forward = rule["Actions"][0]["ForwardConfig"]
@@ -152,8 +159,8 @@ def test_a_read_shows_what_somebody_else_changed(engine: Engine, world: World) -
     assert engine.read(made) == (made.inputs, made.outputs)
 
 
-def test_stickiness_that_the_program_left_out_is_drift(engine: Engine, world: World) -> None:
-    inputs = EXAMPLES[RULE].inputs(world)
+def test_stickiness_that_the_program_left_out_is_drift(engine: Engine, needs: Prerequisites) -> None:
+    inputs = EXAMPLES[RULE].inputs(needs)
     del inputs["actions"][0]["forward"]["stickiness"]
     made = engine.create(RULE, inputs)
     elbv2 = engine.aws("elbv2")
@@ -167,11 +174,11 @@ def test_stickiness_that_the_program_left_out_is_drift(engine: Engine, world: Wo
 
 
 @pytest.mark.parametrize("weight", [1, 5])
-def test_a_forward_may_be_said_in_either_form(weight: int, engine: Engine, world: World) -> None:
-    blue = world.targets[0]
+def test_a_forward_may_be_said_in_either_form(weight: int, engine: Engine, needs: Prerequisites) -> None:
+    blue = needs.targets[0]
     forward = {"type": "forward", "forward": {"targetGroups": [{"arn": blue, "weight": weight}]}}
     short = {"type": "forward", "targetGroupArn": blue}
-    inputs = {"listenerArn": world.listener, "priority": 1, "conditions": [header("X", "y")]}
+    inputs = {"listenerArn": needs.listener, "priority": 1, "conditions": [header("X", "y")]}
     for action in (forward, short):
         made = engine.create(RULE, inputs | {"actions": [action]})
         found = engine.read(made)
@@ -180,12 +187,12 @@ def test_a_forward_may_be_said_in_either_form(weight: int, engine: Engine, world
         engine.delete(made)
 
 
-def test_a_group_may_let_in_all_of_its_own(engine: Engine, world: World) -> None:
+def test_a_group_may_let_in_all_of_its_own(engine: Engine, needs: Prerequisites) -> None:
     inputs = {
-        "securityGroupId": world.group,
+        "securityGroupId": needs.group,
         "description": "within",
         "ipProtocol": "-1",
-        "referencedSecurityGroupId": world.group,
+        "referencedSecurityGroupId": needs.group,
     }
     made = engine.create("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", inputs)
     found = engine.read(made)
@@ -194,8 +201,8 @@ def test_a_group_may_let_in_all_of_its_own(engine: Engine, world: World) -> None
     engine.delete(made)
 
 
-def test_a_rule_is_imported(engine: Engine, world: World) -> None:
-    made = engine.create(RULE, EXAMPLES[RULE].inputs(world))
+def test_a_rule_is_imported(engine: Engine, needs: Prerequisites) -> None:
+    made = engine.create(RULE, EXAMPLES[RULE].inputs(needs))
     found = engine.read(Made(RULE, made.id, {}, {}))
     assert found is not None
     assert not engine.diff(Made(RULE, made.id, *found), made.inputs).changed
@@ -203,9 +210,9 @@ def test_a_rule_is_imported(engine: Engine, world: World) -> None:
     assert found[0]["priority"] == 100
 
 
-def test_a_web_acl_is_imported_by_id_name_and_scope(engine: Engine, world: World) -> None:
+def test_a_web_acl_is_imported_by_id_name_and_scope(engine: Engine, needs: Prerequisites) -> None:
     token = "aws:wafv2/webAcl:WebAcl"
-    made = engine.create(token, EXAMPLES[token].inputs(world))
+    made = engine.create(token, EXAMPLES[token].inputs(needs))
     with pytest.raises(grpc.RpcError, match="id/name/scope"):
         engine.read(Made(token, made.id, {}, {}))
 
@@ -244,25 +251,25 @@ def test_the_providers_default_tags_go_under_the_programs_own(engine: Engine) ->
         engine.configure()
 
 
-def test_a_preview_knows_what_only_aws_will_say(engine: Engine, world: World) -> None:
-    inputs = EXAMPLES[RULE].inputs(world)
+def test_a_preview_knows_what_only_aws_will_say(engine: Engine, needs: Prerequisites) -> None:
+    inputs = EXAMPLES[RULE].inputs(needs)
     inputs["actions"][0]["forward"]["targetGroups"][0]["arn"] = UNKNOWN
     outputs = engine.preview_create(RULE, inputs)
     assert outputs["arn"] is UNKNOWN
     assert outputs["priority"] == 100
     assert outputs["actions"][0]["forward"]["targetGroups"][0] == {"arn": UNKNOWN, "weight": 95}
-    assert engine.aws("elbv2").describe_rules(ListenerArn=world.listener)["Rules"][0]["IsDefault"]
+    assert engine.aws("elbv2").describe_rules(ListenerArn=needs.listener)["Rules"][0]["IsDefault"]
 
 
-def test_a_preview_of_an_update_keeps_the_outputs(engine: Engine, world: World) -> None:
-    made = engine.create(RULE, EXAMPLES[RULE].inputs(world))
-    news = made.inputs | {"actions": weighted(75, 25, world.targets)}
+def test_a_preview_of_an_update_keeps_the_outputs(engine: Engine, needs: Prerequisites) -> None:
+    made = engine.create(RULE, EXAMPLES[RULE].inputs(needs))
+    news = made.inputs | {"actions": weighted(75, 25, needs.targets)}
     assert engine.update(made, news, preview=True).outputs == made.outputs | news
     assert engine.read(made) == (made.inputs, made.outputs)
 
 
 def test_a_creation_left_half_done_is_kept_and_finished_later(
-    engine: Engine, world: World, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, needs: Prerequisites, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = "aws:lb/targetGroup:TargetGroup"
     call = Scope.call
@@ -272,7 +279,7 @@ def test_a_creation_left_half_done_is_kept_and_finished_later(
             raise ApiError(op, "Throttling", "Rate exceeded")
         return call(self, op, **params)
 
-    inputs = EXAMPLES[token].inputs(world)
+    inputs = EXAMPLES[token].inputs(needs)
     with monkeypatch.context() as patch:
         patch.setattr(Scope, "call", failing)
         with pytest.raises(grpc.RpcError, match="Throttling: Rate exceeded") as failed:
@@ -293,9 +300,9 @@ def _init_failed(error: Any) -> provider_pb2.ErrorResourceInitFailed:
     return detail
 
 
-def test_what_aws_refuses_is_an_error_with_its_words(engine: Engine, world: World) -> None:
+def test_what_aws_refuses_is_an_error_with_its_words(engine: Engine, needs: Prerequisites) -> None:
     token = "aws:lb/targetGroup:TargetGroup"
-    inputs = EXAMPLES[token].inputs(world)
+    inputs = EXAMPLES[token].inputs(needs)
     engine.create(token, inputs)
     with pytest.raises(grpc.RpcError, match="DuplicateTargetGroupName: A target group"):
         engine.create(token, inputs)
@@ -314,14 +321,14 @@ def test_many_resources_are_made_at_once(engine: Engine) -> None:
 
 
 def test_a_wait_ends_at_once_when_the_engine_cancels() -> None:
-    aws = Aws(Settings("us-east-1", "http://127.0.0.1:1"))
+    aws = Aws(ProviderConfig("us-east-1", "http://127.0.0.1:1"))
     threading.Timer(0.1, aws.cancel).start()
     with pytest.raises(Cancelled):
         aws.wait("never", lambda: False, timeout=60)
 
 
 def test_a_wait_has_an_end() -> None:
-    aws = Aws(Settings("us-east-1", "http://127.0.0.1:1"))
+    aws = Aws(ProviderConfig("us-east-1", "http://127.0.0.1:1"))
     with pytest.raises(ProviderError, match=r"database: not ready after 0\.5 s"):
         aws.wait("database", lambda: False, timeout=0.5)
 

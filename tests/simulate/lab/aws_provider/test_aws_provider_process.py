@@ -15,7 +15,7 @@ import pytest
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from simulate.lab.layout import PLUGINS
+from simulate.lab.layout import PLUGINS, LabPaths, lab_environment
 
 PROGRAM = PLUGINS / "pulumi-resource-aws"
 
@@ -87,3 +87,23 @@ def test_it_starts_without_the_sdk_around_the_messages() -> None:
     assert "pulumi.runtime.proto.provider_pb2" in said
     for heavy in ("pulumi.output", "pulumi.resource", "boto3", "pulumi_aws"):
         assert f"'{heavy}'" not in said
+
+
+def test_another_python_that_comes_first_on_path_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a lab's shell whose start-up files activate pyenv or conda."""
+    for name in ("python", "python3"):
+        other = tmp_path / name
+        other.write_text("#!/bin/sh\necho \"No module named 'simulate'\" >&2\nexit 1\n")
+        other.chmod(0o755)
+    environment = lab_environment(LabPaths(tmp_path / "lab"), 10.0)
+    environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
+    monkeypatch.setenv("PATH", environment["PATH"])
+    with subprocess.Popen(
+        [PROGRAM.name, "127.0.0.1:1"], env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert _port(process) > 0
+        finally:
+            process.kill()

@@ -19,8 +19,8 @@ from aiohttp.test_utils import TestServer
 from simulate.lab.backend.__main__ import main
 from simulate.lab.backend.app import QUERY_SECONDS, Backend
 from simulate.lab.backend.database import NoConnection
+from simulate.lab.backend.faults import BackendFaults
 from simulate.lab.backend.metrics import Publisher
-from simulate.lab.faults import Settings
 from tests.simulate.lab.cloud import free_port, until
 
 
@@ -48,7 +48,7 @@ class FakeDatabase:
 async def running(**faults: Any) -> AsyncIterator[tuple[Backend, FakeDatabase, ClientSession]]:
     database = FakeDatabase()
     publisher = Publisher("green", "http://127.0.0.1:1", 10)
-    backend = Backend("green", "2.0.0", database, publisher, Settings(**faults))  # type: ignore[arg-type]
+    backend = Backend("green", "2.0.0", database, publisher, BackendFaults(**faults))  # type: ignore[arg-type]
     server = TestServer(backend.app())
     await server.start_server()
     misbehaving = asyncio.create_task(backend.misbehave())

@@ -13,7 +13,7 @@ import yaml
 from simulate.lab.errors import LabError
 from simulate.lab.measure.points import POINTS, SHORT, Point
 from simulate.lab.measure.pool import settings
-from simulate.lab.measure.run import FORMAT, PARTS, Settings, _merged, _short_plan, _text
+from simulate.lab.measure.run import FORMAT, PARTS, MeasureOptions, _merged, _short_plan, _text
 from simulate.lab.measure.sender import Answer, quantile, quantiles, summarize
 
 INI = "[pgbouncer]\ndefault_pool_size = 50\nmax_db_connections = 50\nquery_wait_timeout = 5\nother = 1\n"
@@ -99,18 +99,18 @@ def test_the_plan_is_only_shortened_after_the_first_rollback(tmp_path: Path) -> 
 class TestInput:
     def refused(self, out: Path, parts: tuple[str, ...] = (), names: tuple[str, ...] = ()) -> str:
         with pytest.raises(LabError) as caught:
-            Settings.checked(out, parts, names, short=False)
+            MeasureOptions.checked(out, parts, names, short=False)
         assert caught.value.exit_code == 2
         return str(caught.value)
 
     def test_all_of_it_by_default(self, tmp_path: Path) -> None:
-        settings = Settings.checked(tmp_path / "lab.json", (), (), short=False)
-        assert settings.parts == tuple(PARTS) and settings.points == POINTS
+        options = MeasureOptions.checked(tmp_path / "lab.json", (), (), short=False)
+        assert options.parts == tuple(PARTS) and options.points == POINTS
 
     def test_some_points(self, tmp_path: Path) -> None:
-        settings = Settings.checked(tmp_path / "lab.json", (), ("pool 2",), short=False)
-        assert settings.parts == ("points",)
-        assert {point.pool for point in settings.points} == {2}
+        options = MeasureOptions.checked(tmp_path / "lab.json", (), ("pool 2",), short=False)
+        assert options.parts == ("points",)
+        assert {point.pool for point in options.points} == {2}
 
     def test_bad_input(self, tmp_path: Path) -> None:
         out = tmp_path / "lab.json"
@@ -122,4 +122,4 @@ class TestInput:
         out.write_text("{}")
         assert "no measurement of this version" in self.refused(out)
         out.write_text(json.dumps({"format": FORMAT}))
-        Settings.checked(out, (), (), short=False)
+        MeasureOptions.checked(out, (), (), short=False)

@@ -25,7 +25,7 @@ def test_a_short_measurement_is_predicted(tmp_path: Path, monkeypatch: pytest.Mo
     out = tmp_path / "lab.json"
     console = Console(file=StringIO())
     try:
-        assert run.measure(run.Settings.checked(out, ("points",), (), short=True), console) == 0
+        assert run.measure(run.MeasureOptions.checked(out, ("points",), (), short=True), console) == 0
     finally:
         shutil.rmtree(LabPaths.of(name).root, ignore_errors=True)
         LabPaths.of(name).lock.unlink(missing_ok=True)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from simulate.lab.node.probes import Backoff, ProbeSettings, Streak
+from simulate.lab.node.probes import Backoff, ProbeSpec, Streak
 
 
-def settings(success: int = 1, failure: int = 3) -> ProbeSettings:
+def settings(success: int = 1, failure: int = 3) -> ProbeSpec:
     probe = {"httpGet": {"port": 1}, "successThreshold": success, "failureThreshold": failure}
-    made = ProbeSettings.of(probe)
+    made = ProbeSpec.of(probe)
     assert made is not None
     return made
 
 
 def test_defaults_are_kubernetes_own() -> None:
-    made = ProbeSettings.of({"tcpSocket": {"port": 1}})
+    made = ProbeSpec.of({"tcpSocket": {"port": 1}})
     assert made is not None
     assert (made.initial_delay_s, made.period_s, made.timeout_s) == (0, 10, 1)
     assert (made.success_threshold, made.failure_threshold) == (1, 3)
-    assert ProbeSettings.of(None) is None
+    assert ProbeSpec.of(None) is None
 
 
 @pytest.mark.parametrize(

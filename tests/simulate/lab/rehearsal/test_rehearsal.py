@@ -23,7 +23,7 @@ from simulate.lab.rehearsal.client import Counts, read_requests
 from simulate.lab.rehearsal.expectations import EXPECTED, GOOD, differences, expected
 from simulate.lab.rehearsal.follow import Follower
 from simulate.lab.rehearsal.page import page
-from simulate.lab.rehearsal.run import Settings, _show, results_table
+from simulate.lab.rehearsal.run import RehearsalOptions, _show, results_table
 from simulate.lab.rehearsal.stacks import last_words
 from simulate.lab.rehearsal.summary import ReleaseResult, fault_start, summarize
 from tests.rollout import journals
@@ -58,7 +58,7 @@ def request(at: float, colour: str, status: int) -> Request:
 class TestInput:
     def test_an_unknown_fault_lists_the_known_ones(self, tmp_path: Path) -> None:
         with pytest.raises(LabError) as caught:
-            Settings.checked("flaky-moon", 10, tmp_path / "out", keep=False)
+            RehearsalOptions.checked("flaky-moon", 10, tmp_path / "out", keep=False)
         assert caught.value.exit_code == 2
         assert "--fault" in str(caught.value) and "flaky-moon" in str(caught.value)
         assert all(name in str(caught.value) for name in FAULTS)
@@ -66,12 +66,12 @@ class TestInput:
     @pytest.mark.parametrize("out", [CHECKOUT, CHECKOUT.parent])
     def test_the_checkout_is_never_emptied(self, out: Path) -> None:
         with pytest.raises(LabError, match="checkout"):
-            Settings.checked("errors-5pct", 10, out, keep=False)
+            RehearsalOptions.checked("errors-5pct", 10, out, keep=False)
 
     def test_a_foreign_directory_is_never_emptied(self, tmp_path: Path) -> None:
         (tmp_path / "thesis.txt").write_text("years")
-        with pytest.raises(LabError, match="not of a rehearsal"):
-            Settings.checked("errors-5pct", 10, tmp_path, keep=False)
+        with pytest.raises(LabError, match="holds no rehearsal"):
+            RehearsalOptions.checked("errors-5pct", 10, tmp_path, keep=False)
 
     def test_a_bad_time_scale_starts_nothing(self, tmp_path: Path) -> None:
         outcome = CliRunner().invoke(
@@ -191,8 +191,8 @@ def test_missed_deadlines_are_in_the_headline_and_below_the_table(tmp_path: Path
     assert "Both releases ended as they must; 2 of the guide's deadlines were missed</h1>" in text
     assert "<h1>Rolled back by itself; 2 of the guide's deadlines were missed</h1>" in text
     out = StringIO()
-    settings = Settings(FAULTS["errors-5pct"], 10, tmp_path, keep=False)
-    _show([good, late(1)], settings, Console(width=80, file=out))
+    options = RehearsalOptions(FAULTS["errors-5pct"], 10, tmp_path, keep=False)
+    _show([good, late(1)], options, Console(width=80, file=out))
     assert "release 1: 1 of the guide's deadlines was missed" in out.getvalue()
 
 

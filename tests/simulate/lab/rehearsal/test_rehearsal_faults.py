@@ -18,7 +18,7 @@ from rollout.plan import plan_text
 from simulate.lab.faults import FAULTS
 from simulate.lab.lab import Lab
 from simulate.lab.rehearsal.client import read_requests
-from simulate.lab.rehearsal.release import Stage
+from simulate.lab.rehearsal.release import Rig
 from simulate.lab.rehearsal.summary import ReleaseResult, summarize
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.timeout(400)]
@@ -35,7 +35,7 @@ MUST_SHOW = (
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     directory = tmp_path_factory.mktemp("rehearsal")
     (directory / "logs").mkdir()
     plan = directory / "plan.yaml"
@@ -43,10 +43,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     lab = Lab(f"test-{os.getpid()}-faults", time_scale=10)
     lab.start(attached=True)
     try:
-        stage = Stage.of(lab, directory, print, str(plan))
-        stage.deploy_all()
-        stage.clients.start()
-        yield stage
+        rig = Rig.of(lab, directory, print, str(plan))
+        rig.deploy_all()
+        rig.clients.start()
+        yield rig
     finally:
         lab.stop()
         shutil.rmtree(lab.paths.root, ignore_errors=True)
@@ -54,11 +54,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 @pytest.fixture(scope="module")
-def good(stage: Stage) -> ReleaseResult:
-    return stage.perform(1, "2.0.0", None)
+def good(rig: Rig) -> ReleaseResult:
+    return rig.perform(1, "2.0.0", None)
 
 
-def test_a_good_release_fails_no_request_and_swaps_the_roles(good: ReleaseResult, stage: Stage) -> None:
+def test_a_good_release_fails_no_request_and_swaps_the_roles(good: ReleaseResult, rig: Rig) -> None:
     account = good.account
     assert good.differs == ()
     assert good.client.failed == 0 and good.client.requests > 5000
@@ -66,18 +66,18 @@ def test_a_good_release_fails_no_request_and_swaps_the_roles(good: ReleaseResult
     assert all(visit.verdict is Verdict.SUCCESSFUL for visit in account.stages)
     for told, planned in zip(summarize(good)["stages"], account.plan.stages, strict=True):
         assert told["left_s"] - told["seen_s"] >= planned.window
-    assert stage.stable == "green"
+    assert rig.stable == "green"
 
 
 @pytest.mark.parametrize("weight", [5, 25])
-def test_clients_see_the_declared_weight(good: ReleaseResult, stage: Stage, weight: int) -> None:
+def test_clients_see_the_declared_weight(good: ReleaseResult, rig: Rig, weight: int) -> None:
     account = good.account
     visit = next(visit for visit in account.stages if visit.weight == weight)
     assert visit.seen_s is not None and visit.left_s is not None
     start = float(account.header["start"])
     # A second after the weight was seen: requests on their way then were sent by the old one.
     begin, end = start + visit.seen_s + 1, start + visit.left_s
-    colours = [r.colour for r in read_requests(stage.clients.records) if begin <= r.at < end]
+    colours = [r.colour for r in read_requests(rig.clients.records) if begin <= r.at < end]
     candidates = colours.count(account.candidate)
     assert len(colours) > 500
     assert _two_sided(len(colours), candidates, weight / 100) > 1e-4
@@ -94,12 +94,12 @@ def _two_sided(n: int, k: int, p: float) -> float:
 
 
 @pytest.mark.parametrize("name", MUST_SHOW)
-def test_a_fault_ends_as_the_guide_says(good: ReleaseResult, stage: Stage, name: str) -> None:
-    result = stage.perform(2 + MUST_SHOW.index(name), f"3.0.{MUST_SHOW.index(name)}", FAULTS[name])
+def test_a_fault_ends_as_the_guide_says(good: ReleaseResult, rig: Rig, name: str) -> None:
+    result = rig.perform(2 + MUST_SHOW.index(name), f"3.0.{MUST_SHOW.index(name)}", FAULTS[name])
     account = result.account
     assert result.differs == ()
     assert account.final_weight == 0
-    assert stage.stable == "green"
+    assert rig.stable == "green"
     told = summarize(result)
     if told["first_breach_s"] is not None:
         # From the first period or round that breached until it was known and acted on, and the traffic moved.

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from .aws import ProviderError, Settings, endpoint_from_environment
+from .aws import ProviderConfig, ProviderError, endpoint_from_environment
 from .spec import Failure, Props
 
 _TAKEN = {"region", "defaultTags"}
@@ -37,12 +37,12 @@ def check_config(news: Props) -> list[Failure]:
     return failures
 
 
-def configured(args: Props) -> Settings:
+def configured(args: Props) -> ProviderConfig:
     """Raises ProviderError where the lab cannot be reached by them."""
     region = args.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if not isinstance(region, str):
         raise ProviderError("no region: set aws:region in the stack's configuration, or AWS_REGION")
-    return Settings(region, endpoint_from_environment(), _default_tags(args))
+    return ProviderConfig(region, endpoint_from_environment(), _default_tags(args))
 
 
 def _default_tags(args: Props) -> tuple[tuple[str, str], ...]:

@@ -14,7 +14,7 @@ Props = dict[str, Any]
 CLOUDFRONT_LIST = "com.amazonaws.global.cloudfront.origin-facing"
 
 
-class World:
+class Prerequisites:
     """What an example needs around it, made when it is asked for."""
 
     def __init__(self, engine: Engine) -> None:
@@ -139,8 +139,8 @@ def weighted(blue: int, green: int, targets: list[str]) -> list[Props]:
 
 @dataclass(frozen=True)
 class Example:
-    inputs: Callable[[World], Props]
-    change: Callable[[World], Props] | None = None  # made in place
-    replacement: Callable[[World], Props] = field(default=lambda world: {})  # needs a new resource
+    inputs: Callable[[Prerequisites], Props]
+    change: Callable[[Prerequisites], Props] | None = None  # made in place
+    replacement: Callable[[Prerequisites], Props] = field(default=lambda needs: {})  # needs a new resource
     # Needs a new resource, too, that AWS would refuse beside the old one.
-    collision: Callable[[World], Props] | None = None
+    collision: Callable[[Prerequisites], Props] | None = None
