@@ -26,8 +26,12 @@ _API = "api"
 _READING = ["GET", "HEAD", "OPTIONS"]
 _EVERYTHING = ["GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE"]
 _CACHEABLE = ["GET", "HEAD"]
-# Seconds that CloudFront waits for the load balancer's next byte.
-_READ_TIMEOUT = 30
+# The errors that CloudFront keeps for 10 s by default, whatever the origin's Cache-Control says: after a rollback users
+# would still get the candidate's. From "How CloudFront processes HTTP 4xx and 5xx status codes from your origin".
+CACHED_ERRORS = (400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504)
+# Seconds that CloudFront waits for the load balancer's next byte. The load balancer must give up on a target first: then
+# a hanging request is its own 504, which is counted. The other way round it is a 460, which no error rate contains.
+READ_TIMEOUT = 30
 _KEEPALIVE = 5
 
 
@@ -90,7 +94,7 @@ class Distribution(pulumi.ComponentResource):
                         https_port=443,
                         origin_protocol_policy="https-only" if args.api_over_https else "http-only",
                         origin_ssl_protocols=["TLSv1.2"],
-                        origin_read_timeout=_READ_TIMEOUT,
+                        origin_read_timeout=READ_TIMEOUT,
                         origin_keepalive_timeout=_KEEPALIVE,
                     ),
                     custom_headers=[
@@ -123,6 +127,10 @@ class Distribution(pulumi.ComponentResource):
                     response_headers_policy_id=SECURITY_HEADERS,
                 )
                 for path in API_PATHS
+            ],
+            custom_error_responses=[
+                aws.cloudfront.DistributionCustomErrorResponseArgs(error_code=code, error_caching_min_ttl=0)
+                for code in CACHED_ERRORS
             ],
             restrictions=aws.cloudfront.DistributionRestrictionsArgs(
                 geo_restriction=aws.cloudfront.DistributionRestrictionsGeoRestrictionArgs(

@@ -17,14 +17,13 @@ from infra.operations.topics import Tier
 CLOUDFRONT_PREFIX_LIST = "com.amazonaws.global.cloudfront.origin-facing"
 # TLS 1.3 and 1.2 with forward secrecy.
 _TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"
-# Seconds without a byte before a connection is closed; websockets send pings more often.
-_IDLE_TIMEOUT = 60
 
 
 @dataclass(frozen=True, slots=True)
 class LoadBalancerArgs:
     """`probe_cidrs` are the addresses besides CloudFront's that may call the listener: those of the rollout's probes.
-    Without `certificate_arn` the listener speaks HTTP. `target_port` is the pods'."""
+    Without `certificate_arn` the listener speaks HTTP. `target_port` is the pods'. `idle_timeout` is the seconds without a
+    byte before a connection is closed: a request that hangs that long is answered 504, and websockets must ping more often."""
 
     name: str
     vpc_id: pulumi.Input[str]
@@ -33,6 +32,7 @@ class LoadBalancerArgs:
     target_port: int
     probe_cidrs: Sequence[IPv4Network]
     certificate_arn: str | None
+    idle_timeout: int
     topics: Mapping[Tier, pulumi.Input[str]]
     protect: bool
 
@@ -111,7 +111,7 @@ class LoadBalancer(pulumi.ComponentResource):
             internal=False,
             security_groups=[group.id],
             subnets=args.subnet_ids,
-            idle_timeout=_IDLE_TIMEOUT,
+            idle_timeout=args.idle_timeout,
             drop_invalid_header_fields=True,
             desync_mitigation_mode="defensive",
             enable_deletion_protection=args.protect,

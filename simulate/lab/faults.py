@@ -44,6 +44,12 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
                 {"FAULT_ERROR_RATE": "0.05"},
             ),
             Fault(
+                "hanging-requests",
+                "10 % of the candidate's requests are never answered",
+                None,
+                {"FAULT_HANG_RATE": "0.1"},
+            ),
+            Fault(
                 "slow-queries",
                 "the candidate's queries take 2.5 s longer (pg_sleep), so its P95 is above 2 s",
                 8,

@@ -186,8 +186,19 @@ def test_distribution() -> None:
         # CachingDisabled and AllViewer.
         assert behaviour["cachePolicyId"] == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
         assert behaviour["originRequestPolicyId"] == "216adef6-5c7f-47e4-b989-5492eafa07d3"
+    # No error is kept: after a rollback nobody gets the candidate's from a cache.
+    assert {
+        r["errorCode"]: r["errorCachingMinTtl"] for r in distribution["customErrorResponses"]
+    } == dict.fromkeys((400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504), 0)
     assert distribution["defaultCacheBehavior"]["targetOriginId"] == "site"
     assert distribution["defaultCacheBehavior"]["viewerProtocolPolicy"] == "redirect-to-https"
+
+
+def test_a_hanging_request_is_the_load_balancers_504_not_cloudfronts() -> None:
+    recording = example()
+    _, api = recording.one("aws:cloudfront/distribution:Distribution").inputs["origins"]
+    idle = recording.one("aws:lb/loadBalancer:LoadBalancer").inputs["idleTimeout"]
+    assert idle < api["customOriginConfig"]["originReadTimeout"]
 
 
 def test_bucket_is_private_and_versioned() -> None:

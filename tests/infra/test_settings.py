@@ -174,6 +174,11 @@ def test_everything_that_is_wrong_is_in_one_error() -> None:
             },
             "CloudFront takes certificates from us-east-1 only",
         ),
+        (
+            Layer.FOUNDATION,
+            {"loadBalancerIdleSeconds": "30"},
+            "simple378:loadBalancerIdleSeconds is '30': input should be less than 30",
+        ),
         (Layer.FOUNDATION, {"databaseEndpoint": "db.example"}, "must be host:port"),
         (Layer.FOUNDATION, {"databaseBackupDays": "0"}, "greater than or equal to 1"),
         (Layer.FOUNDATION, {"databaseStorageLimit": "105"}, "at least 10 % above simple378:databaseStorage"),

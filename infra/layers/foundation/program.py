@@ -63,6 +63,7 @@ async def deploy(stack: StackName) -> None:
             target_port=BACKEND_PORT,
             probe_cidrs=settings.probe_cidrs,
             certificate_arn=settings.certificate_arn,
+            idle_timeout=settings.load_balancer_idle_seconds,
             topics=topics.arns,
             protect=settings.protect,
         ),

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from infra.edge.distribution import READ_TIMEOUT
 from infra.network.subnets import LARGEST_RANGE, MOST_ZONES, SMALLEST_RANGE
 from infra.settings import Settings, StringList, Structured
 
@@ -44,6 +45,9 @@ class FoundationSettings(Settings):
     certificate_arn: str | None = Field(default=None, pattern=_CERTIFICATE)
     # The name that the certificate is for; it points at the load balancer.
     origin_domain: str | None = Field(default=None, pattern=_HOST)
+    # Seconds without a byte after which the load balancer closes a connection, and answers 504 if a request waits on it. The
+    # application must keep idle connections open for longer, and ping websockets more often.
+    load_balancer_idle_seconds: int = Field(default=25, ge=1, lt=READ_TIMEOUT)
     # Seconds that a target which leaves may finish its requests; AWS's default of 300 would hold up every rollback.
     deregistration_delay: int = Field(default=30, ge=0, le=3600)
 

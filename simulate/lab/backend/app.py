@@ -20,8 +20,8 @@ from simulate.lab.backend.metrics import Publisher
 
 _LOG = logging.getLogger(__name__)
 
-#: Seconds between pings of a websocket; a load balancer closes one that is silent for 60 s.
-_PING_S = 20.0
+#: Seconds between pings of a websocket: more often than the load balancer's idle timeout closes one (8 s in the lab).
+_PING_S = 5.0
 
 #: A request's header: how many seconds longer its query is to take.
 QUERY_SECONDS = "X-Lab-Query-Seconds"
@@ -117,6 +117,8 @@ class Backend:
         if faulty:
             await self.database.leak(self.faults.leak_connections)
             sleep_s += self.faults.pg_sleep_s
+            if random.random() < self.faults.hang_rate:
+                await asyncio.Event().wait()  # until the load balancer closes the connection
         began = time.perf_counter()
         rows = await (self.database.query(_SLOW_QUERY, sleep_s) if sleep_s else self.database.query(_QUERY))
         took = time.perf_counter() - began

@@ -15,6 +15,7 @@ class BackendFaults:
     """The faults of one backend process, from its ``FAULT_*`` environment. All off unless set."""
 
     error_rate: float = 0.0
+    hang_rate: float = 0.0
     pg_sleep_s: float = 0.0
     probe: str = ""
     leak_connections: int = 0
@@ -68,6 +69,7 @@ class _Variable:
 _VARIABLES: Mapping[str, _Variable] = MappingProxyType(
     {
         "FAULT_ERROR_RATE": _Variable("share of the business requests answered 500", 0, 1),
+        "FAULT_HANG_RATE": _Variable("share of the business requests that are never answered", 0, 1),
         "FAULT_PG_SLEEP_S": _Variable("seconds that each business query sleeps in PostgreSQL", 0, 600),
         "FAULT_PROBE": _Variable("the probe that fails", choices=("health", "ready", "deep")),
         "FAULT_LEAK_CONNECTIONS": _Variable("transactions left open by each business request", 0, 1000, True),

@@ -12,8 +12,9 @@ from pathlib import Path
 from simulate.lab.load_balancer.edge_model import Distribution, Origin, RateRule
 from simulate.lab.load_balancer.text import anonymous, quoted
 
-#: HAProxy tracks a request in at most three tables.
-MAX_RATE_RULES = 3
+#: HAProxy tracks a request in at most three tables; the third is for the errors that are kept.
+MAX_RATE_RULES = 2
+_ERRORS_SLOT = 2
 #: CloudFront signs its requests to a private bucket (origin access control); the lab's S3 looks at who signed, not how.
 _ORIGIN_ACCESS = (
     "AWS4-HMAC-SHA256 Credential=lab/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=none"
@@ -70,6 +71,9 @@ def structure(distribution: Distribution, addresses: Addresses, maps: Path, time
     lines += [
         "  http-request set-header X-Forwarded-For %[var(txn.client)]",
     ]
+    kept, error_tables = _kept_errors(distribution, time_scale)
+    lines += kept
+    tables += error_tables
     numbers = {origin.id: number for number, origin in enumerate(distribution.origins)}
     for behaviour in distribution.behaviours[:-1]:
         number = numbers[behaviour.origin]
@@ -78,6 +82,34 @@ def structure(distribution: Distribution, addresses: Addresses, maps: Path, time
         lines.append(f"  use_backend origin-{number} if {anonymous('path', [wildcards])}")
     lines.append(f"  default_backend origin-{numbers[distribution.behaviours[-1].origin]}")
     return [*lines, *tables, *_origins(distribution, addresses)]
+
+
+def _kept_errors(distribution: Distribution, time_scale: float) -> tuple[list[str], list[str]]:
+    """Frontend lines and tables that keep an origin's error for its time, by path and query, and answer with it."""
+    by_ttl: dict[int, list[int]] = {}
+    for status, ttl in sorted(distribution.error_ttls.items()):
+        if ttl:
+            by_ttl.setdefault(ttl, []).append(status)
+    lines, tables = [], []
+    for ttl, statuses in by_ttl.items():
+        table, expire = f"kept-errors-{ttl}", max(1, round(ttl * 1000 / time_scale))
+        tables += [
+            f"backend {table}",
+            f"  stick-table type string len 512 size 100k expire {expire}ms store gpt0",
+        ]
+        failed = f"{{ status {' '.join(map(str, statuses))} }} {{ var(txn.readable) -m bool }}"
+        lines += [
+            "  http-request set-var(txn.url) pathq",
+            "  http-request set-var(txn.readable) bool(true) if METH_GET",
+            f"  http-request set-var(txn.kept) var(txn.url),table_gpt0({table})",
+            *(
+                f"  http-request return status {status} if {{ var(txn.readable) -m bool }} {{ var(txn.kept) -m int {status} }}"
+                for status in statuses
+            ),
+            f"  http-response track-sc{_ERRORS_SLOT} var(txn.url) table {table} if {failed}",
+            f"  http-response sc-set-gpt0({_ERRORS_SLOT}) status if {failed}",
+        ]
+    return lines, tables
 
 
 def _enforce(rule: RateRule) -> list[str]:
@@ -113,7 +145,7 @@ def _custom(origin: Origin, load_balancer: str) -> list[str]:
     return [
         f"  http-request set-header Host {origin.domain}",
         *([f"  http-request set-path {origin.path}%[path]"] if origin.path else []),
-        "  timeout server 60s",
+        f"  timeout server {origin.read_timeout_s}s",
         f"  server alb {load_balancer}:{origin.port}",
     ]
 

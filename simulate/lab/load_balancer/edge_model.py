@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+#: CloudFront's defaults: seconds that it waits for an origin, and that it keeps an origin's error.
+DEFAULT_READ_TIMEOUT_S = 30
+DEFAULT_ERROR_TTL_S = 10
+#: The statuses of an origin that CloudFront keeps: "How CloudFront processes HTTP 4xx and 5xx status codes".
+KEPT_ERRORS = (400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504)
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """``bucket`` is the S3 bucket of an S3 origin, empty for any other, whose ``domain`` is then forwarded to."""
+    """``bucket`` is the S3 bucket of an S3 origin, empty for any other, whose ``domain`` is then forwarded to.
+
+    ``read_timeout_s`` is how long the edge waits for the origin's next byte before it answers 504.
+    """
 
     id: str
     domain: str
@@ -17,6 +26,7 @@ class Origin:
     headers: tuple[tuple[str, str], ...]
     bucket: str
     port: int
+    read_timeout_s: int = DEFAULT_READ_TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,8 @@ class WebAcl:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """``behaviours`` in the order they are tried, the default one last."""
+    """``behaviours`` in the order they are tried, the default one last. ``error_ttls`` is the seconds for which an origin's
+    error is kept, by status."""
 
     id: str
     domain: str
@@ -62,6 +73,7 @@ class Distribution:
     origins: tuple[Origin, ...]
     behaviours: tuple[Behaviour, ...]
     web_acl: WebAcl | None
+    error_ttls: Mapping[int, int] = field(default_factory=dict)
 
 
 class EdgeReader:
@@ -92,6 +104,7 @@ class EdgeReader:
             origins=tuple(_origin(o) for o in config["Origins"]["Items"]),
             behaviours=tuple(behaviours),
             web_acl=self._web_acl(acl) if acl else None,
+            error_ttls=_error_ttls(config),
         )
 
     def _web_acl(self, arn: str) -> WebAcl:
@@ -108,8 +121,17 @@ class EdgeReader:
         )
 
 
+def _error_ttls(config: Mapping[str, Any]) -> dict[int, int]:
+    declared = {
+        int(response["ErrorCode"]): int(response.get("ErrorCachingMinTTL", DEFAULT_ERROR_TTL_S))
+        for response in config.get("CustomErrorResponses", {}).get("Items") or ()
+    }
+    return dict.fromkeys(KEPT_ERRORS, DEFAULT_ERROR_TTL_S) | declared
+
+
 def _origin(origin: Mapping[str, Any]) -> Origin:
     domain: str = origin["DomainName"]
+    custom: Mapping[str, Any] = origin.get("CustomOriginConfig") or {}
     bucket, found, _ = domain.partition(".s3.")
     headers = origin.get("CustomHeaders", {}).get("Items") or ()
     return Origin(
@@ -118,7 +140,8 @@ def _origin(origin: Mapping[str, Any]) -> Origin:
         path=origin.get("OriginPath") or "",
         headers=tuple((h["HeaderName"], h["HeaderValue"]) for h in headers),
         bucket=bucket if found and domain.endswith(".amazonaws.com") else "",
-        port=int(origin.get("CustomOriginConfig", {}).get("HTTPPort", 80)),
+        port=int(custom.get("HTTPPort", 80)),
+        read_timeout_s=int(custom.get("OriginReadTimeout", DEFAULT_READ_TIMEOUT_S)),
     )
 
 

@@ -34,6 +34,8 @@ GOOD = Expected(PROMOTED)
 EXPECTED: Mapping[str, Expected] = MappingProxyType(
     {
         "errors-5pct": _aborted("error_rate"),
+        # The load balancer gives up first and answers 504, which is an error of the candidate.
+        "hanging-requests": _aborted("error_rate"),
         "slow-queries": _aborted("latency_p95"),
         "failing-probe": _aborted("health"),
         # The deep probe needs a connection too, and probes are quicker than metrics.

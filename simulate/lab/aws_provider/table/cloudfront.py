@@ -118,6 +118,15 @@ _CERTIFICATE = Block(
     )
 )
 
+# From "How CloudFront processes HTTP 4xx and 5xx status codes from your origin".
+_ERROR_CODES = (400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504)
+_ERROR_RESPONSE = Block(
+    (
+        Field("errorCode", "ErrorCode", INTEGER, required=True, checks=(one_of(*_ERROR_CODES),)),
+        Field("errorCachingMinTtl", "ErrorCachingMinTTL", INTEGER, default=10, checks=(within(0, 31536000),)),
+    )
+)
+
 _CONFIG = (
     Field("enabled", "Enabled", BOOLEAN, required=True),
     Field("comment", "Comment", default=""),
@@ -146,6 +155,11 @@ _CONFIG = (
     ),
     Field("defaultCacheBehavior", "DefaultCacheBehavior", _BEHAVIOR, required=True),
     Field("orderedCacheBehaviors", "CacheBehaviors", ListOf(_ORDERED_BEHAVIOR, quantity=True)),
+    Field(
+        "customErrorResponses",
+        "CustomErrorResponses",
+        ListOf(_ERROR_RESPONSE, unordered=True, key="errorCode", quantity=True),
+    ),
     Field(
         "restrictions",
         "Restrictions",

@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.timeout(400)]
 
 MUST_SHOW = (
     "errors-5pct",
+    "hanging-requests",
     "slow-queries",
     "failing-probe",
     "pool-exhaustion",
