@@ -1,4 +1,4 @@
-"""Tells people: SNS topics by urgency."""
+"""Notifications to people: SNS topics by urgency."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class SnsNotifier:
     env: str
 
     async def send(self, topic: str, subject: str, body: str) -> None:
-        # SNS takes at most 100 characters of printable ASCII as a subject.
-        text = f"[{self.env}] {subject}".encode("ascii", "replace").decode()[:100]
+        # SNS takes one line of at most 100 characters of printable ASCII as a subject.
+        text = " ".join(f"[{self.env}] {subject}".split()).encode("ascii", "replace").decode()[:100]
 
         def publish() -> None:
             self.sns.publish(TopicArn=self.topics[topic], Subject=text, Message=body)

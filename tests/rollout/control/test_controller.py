@@ -3,75 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from rollout.control.controller import Controller, Exit
-from rollout.control.ports import Ports
-from rollout.control.testing import FakeCloud, FakeTraffic, MemoryJournal, Release, run_virtually
-from rollout.journal import Record
-from rollout.plan import Comparison, Plan, Rollback, load_plan
-from rollout.policy import decide, initial_state
+from rollout.control.ports import Ports, Reading
+from rollout.control.testing import (
+    FakeClock,
+    FakeCloud,
+    FakeMetrics,
+    FakeProbes,
+    FakeTraffic,
+    MemoryJournal,
+    Release,
+    run_virtually,
+)
+from rollout.plan import Comparison, Rollback
+from rollout.policy import decide, initial_state, timing
 from rollout.policy.events import event_to_json, parse_event
-
-PLAN = load_plan("phase-c")
-Act = Callable[["Run"], None]
-
-
-@dataclass
-class Run:
-    cloud: FakeCloud
-    journal: MemoryJournal
-    controller: Controller
-    exit: Exit | None = None
-
-    def notes(self, what: str) -> list[Record]:
-        return [r for r in self.journal.records if r.kind == "note" and r.body["what"] == what]
-
-    def decisions(self, kind: str) -> list[Record]:
-        return [r for r in self.journal.records if r.kind == "decision" and r.body["decision"] == kind]
-
-    @property
-    def weights(self) -> list[float]:
-        return [weight for _, weight in self.cloud.traffic.history]
-
-
-def controller(cloud: FakeCloud, journal: MemoryJournal, start: float, plan: Plan = PLAN) -> Controller:
-    return Controller(
-        plan,
-        ports=cloud.ports,
-        metrics=cloud.metrics,
-        probes=cloud.probes,
-        journal=journal,
-        clock=cloud.clock,
-        start=start,
-    )
-
-
-def release(cloud: FakeCloud, *acts: tuple[float, Act], plan: Plan = PLAN) -> Run:
-    """Runs one release to its end; each act happens at its time (seconds)."""
-
-    async def run() -> Run:
-        journal = MemoryJournal(cloud.clock)
-        journal.append("rollout", 0, {})
-        one = Run(cloud, journal, controller(cloud, journal, cloud.clock.now(), plan))
-        for at, act in acts:
-            asyncio.get_running_loop().call_at(at, act, one)
-        one.exit = await one.controller.run()
-        return one
-
-    return run_virtually(run())
-
-
-def operate(command: str) -> Act:
-    def act(run: Run) -> None:
-        run.controller.answer = asyncio.ensure_future(run.controller.operate(command))  # type: ignore[attr-defined]
-
-    return act
+from tests.rollout.releases import PLAN, Act, Run, controller, operate, release
 
 
 def test_a_good_release_is_promoted() -> None:
@@ -322,6 +276,151 @@ def test_many_rate_limited_requests_raise_the_limit() -> None:
     run = release(cloud)
     assert run.exit is Exit.PROMOTED
     assert cloud.limits.limits[:3] == [1500, 2000, 2500]
+
+
+# --- faults of what the controller reads
+
+
+def test_weights_that_cannot_be_read_are_paged_once_an_outage() -> None:
+    cloud = FakeCloud()
+    page = "the load balancer's weights cannot be read"
+
+    def api(*, broken: bool) -> Act:
+        return lambda run: setattr(run.cloud.traffic, "broken_api", broken)
+
+    run = release(cloud, *((at, api(broken=at % 40 == 20)) for at in (20, 40, 60, 80)))
+    assert [note.body["subject"] for note in run.notes("page")] == [page] * 2
+    assert [subject for topic, subject, _ in cloud.notifier.sent if topic == "immediate"] == [page] * 2
+    assert run.exit is Exit.PROMOTED
+
+
+def test_one_reading_that_fails_pages_nobody() -> None:
+    cloud = FakeCloud()
+    run = release(
+        cloud,
+        (21, lambda run: setattr(cloud.traffic, "broken_api", True)),
+        (29, lambda run: setattr(cloud.traffic, "broken_api", False)),
+    )
+    assert run.notes("page") == []
+
+
+@pytest.mark.parametrize("part", ["metrics", "probes"])
+def test_a_query_that_never_ends_is_no_data(part: str) -> None:
+    class Hanging(FakeMetrics):
+        async def poll(self, t: float) -> Sequence[Reading]:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    cloud = FakeCloud()
+    if part == "metrics":
+        cloud.metrics = Hanging(cloud.traffic)
+    else:
+        cloud.probes.seconds = 1e6
+    run = release(cloud)
+    assert run.weights == [5, 0]
+    assert run.decisions("set_weight")[1].body["criterion"] == {"metrics": "blind", "probes": "health"}[part]
+    errors = [event["reason"] for event in run.events("metrics_error")]
+    assert (errors[:1] == ["no answer within 30 s"]) == (part == "metrics")
+
+
+def test_a_part_of_the_controller_that_fails_is_paged_and_started_again() -> None:
+    bugs = [ValueError("a bug")]
+
+    class Buggy(FakeTraffic):
+        async def read_weight(self) -> float:
+            if self.weight == 25 and bugs:
+                raise bugs.pop()
+            return await super().read_weight()
+
+    cloud = FakeCloud(traffic=Buggy())
+    run = release(cloud)
+    assert run.exit is Exit.PROMOTED
+    (page,) = run.notes("page")
+    assert page.body["subject"] == "a part of the controller failed and was restarted"
+    assert "_watch_traffic: ValueError('a bug')" in page.body["text"]
+
+
+def test_rounds_are_posted_in_the_order_in_which_they_began() -> None:
+    class Uneven(FakeProbes):
+        """The second round fails and takes so long that the third, a clean one, is back before it."""
+
+        async def round(self, role: str) -> tuple[str, ...]:
+            second = 5 <= asyncio.get_running_loop().time() < 10
+            await asyncio.sleep(6 if second else 0.1)
+            return ("deep",) if second else ()
+
+    plan = replace(PLAN, health=replace(PLAN.health, timeout=4))
+    run = release(FakeCloud(probes=Uneven()), (30, operate("abort")), plan=plan)
+    rounds = [event["failed"] for event in run.events("health") if event["colour"] == "candidate"]
+    assert rounds[:6] == [[], ["deep"], [], [], [], []]
+
+
+def test_a_clock_that_steps_back_does_not_turn_back_the_rollout() -> None:
+    class Unsteady(FakeClock):
+        """Ten seconds are lost after half a minute."""
+
+        def now(self) -> float:
+            return super().now() - (10 if super().now() - self.epoch > 30 else 0)
+
+    run = release(FakeCloud(clock=Unsteady()))
+    times = [record.t for record in run.journal.records]
+    assert times == sorted(times)
+    assert not [record for record in run.journal.records if record.kind == "rejected"]
+    assert run.exit is Exit.PROMOTED
+
+
+def test_a_weight_is_read_back_often_while_it_is_to_change() -> None:
+    cloud = FakeCloud()
+    cloud.traffic.seconds = (
+        2 * PLAN.health.interval
+    )  # the pause that was under way when it was commanded is over
+    run = release(cloud)
+    arrived = [at for at, _ in run.cloud.traffic.history]
+    seen = [event["t"] for event in run.events("traffic")][1:]  # 0 % first
+    assert len(seen) == len(arrived)
+    assert all(0 <= later - at <= timing.READ_BACK for at, later in zip(arrived, seen, strict=True))
+
+
+# --- the end
+
+
+def test_leaving_stops_an_increase_in_flight() -> None:
+    cloud = FakeCloud()
+    cloud.traffic.seconds = 12
+    run = release(cloud, (10, lambda run: run.controller.leave("SIGTERM")))
+    assert run.weights == []
+    assert run.notes("left")[0].body["weight"] == 0
+
+
+def test_leaving_waits_for_a_decrease_in_flight() -> None:
+    cloud = bad(error_rate=5)
+    cloud.traffic.seconds = 4
+    at = 60 + 90 + 10 + 2  # the first period is polled, found bad, and the stack update runs
+    run = release(cloud, (at, lambda run: run.controller.leave("SIGTERM")))
+    assert run.weights == [5, 0]
+    assert run.notes("left")[0].body["weight"] == 0
+
+
+def test_a_release_whose_promotion_fails_is_no_success() -> None:
+    cloud = FakeCloud()
+    run = release(cloud, (700, lambda run: setattr(cloud.traffic, "broken_stack", True)))
+    assert run.weights == [5, 25, 50, 100]
+    assert run.exit is Exit.FAILED
+    assert run.notes("ended") == []  # `rollout resume` tries the promotion again
+    assert any("live but not promoted" in subject for _, subject, _ in cloud.notifier.sent)
+
+
+def test_a_command_that_comes_too_late_is_answered() -> None:
+    runs: list[Run] = []
+
+    class Traffic(FakeTraffic):
+        async def promote(self) -> Mapping[str, Any]:
+            operate("abort")(runs[0])
+            return await super().promote()
+
+    run = release(FakeCloud(traffic=Traffic()), (0, runs.append))
+    (answer,) = run.answers
+    assert (answer.result().accepted, answer.result().text) == (False, "the rollout is over")
 
 
 def test_the_journal_replays_as_it_is() -> None:
