@@ -195,8 +195,62 @@ def test_outputs() -> None:
         "colour": "green",
         "namespace": "simple378-green",
         "version": "2.1.0",
+        "image": "registry.example/simple378/backend",
+        "pool": "2 x 50 of registry.example/pgbouncer:1.23.1",
         "replicas": 4,
     }
+
+
+def redeploy(traffic: dict[str, Any], **changes: str) -> Recording:
+    """Green again, over what `example` deployed, with this traffic."""
+    stacks = {**STACKS, "prod-green": example().outputs, "prod-traffic": traffic}
+    config = {**COLOUR, **{f"simple378:{key}": value for key, value in changes.items()}}
+    return deploy("prod-green", config, stacks, SECRET_OUTPUTS)
+
+
+@pytest.mark.parametrize(
+    ("stable", "weight", "percent"), [("green", 0, 100), ("blue", 5, 5), ("green", 100, 0), ("green", 25, 75)]
+)
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"version": "2.2.0"}, "its version would change from 2.1.0 to 2.2.0"),
+        (
+            {"image": "registry.example/other"},
+            "its image would change from registry.example/simple378/backend to",
+        ),
+        ({"poolSize": "60"}, "its connection pool would change from 2 x 50 of"),
+        ({"pgbouncerReplicas": "3"}, "its connection pool would change"),
+        ({"pgbouncerImage": "registry.example/pgbouncer:1.24.0"}, "its connection pool would change"),
+    ],
+)
+def test_a_colour_that_serves_refuses_another_version_image_or_pool(
+    stable: str, weight: int, percent: int, changes: dict[str, str], words: str
+) -> None:
+    with pytest.raises(StackError) as refused:
+        redeploy({"stable": stable, "candidateWeight": weight}, **changes)
+    version = changes.get("version", "2.1.0")
+    assert words in str(refused.value)
+    assert f"green serves {percent} % of the traffic" in str(refused.value)
+    assert f"pulumi config set simple378:allowWhileServing {version} --stack prod-green" in str(refused.value)
+
+
+@pytest.mark.parametrize("traffic", [{}, {"stable": "blue", "candidateWeight": 0}])
+def test_an_idle_colour_takes_another_version(traffic: dict[str, Any]) -> None:
+    assert redeploy(traffic, version="2.2.0").outputs["version"] == "2.2.0"
+
+
+def test_what_serves_may_be_changed_when_the_key_names_the_version() -> None:
+    serving = {"stable": "green", "candidateWeight": 0}
+    assert redeploy(serving, replicas="6").outputs["replicas"] == 6
+    assert redeploy(serving, version="2.2.0", allowWhileServing="2.2.0").outputs["version"] == "2.2.0"
+    with pytest.raises(StackError):  # the key of an earlier emergency opens nothing later
+        redeploy(serving, version="2.3.0", allowWhileServing="2.2.0")
+
+
+def test_a_colour_cannot_be_destroyed_by_mistake() -> None:
+    assert example().one("kubernetes:core/v1:Namespace").protect
+    assert not run(protect="false").one("kubernetes:core/v1:Namespace").protect
 
 
 @pytest.mark.parametrize("others", [{}, {"kubernetes:kubeconfig": "{}"}])

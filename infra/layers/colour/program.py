@@ -1,6 +1,6 @@
 """A colour's layer (`<env>-blue`, `<env>-green`): the backend of one side and its connection pool, in Kubernetes.
 
-Updated once a release, while it has no traffic. It is destroyed before the foundation: a TargetGroupBinding must go
+Updated once a release, while it has no traffic: a colour that serves refuses another version. It is destroyed before the foundation: a TargetGroupBinding must go
 before its target group.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import pulumi
 import pulumi_kubernetes as k8s
 
+from infra.layers.colour.serving import GUARDED, check_serving
 from infra.layers.colour.settings import ColourSettings
 from infra.settings import require_context
 from infra.stacks import OtherStack, StackError, StackName
@@ -18,12 +19,30 @@ from infra.workload.pgbouncer_ini import connections_needed
 
 
 async def deploy(stack: StackName) -> None:
-    """Register the layer's resources and export its outputs."""
+    """Register the layer's resources and export its outputs.
+
+    Nothing is exported before the guards: the engine records what a program exported even if it fails afterwards.
+    """
     settings = ColourSettings.load()
     require_context()
     if stack.colour is None:
         raise StackError(f"stack {stack.name!r} is of no colour")
     colour = stack.colour.value
+    # This stack first and alone, while the engine writes nothing to the state that is read.
+    before = await OtherStack.read(stack.name)
+    guarded = {
+        "version": settings.version,
+        "image": settings.image,
+        "pool": f"{settings.pgbouncer_replicas} x {settings.pool_size} of {settings.pgbouncer_image}",
+    }
+    check_serving(
+        before,
+        guarded,
+        await OtherStack.read(f"{stack.environment}-traffic"),
+        stack.colour,
+        allowed_version=settings.allow_while_serving,
+        stack=stack.name,
+    )
     foundation = await OtherStack.read(stack.environment)
     _check_pools_fit(foundation, settings, stack)
     name = f"simple378-{colour}"
@@ -39,6 +58,7 @@ async def deploy(stack: StackName) -> None:
                 "app.kubernetes.io/part-of": "simple378",
             },
         ),
+        opts=pulumi.ResourceOptions(protect=settings.protect),
     )
     database_name, user = foundation.require("databaseName"), foundation.require("databaseUser")
     password = foundation.require_secret("databasePassword")
@@ -83,7 +103,8 @@ async def deploy(stack: StackName) -> None:
 
     pulumi.export("colour", colour)
     pulumi.export("namespace", name)
-    pulumi.export("version", settings.version)
+    for output in GUARDED:
+        pulumi.export(output, guarded[output])
     pulumi.export("replicas", settings.replicas)
 
 

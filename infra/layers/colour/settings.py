@@ -53,6 +53,11 @@ class ColourSettings(Settings):
     # What pgbouncer asks of the database: `require` fails without TLS, `prefer` goes on in clear.
     database_tls: Literal["require", "prefer"] = "require"
 
+    # The version that may be deployed although this colour serves: see `infra.layers.colour.serving`.
+    allow_while_serving: str | None = Field(default=None, pattern=_VERSION)
+    # The namespace, and with it everything in it, cannot be deleted by mistake.
+    protect: bool = True
+
     @field_validator("backend_env", mode="after")
     @classmethod
     def _variables(cls, value: Mapping[str, str]) -> Mapping[str, str]:

@@ -16,8 +16,8 @@ from simulate.lab.errors import LabError
 from simulate.lab.lab import Lab
 
 PROJECT = "simple378"
-#: The layers of an environment in the order of their first deployment; the traffic needs both colours' target groups.
-LAYERS = ("limits", "", "blue", "traffic")
+#: The layers of an environment in the order of their first deployment: a colour asks the traffic stack whether it serves.
+LAYERS = ("limits", "", "traffic", "blue")
 
 Await = Callable[["subprocess.Popen[str]", str, Path], None]
 

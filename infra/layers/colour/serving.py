@@ -1,0 +1,61 @@
+"""The serving guard: a colour that users are on keeps its version, image and connection pool.
+
+A release goes to the idle colour. `pulumi up` of the wrong one would replace what serves, unwatched and all at once, so
+it is refused unless the configuration names the version that is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from infra.stacks import Colour, OtherStack, StackError
+
+ALLOW_KEY = "allowWhileServing"
+# The outputs of a colour's stack that must not change while it serves, and how a person calls them.
+GUARDED: Mapping[str, str] = {"version": "version", "image": "image", "pool": "connection pool"}
+
+
+class ServingError(StackError):
+    """The deployment would change what serves; the message says what, and how to go on."""
+
+
+def share(traffic: OtherStack, colour: Colour) -> int:
+    """Percent of the traffic that goes to a colour; 0 before the traffic stack was first deployed."""
+    stable = traffic.get("stable")
+    if stable is None:
+        return 0
+    candidate_weight = int(traffic.get("candidateWeight") or 0)
+    return 100 - candidate_weight if stable == colour.value else candidate_weight
+
+
+def check_serving(
+    deployed: OtherStack,
+    wanted: Mapping[str, str],
+    traffic: OtherStack,
+    colour: Colour,
+    *,
+    allowed_version: str | None,
+    stack: str,
+) -> None:
+    """Refuse to change the version, image or pool of a colour that has traffic, or that is stable at any weight.
+
+    `wanted` is what the configuration asks for, by the names of `GUARDED`. What an older deployment did not export is not
+    compared.
+
+    Raises:
+        ServingError: refused; nothing was registered.
+    """
+    percent = share(traffic, colour)
+    if (not percent and traffic.get("stable") != colour.value) or allowed_version == wanted["version"]:
+        return
+    changes = [
+        f"its {words} would change from {before} to {wanted[output]}"
+        for output, words in GUARDED.items()
+        if (before := deployed.get(output)) is not None and before != wanted[output]
+    ]
+    if changes:
+        raise ServingError(
+            f"refused, nothing was changed: {colour.value} serves {percent} % of the traffic, and {', '.join(changes)}. "
+            f"A release goes to {colour.other.value} when that is idle. If the change is meant all the same: "
+            f"`pulumi config set simple378:{ALLOW_KEY} {wanted['version']} --stack {stack}`"
+        )
