@@ -7,7 +7,7 @@ FAULT ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint quick test rehearse bench clean distclean
+.PHONY: help setup check lint quick test mutants rehearse bench clean distclean
 
 help:  ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ quick: setup
 
 test: setup  ## everything, with the real engine and the lab
 	@$(BIN)/pytest
+
+mutants: setup  ## how many of 400 planted defects in policy, plan and journal the quick tests notice; about half an hour
+	@$(BIN)/python -m tools.mutants
 
 rehearse: setup  ## two releases on real parts, the bad one rolled back by itself (FAULT=..., TIME_SCALE=...)
 	@$(BIN)/simulate lab rehearse --time-scale $(TIME_SCALE) $(if $(FAULT),--fault $(FAULT))

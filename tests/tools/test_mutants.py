@@ -1,0 +1,120 @@
+"""Mutants are drawn by seed, tried with the tests that matter, and docs/mutants.md fits the code."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tools.mutants import ROOMS
+from tools.mutants.document import Run, Survivor, explained, render, result, survivors
+from tools.mutants.draw import draw, modules
+from tools.mutants.trial import Baseline
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    pytest.importorskip("cosmic_ray")
+    room = tmp_path / ROOMS[0]
+    room.mkdir(parents=True)
+    (room / "rule.py").write_text(
+        textwrap.dedent("""\
+            from __future__ import annotations
+
+            LIMIT: int | None = 3
+
+            def breached(value: float | None, *more: int) -> bool | None:
+                total = sum([*more])
+                return value is not None and value + total > LIMIT
+            """)
+    )
+    return tmp_path
+
+
+def test_the_same_seed_draws_the_same_mutants_each_in_a_place_of_its_own(small: Path) -> None:
+    first, places = draw(small, 100, seed=1)
+    again, _ = draw(small, 100, seed=1)
+    assert first == again
+    # 3, `is not`, `and`, `value + total`, `> LIMIT`, and the whole comparison or condition negated.
+    assert 5 <= len(first) == places
+    assert draw(small, 3, seed=1)[0] == first[:3]
+    assert draw(small, 100, seed=2)[0] != first
+
+
+def test_a_mutant_is_python_with_one_changed_line_and_no_changed_annotation(small: Path) -> None:
+    original = (small / ROOMS[0] / "rule.py").read_text().splitlines()
+    for seed in range(20):
+        for mutant in draw(small, 100, seed)[0]:
+            lines = mutant.source.splitlines()
+            compile(mutant.source, "mutant", "exec")
+            changed = [number for number, line in enumerate(lines, 1) if line != original[number - 1]]
+            assert changed == [mutant.line]
+            assert (mutant.before, mutant.after) == (
+                original[mutant.line - 1].strip(),
+                lines[mutant.line - 1].strip(),
+            )
+            assert (
+                "int | None" in lines[2] and "float | None, *more" in lines[4] and "bool | None" in lines[4]
+            )
+
+
+SOURCE = """\
+LIMIT = 3
+
+def rule(a):
+    if (a >
+            LIMIT):
+        return 1
+    return 2
+"""
+
+
+def test_a_mutant_is_tried_with_the_tests_of_its_statement_quickest_first() -> None:
+    tests = {
+        0: {"slow", "quick", "other"},
+        1: {""},
+        3: {""},
+        4: {"slow", "quick"},
+        6: {"slow"},
+        7: {"quick", "other"},
+    }
+    baseline = Baseline({"slow": 2.0, "quick": 0.1, "other": 1.0}, {"rule.py": tests})
+
+    def of(line: int) -> list[str]:
+        return baseline.selected("rule.py", SOURCE, line)
+
+    assert of(5) == ["quick", "slow"]  # the condition's second line
+    assert of(6) == ["slow"]
+    assert of(7) == ["quick", "other"]
+    assert of(1) == ["quick", "other", "slow"]  # runs at import
+    assert baseline.selected("unknown.py", SOURCE, 1) == []
+
+
+RUN = Run(
+    "abc1234",
+    "2026-01-02",
+    7,
+    1500,
+    {"rollout/policy": 60, "rollout/plan": 40},
+    {"rollout/policy": 57, "rollout/plan": 38},
+)
+
+
+def test_the_result_has_its_interval() -> None:
+    # Wilson's interval of 95 of 100.
+    assert "95 of 100 killed, 95.0 % (95 % interval 88.8 % to 97.8 %); 1,500 places" in result(RUN)
+
+
+def test_explanations_are_kept_where_the_change_is_the_same() -> None:
+    old = Survivor("rollout/plan/rules.py", "if a | b:", "if a or b:", "both are truth values")
+    read = survivors(render(RUN, [old, Survivor("rollout/plan/yaml.py", "@cache", "")]))
+    assert read == [old, Survivor("rollout/plan/yaml.py", "@cache", "", "not explained yet")]
+    found = [Survivor(old.module, old.before, old.after), Survivor(old.module, old.before, "if a ^ b:")]
+    assert [each.why for each in explained(found, read)] == ["both are truth values", "not explained yet"]
+
+
+def test_the_rooms_have_modules() -> None:
+    assert {name.rpartition("/")[0] for name in modules(CHECKOUT)} >= set(ROOMS)

@@ -1,0 +1,223 @@
+"""Runs the tests that matter on each mutant, in copies of the checkout.
+
+One run of all tests on the unchanged code records which test executes which line, and how long it takes. A mutant is tried
+with the tests that execute its statement, quickest first, until one fails; where a statement runs at import, or in no
+test, with all tests that execute anything of its module. Each trial is forked from a process that has loaded the libraries.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from tools.mutants import ROOMS
+from tools.mutants.draw import Mutant, modules
+
+TESTS = "tests/rollout"
+_QUICK = "not lab and not engine and not compiled"
+_LIBRARIES = [
+    "boto3", "httpx", "hypothesis.stateful", "jinja2", "numpy", "pulumi.automation", "pydantic", "pytest", "pytest_asyncio",
+    "rich.live", "typer", "yaml",
+]  # fmt: skip
+_SLOWER = 5.0  # a mutant may take so many times as long as the tests took
+_LEAST = 30.0  # seconds that every mutant gets
+
+
+class TestsFail(Exception):
+    """The tests fail on the unchanged code."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What the tests do on the unchanged code: seconds of each test, and the tests that execute each line of a module.
+
+    Line 0 has the tests that execute anything of the module, but at import.
+    """
+
+    seconds: dict[str, float]
+    tests: dict[str, dict[int, set[str]]]
+
+    def selected(self, module: str, source: str, line: int) -> list[str]:
+        """The tests for a change in that line of a module, quickest first."""
+        by_line = self.tests.get(module, {})
+        statement = _statement(source, line)
+        found = {test for each in statement for test in by_line.get(each, set())}
+        # The empty name is the import.
+        if not found or "" in found:
+            found = by_line.get(0, set())
+        return sorted(found, key=lambda test: (self.seconds.get(test, 0.0), test))
+
+
+def _statement(source: str, line: int) -> range:
+    """The lines of the innermost statement around a line; of one with a body, those of its head."""
+    best = range(line, line + 1)
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.stmt):
+            continue
+        body = getattr(node, "body", None)
+        end = body[0].lineno - 1 if body else node.end_lineno or node.lineno
+        found = range(node.lineno, max(end, node.lineno) + 1)
+        if line in found and (len(best) == 1 or len(found) < len(best)):
+            best = found
+    return best
+
+
+def copy(checkout: Path, folder: Path) -> None:
+    """The files that git knows or would add, as they are now."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=checkout, check=True, capture_output=True).stdout
+    for name in listing.decode().split("\0"):
+        if name and (checkout / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(checkout / name, folder / name)
+
+
+class Trials:
+    """The checkout's copies, one for each process at a time.
+
+    Raises:
+        TestsFail: on entering, when they do not pass on the unchanged code.
+    """
+
+    def __init__(self, checkout: Path, folder: Path, processes: int) -> None:
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(_LIBRARIES)
+        self._copies = [folder / str(number) for number in range(processes)]
+        for each in self._copies:
+            copy(checkout, each)
+        self.baseline = self._baseline(folder / "baseline.json")
+
+    def _baseline(self, result: Path) -> Baseline:
+        first = self._copies[0]
+        process = self._start(_record, first, result)
+        process.join()
+        if process.exitcode != 0:
+            log = _log(first).read_text(errors="replace")
+            raise TestsFail(f"the quick tests of {TESTS} fail on the unchanged code:\n{log[-3000:]}")
+        data = json.loads(result.read_text())
+        tests: dict[str, dict[int, set[str]]] = {}
+        for module, lines in data["tests"].items():
+            tests[module] = {int(line): set(names) for line, names in lines.items()}
+            tests[module][0] = set().union(*tests[module].values()) - {""}
+        return Baseline(data["seconds"], tests)
+
+    def _start(self, target: Any, *arguments: Any) -> BaseProcess:
+        process = self._context.Process(target=target, args=arguments)
+        process.start()
+        return process
+
+    def run(self, mutants: Sequence[Mutant]) -> Iterator[tuple[Mutant, bool]]:
+        """Each mutant with whether it was killed, as they end. All that runs is ended when the caller stops listening."""
+        waiting = list(reversed(mutants))
+        free = list(self._copies)
+        running: dict[BaseProcess, tuple[Mutant, Path, float]] = {}
+        try:
+            while waiting or running:
+                while waiting and free:
+                    mutant = waiting.pop()
+                    folder = free.pop()
+                    original = (folder / mutant.module).read_text()
+                    tests = self.baseline.selected(mutant.module, original, mutant.line)
+                    if not tests:
+                        free.append(folder)
+                        yield mutant, False
+                        continue
+                    (folder / "original").write_text(original)
+                    (folder / mutant.module).write_text(mutant.source)
+                    limit = _LEAST + _SLOWER * sum(self.baseline.seconds.get(test, 0.0) for test in tests)
+                    process = self._start(_try, folder, tests)
+                    running[process] = (mutant, folder, time.monotonic() + limit)
+                connection.wait([process.sentinel for process in running], timeout=1.0)
+                for process, (mutant, folder, deadline) in list(running.items()):
+                    late = time.monotonic() > deadline
+                    if process.exitcode is None and not late:
+                        continue
+                    _end(process)
+                    del running[process]
+                    (folder / mutant.module).write_text((folder / "original").read_text())
+                    free.append(folder)
+                    yield mutant, late or process.exitcode != 0
+        finally:
+            for process in running:
+                _end(process)
+
+
+def _end(process: BaseProcess) -> None:
+    """End a trial and whatever it started."""
+    if process.pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+    process.join()
+
+
+def _log(folder: Path) -> Path:
+    return folder.with_suffix(".log")
+
+
+def _enter(folder: Path) -> None:
+    """In a forked process: work in the copy, in a group of its own, with output into its log."""
+    os.setsid()
+    os.chdir(folder)
+    log = os.open(_log(folder), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    # A module that changes twice within a second would be taken from its compiled file.
+    sys.dont_write_bytecode = True
+    os.environ |= {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    sys.path.insert(0, str(folder))
+    shutil.rmtree(folder / ".hypothesis", ignore_errors=True)
+
+
+def _pytest(arguments: Sequence[str], plugins: Sequence[object] = ()) -> int:
+    import pytest
+
+    options = ["-q", "-x", "-m", _QUICK, "--hypothesis-seed=0", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    return int(pytest.main([*options, *arguments], plugins=list(plugins)))
+
+
+def _try(folder: Path, tests: Sequence[str]) -> None:
+    _enter(folder)
+    os._exit(_pytest(tests))
+
+
+def _record(folder: Path, result: Path) -> None:
+    _enter(folder)
+    import coverage
+    import pytest
+
+    measured = coverage.Coverage(data_file=None, include=[f"{folder / room}/*" for room in ROOMS])
+    seconds: dict[str, float] = {}
+
+    class Record:
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+            started = time.monotonic()
+            measured.switch_context(item.nodeid)
+            try:
+                return (yield)
+            finally:
+                measured.switch_context("")
+                seconds[item.nodeid] = time.monotonic() - started
+
+    measured.start()
+    code = _pytest([TESTS], [Record()])
+    measured.stop()
+    data = measured.get_data()
+    tests = {module: data.contexts_by_lineno(str(folder / module)) for module in modules(folder)}
+    result.write_text(json.dumps({"seconds": seconds, "tests": tests}))
+    os._exit(code)
