@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -23,7 +23,7 @@ from rollout.control.ports import TrafficError
 from rollout.journal import JournalError, Record, read_journal
 from rollout.journal.replay import ReplayError, main_replay
 from rollout.journal.report import write_report
-from rollout.journal.resume import ResumeError
+from rollout.journal.resume import ResumeError, ended, roles_under_way
 from rollout.journal.station import Station, StationError
 from rollout.plan import Plan, PlanError, load_plan, parse_plan, plan_text
 from rollout.plan.explain import explain
@@ -243,6 +243,7 @@ def _again(env: str, project_dir: Path, command: str) -> None:
     station.take()
     engine = Engine(project_dir, station.directory)
     screen = _screen(f"rollout {env}")
+    records: Sequence[Record] = ()
     try:
         path, records = _unfinished(path, env)
         typer.echo(
@@ -259,7 +260,7 @@ def _again(env: str, project_dir: Path, command: str) -> None:
         if command != "abort":
             raise
         typer.echo(f"rollout: {error}", err=True)
-        _abort_without_journal(engine, env)
+        _abort_without_controller(engine, env, roles_under_way(records))
     finally:
         station.give_back()
 
@@ -273,19 +274,18 @@ def _unfinished(path: Path | None, env: str) -> tuple[Path, tuple[Record, ...]]:
         raise ResumeError(
             f"{path}: the rollout ended before its first record: nothing was touched. Start a new one"
         )
-    for record in records:
-        if record.kind == "note" and record.body["what"] == "ended":
-            raise ResumeError(
-                f"the latest rollout of {env} has ended ({record.body['outcome']}): start a new one with `rollout run`"
-            )
+    if end := ended(records):
+        raise ResumeError(
+            f"the latest rollout of {env} has ended ({end.outcome}): start a new one with `rollout run`"
+        )
     return path, records
 
 
-def _abort_without_journal(engine: Engine, env: str) -> NoReturn:
-    """Moves all traffic to the stable side that the stacks name: there is no rollout here that could say it."""
-    typer.echo("no journal to go on with: moving all traffic to stable")
+def _abort_without_controller(engine: Engine, env: str, roles: Mapping[str, str] | None) -> NoReturn:
+    """Moves all traffic to stable: the journal's, if it names one, else the one that the stacks name."""
+    typer.echo("no rollout to continue: moving all traffic to stable")
     try:
-        asyncio.run(session.to_stable(engine, env, typer.echo))
+        asyncio.run(session.to_stable(engine, env, typer.echo, roles))
     except TrafficError as error:
         fail(f"traffic could NOT be moved: {error}", Exit.FAILED)
     typer.echo("all traffic is on stable; nobody has verified that it is back to normal")

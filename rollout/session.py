@@ -6,8 +6,9 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from rollout.aws.clients import clients
 from rollout.aws.cloudwatch import CloudWatchMetrics, Watched
@@ -17,9 +18,10 @@ from rollout.aws.probes import HttpProbes, ProbeLog, probe_client
 from rollout.control import dry_run
 from rollout.control.controller import Controller, Exit
 from rollout.control.ports import Ports, TrafficError
-from rollout.journal import FileJournal, Record, utc
-from rollout.journal.header import Beginning
-from rollout.journal.resume import Past, recall
+from rollout.journal import FileJournal, Record
+from rollout.journal.header import Header
+from rollout.journal.notes import EnginesEnded
+from rollout.journal.resume import Past, check_rules, recall
 from rollout.journal.station import Station
 from rollout.plan import Plan
 from rollout.procedure.preflight import Finding, check
@@ -107,10 +109,9 @@ async def run_new(
     """A new rollout: reads, checks, asks, runs. Raises :class:`EnvironmentProblem` before anything is touched."""
     environment = await read_environment(engine, env)
     clock = WallClock()
-    roles = environment.colours
-    beginning = Beginning(plan_text, env, time_scale, clock.now(), roles["stable"], roles["candidate"], dry)
-    plan = beginning.plan
-    async with World(engine, environment, plan, beginning.start, clock) as world:
+    header = _header(environment, plan_text, time_scale, clock.now(), dry)
+    plan = header.plan
+    async with World(engine, environment, plan, header.start, clock) as world:
         findings = await check(environment, world.aws, world.probes, world.traffic, plan, moving=not dry)
         _show(findings, screen)
         if not dry and not confirm(environment):
@@ -121,7 +122,7 @@ async def run_new(
         path = journal_path or station.new_journal(start, "dry-" if dry else "")
         journal = FileJournal(path, clock.now, secrets=environment.secrets)
         try:
-            journal.append("rollout", 0.0, _first_record(environment, plan_text, time_scale, start, dry))
+            journal.append("rollout", 0.0, replace(header, start=start).to_json())
             await journal.durable()
             if not dry:
                 station.point_at(journal.path)
@@ -136,19 +137,19 @@ async def run_again(
     engine: Engine, station: Station, path: Path, records: Sequence[Record], screen: Screen, abort: bool
 ) -> Exit:
     """Continues a rollout whose controller ended. ``abort``: and aborts it at once."""
-    beginning = Beginning.of(records[0])
-    plan = beginning.plan
+    header = Header.read(records[0])
+    check_rules(header)
+    plan = header.plan
     past = recall(plan, records)
     left = engine.end_left_over()
-    roles = {"stable": beginning.stable, "candidate": beginning.candidate}
-    environment = await read_environment(engine, beginning.env, roles)
+    environment = await read_environment(engine, header.env, header.roles)
     clock = WallClock()
-    async with World(engine, environment, plan, beginning.start, clock) as world:
+    async with World(engine, environment, plan, header.start, clock) as world:
         journal = FileJournal(path, clock.now, resume=True, secrets=environment.secrets)
         try:
-            controller = _controller(world, plan, journal, clock, beginning.start, screen, dry=False)
+            controller = _controller(world, plan, journal, clock, header.start, screen, dry=False)
             if left:
-                controller.note("engines_ended", stacks=left)
+                controller.note(EnginesEnded(left))
             return await _conduct(controller, station, screen, past, "abort" if abort else None)
         finally:
             journal.close()
@@ -164,23 +165,22 @@ def _show(findings: Sequence[Finding], screen: Screen) -> None:
         raise EnvironmentProblem(f"{problems[0]}{more}")
 
 
-def _first_record(
-    environment: Environment, plan_text: str, time_scale: float, start: float, dry: bool
-) -> Mapping[str, Any]:
-    return {
-        "plan": plan_text,
-        "env": environment.name,
-        "region": environment.region,
-        "stable": environment.colours["stable"],
-        "candidate": environment.colours["candidate"],
-        "versions": dict(environment.versions),
-        "replicas": dict(environment.replicas),
-        "generation": environment.generation,
-        "time_scale": time_scale,
-        "start": start,
-        "started_at": utc(start),
-        "dry_run": dry,
-    }
+def _header(environment: Environment, plan_text: str, time_scale: float, start: float, dry: bool) -> Header:
+    return Header(
+        plan_text=plan_text,
+        env=environment.name,
+        stable=environment.colours["stable"],
+        candidate=environment.colours["candidate"],
+        start=start,
+        time_scale=time_scale,
+        dry_run=dry,
+        region=environment.region,
+        versions=environment.versions,
+        replicas=environment.replicas,
+        generation=environment.generation,
+        rule_arn=environment.rule_arn,
+        groups=environment.groups,
+    )
 
 
 def _controller(
@@ -237,13 +237,16 @@ async def _command(controller: Controller, command: str) -> None:
     await controller.operate(command)
 
 
-async def to_stable(engine: Engine, env: str, say: Callable[[str], None]) -> None:
-    """All traffic to stable without a journal: by stack update, else break-glass. Raises :class:`TrafficError`.
+async def to_stable(
+    engine: Engine, env: str, say: Callable[[str], None], roles: Mapping[str, str] | None = None
+) -> None:
+    """All traffic to stable without a controller: by stack update, else break-glass. Raises :class:`TrafficError`.
 
-    ``say`` is told what is there before it is moved.
+    ``roles`` (role to colour) are those of the rollout under way, else the traffic stack has them. ``say`` receives
+    what is there before it is moved.
     """
     engine.end_left_over()
-    environment = await read_environment(engine, env)
+    environment = await read_environment(engine, env, roles)
     rule = WeightedRule(clients(environment.region).elbv2, environment.rule_arn, environment.groups)
     traffic = StackTraffic(
         engine,

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +72,6 @@ class Attribution:
     gateway: int  # of the load balancer's 502 and 504
     unavailable: int  # of the load balancer's 503
     unanswered: int
-
-    def to_json(self) -> Mapping[str, Any]:
-        return {
-            "target_5xx": self.target_5xx,
-            "elb_502_504": self.gateway,
-            "elb_503": self.unavailable,
-            "unanswered": self.unanswered,
-        }
 
 
 def attribute(counts: Counts) -> Attribution:

@@ -27,6 +27,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rollout.aws.attribution import PROBES_A_ROUND, Counts, accounted_for, attribute, without_probes
 from rollout.aws.probes import ProbeLog
 from rollout.control.ports import Reading
+from rollout.journal.notes import Attributed
 from rollout.plan import Plan
 from rollout.policy.events import ALARM_STATES, Alarm, EdgeMetrics, Metrics, MetricsError
 
@@ -157,16 +158,24 @@ class CloudWatchMetrics:
 
     def _metrics(
         self, role: str, counts: Counts, start: float, overdue: bool
-    ) -> tuple[partial[Metrics], Mapping[str, Any]]:
+    ) -> tuple[partial[Metrics], Attributed | None]:
         """The event of a period, and how its numbers came about."""
         begin, end = self._times(start)
         database = None if counts.db_connection_errors is None else round(counts.db_connection_errors)
         event = partial(Metrics, role=role, start=begin, end=end, db_connection_errors=database)
         found = attribute(counts)
         if counts.request_count is None and not (overdue and found.unavailable):
-            return partial(event, requests=0 if overdue else None), {}
+            return partial(event, requests=0 if overdue else None), None
         event = partial(event, requests=found.requests, errors=found.errors, p95=counts.p95)
-        return event, {"colour": role, "start": begin, "requests": found.requests, **found.to_json()}
+        return event, Attributed(
+            role,
+            begin,
+            requests=found.requests,
+            target_5xx=found.target_5xx,
+            elb_502_504=found.gateway,
+            elb_503=found.unavailable,
+            unanswered=found.unanswered,
+        )
 
     def _times(self, start: float) -> tuple[float, float]:
         """Start and end of a period in seconds from the start of the rollout."""

@@ -28,6 +28,17 @@ from rollout.control.ports import (
     Reading,
     TrafficError,
 )
+from rollout.journal.notes import (
+    Ended,
+    Leaving,
+    Left,
+    Note,
+    Page,
+    ProbeFailed,
+    Reached,
+    Resumed,
+    note_to_json,
+)
 from rollout.journal.resume import Past
 from rollout.plan import Plan
 from rollout.policy import decide, timing
@@ -132,11 +143,11 @@ class Controller:
     async def durable(self) -> None:
         await self._journal.durable()
 
-    def note(self, what: str, **more: Any) -> None:
-        self.record("note", {"what": what, **more})
+    def note(self, note: Note) -> None:
+        self.record("note", note_to_json(note))
 
     def page(self, subject: str, body: str) -> None:
-        self.note("page", subject=subject, text=body)
+        self.note(Page(subject, body))
         self._effects.send(None, "immediate", subject[:100], body)
 
     def snapshot(self) -> Snapshot:
@@ -219,7 +230,7 @@ class Controller:
 
     def _follow(self, event: Event, decisions: Sequence[Decision]) -> None:
         for retreat, milestone in self._timeline.hear(event, decisions):
-            self.note("timeline", milestone=milestone, weight=retreat.weight, at=getattr(retreat, milestone))
+            self.note(Reached(milestone, retreat.weight, getattr(retreat, milestone)))
 
     def _look_ahead(self, before: State) -> None:
         """When a window opens, has the next step checked while it runs."""
@@ -238,7 +249,7 @@ class Controller:
         if state.phase is Phase.READY:
             self._receive(self._started)
             return
-        self.note("resumed", phase=state.phase, commanded=state.commanded, seen=state.seen)
+        self.note(Resumed(state.phase, state.commanded, state.seen))
         lost = [(self.record("decision", d.to_json()), d) for d in past.unwritten]
         for effect, decision, act, notify in [
             *((p.effect, p.decision, p.act, p.notify) for p in past.pending),
@@ -304,7 +315,7 @@ class Controller:
                 readings = [Reading(partial(MetricsError, reason=f"{type(error).__name__}: {error}"))]
             for reading in readings:
                 if reading.detail:
-                    self.note("attribution", **reading.detail)
+                    self.note(reading.detail)
                 self._post(reading.event)
             await asyncio.sleep(interval)
 
@@ -326,7 +337,7 @@ class Controller:
             async with asyncio.timeout(2 * self.plan.health.timeout):
                 return await self._probes.round(role)
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is no clean round
-            self.note("probe_failed", role=role, error=repr(error))
+            self.note(ProbeFailed(role, repr(error)))
             return PROBES
 
     async def _post_rounds(self, role: str, rounds: asyncio.Queue[asyncio.Task[tuple[str, ...]]]) -> None:
@@ -337,7 +348,7 @@ class Controller:
     # --- the end
 
     async def _leave(self) -> Exit:
-        self.note("leaving", why=self._left)
+        self.note(Leaving(self._left or ""))
         if self._dry_run:  # it holds no traffic that somebody would have to watch
             return Exit.FAILED
         stopping = self._effects.traffic.stop()
@@ -347,7 +358,7 @@ class Controller:
             weight: float | None = await self._traffic.read_weight()
         except TrafficError:
             weight = None
-        self.note("left", why=self._left, weight=weight)
+        self.note(Left(self._left or "", weight))
         shown = "an unknown weight" if weight is None else f"{weight:g} %"
         self.page(
             "nobody watches the rollout", f"The controller left ({self._left}); the candidate has {shown}."
@@ -371,9 +382,7 @@ class Controller:
             retreats = [
                 retreat.to_json() | {"late": retreat.late(self.plan)} for retreat in self._timeline.retreats
             ]
-            self.note(
-                "ended", outcome=final.outcome, verified=final.verified, exit=int(code), retreats=retreats
-            )
+            self.note(Ended(final.outcome or "", final.verified, int(code), retreats))
         return code
 
 

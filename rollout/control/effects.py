@@ -19,6 +19,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rollout.control.ports import Ports, TrafficControl, TrafficError
+from rollout.journal.notes import (
+    BreakGlass,
+    BreakGlassFailed,
+    Foreseen,
+    JournalBehind,
+    NotDrained,
+    Note,
+    Reconciled,
+    ReconcileFailed,
+)
 from rollout.plan import Plan
 from rollout.policy import timing
 from rollout.policy.events import Decision, DecisionKind, Severity
@@ -30,7 +40,7 @@ class Recorder(Protocol):
 
     def record(self, kind: str, body: Mapping[str, Any]) -> int: ...
     async def durable(self) -> None: ...
-    def note(self, what: str, **more: Any) -> None: ...
+    def note(self, note: Note) -> None: ...
     def page(self, subject: str, body: str) -> None: ...
 
 
@@ -85,10 +95,10 @@ class TrafficActor:
                     await self._traffic.foresee(weight)
             except Exception as error:  # noqa: BLE001 -- see above
                 problem = _problem(error, self._apply_limit)
-                self._recorder.note("foreseen", weight=weight, ok=False, error=problem)
+                self._recorder.note(Foreseen(weight, ok=False, error=problem))
                 self._recorder.page(f"the next step, to {weight} %, would be refused", problem)
             else:
-                self._recorder.note("foreseen", weight=weight, ok=True)
+                self._recorder.note(Foreseen(weight, ok=True))
 
     def stop(self) -> asyncio.Task[None] | None:
         """Ends an increase in flight (the controller leaves); a decrease is not stopped. Returns what to wait for."""
@@ -136,7 +146,7 @@ class TrafficActor:
             async with asyncio.timeout(timing.DISK_WAIT):
                 await self._recorder.durable()
         except (OSError, TimeoutError) as error:
-            self._recorder.note("journal_behind", error=_problem(error, timing.DISK_WAIT))
+            self._recorder.note(JournalBehind(_problem(error, timing.DISK_WAIT)))
         result = None if command.break_glass else await self._try_stack(command)
         return {"ok": True, **(result or await self._until_moved(command))}
 
@@ -150,7 +160,7 @@ class TrafficActor:
                 return result
         except Exception as error:  # noqa: BLE001 -- see above
             problem = _problem(error, limit)
-        self._recorder.note("break_glass", weight=command.weight, because=problem)
+        self._recorder.note(BreakGlass(command.weight, problem))
         self._recorder.page(
             f"break-glass: traffic goes to {command.weight} % through the load balancer's API",
             f"The stack update did not do it: {problem}",
@@ -176,7 +186,7 @@ class TrafficActor:
             except Exception as error:  # noqa: BLE001 -- see above
                 problem = _problem(error, timing.DECREASE_LIMIT)
             tries += 1
-            self._recorder.note("break_glass_failed", weight=command.weight, tries=tries, error=problem)
+            self._recorder.note(BreakGlassFailed(command.weight, tries, problem))
             if tries == 1 or tries % 10 == 0:
                 self._recorder.page(
                     f"traffic could NOT be moved to {command.weight} %",
@@ -187,10 +197,13 @@ class TrafficActor:
     async def _reconcile(self, weight: int) -> None:
         try:
             async with self._one_at_a_time, asyncio.timeout(timing.RECONCILE_LIMIT):
-                self._recorder.note("reconciled", weight=weight, **await self._traffic.reconcile(weight))
+                began = asyncio.get_running_loop().time()
+                done = await self._traffic.reconcile(weight)
+                took = round(asyncio.get_running_loop().time() - began, 3)
+                self._recorder.note(Reconciled(weight, took, done.get("generation")))
         except Exception as error:  # noqa: BLE001 -- see above
             problem = _problem(error, timing.RECONCILE_LIMIT)
-            self._recorder.note("reconcile_failed", weight=weight, error=problem)
+            self._recorder.note(ReconcileFailed(weight, problem))
             self._recorder.page(
                 "the traffic stack is out of line with the load balancer",
                 f"Traffic is at {weight} %, the stack is not: {problem}. Before the next `pulumi up` by hand: "
@@ -267,7 +280,7 @@ class Effects:
                     waiting = {*self._tasks, *([self.traffic.task] if self.traffic.task else [])}
                     await asyncio.wait(waiting)
         except TimeoutError:
-            self._recorder.note("not_drained", waited=limit)
+            self._recorder.note(NotDrained(limit))
 
     async def _attempt(self, effect: int, act: str, work: Callable[[], Awaitable[Mapping[str, Any]]]) -> bool:
         self._recorder.record("intent", {"effect": effect, "act": act})

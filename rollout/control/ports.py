@@ -7,9 +7,10 @@ engine before the cancellation is answered. Durations are in seconds, weights in
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from rollout.journal.notes import Attributed
 from rollout.policy.events import Event
 
 
@@ -30,7 +31,7 @@ class Reading:
     """One event of the metrics source, with how its numbers came about (for the journal, not for the policy)."""
 
     event: EventMaker
-    detail: Mapping[str, Any] = field(default_factory=dict)
+    detail: Attributed | None = None
 
 
 class Clock(Protocol):

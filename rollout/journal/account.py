@@ -6,13 +6,15 @@ what the policy saw and not a second interpretation. All times are seconds from 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from rollout.journal import JournalError, Record
-from rollout.plan import Plan, PlanError, parse_plan
+from rollout.journal.header import Header
+from rollout.journal.notes import Attributed, Note, Reconciled, note_to_json
+from rollout.plan import Plan, PlanError
 from rollout.policy import IllegalEvent, Phase, State, decide, initial_state, judge
 from rollout.policy.events import (
     BadEvent,
@@ -78,12 +80,9 @@ class Effect:
     act: str
     t: float
     ended: float | None
+    took: float | None  # seconds; ``None``: it never ended, or the journal does not say
     ok: bool
     body: Body
-
-    @property
-    def took(self) -> float | None:
-        return None if self.ended is None else self.ended - self.t
 
     @property
     def stack_update(self) -> bool:
@@ -96,9 +95,8 @@ class Effect:
 class Account:
     """A rollout as its journal tells it; ``plan`` is scaled, so its durations are what the clocks really ran."""
 
-    header: Body
+    header: Header
     plan: Plan
-    time_scale: float
     started: str
     ended_s: float
     phase: Phase
@@ -106,23 +104,30 @@ class Account:
     commanded: tuple[tuple[float, float], ...]  # (t, weight)
     seen: tuple[tuple[float, float], ...]  # (t, weight) at each change
     periods: tuple[Metrics, ...]
-    details: Mapping[tuple[str, float], Body]  # (role, start of the period) -> how its numbers came about
+    details: Mapping[
+        tuple[str, float], Attributed
+    ]  # (role, start of the period) -> how its numbers came about
     edge: tuple[EdgeMetrics, ...]
     rounds: tuple[Health, ...]
     decisions: tuple[Body, ...]
     effects: tuple[Effect, ...]
-    notes: tuple[tuple[float, Body], ...]
+    notes: tuple[tuple[float, Note], ...]
     rejected: tuple[tuple[float, Body], ...]
     retreats: tuple[Retreat, ...]
     breach_s: float | None  # end of the first metric period, or the first probe round, that breached
 
     @property
+    def time_scale(self) -> float:
+        return self.header.time_scale
+
+    @property
     def stable(self) -> str:
-        return str(self.header.get("stable", "stable"))
+        """Its colour, as :attr:`candidate` is."""
+        return self.header.stable
 
     @property
     def candidate(self) -> str:
-        return str(self.header.get("candidate", "candidate"))
+        return self.header.candidate
 
     @property
     def outcome(self) -> str:
@@ -153,8 +158,8 @@ class Account:
         """How many of the guide's deadlines (T+1 to T+5) the retreats missed, all together."""
         return sum(len(retreat.late(self.plan)) for retreat in self.retreats)
 
-    def of(self, colour: str) -> list[Metrics]:
-        return [period for period in self.periods if period.role == colour]
+    def of(self, role: str) -> list[Metrics]:
+        return [period for period in self.periods if period.role == role]
 
 
 @dataclass(slots=True)
@@ -254,11 +259,10 @@ def tell(records: Sequence[Record]) -> Account:
     """The account of one journal. Raises :class:`rollout.journal.JournalError` when it is not one of a rollout."""
     if not records:
         raise JournalError("the journal is empty: the rollout never began")
-    header = records[0].body
+    header = Header.read(records[0])
     try:
-        scale = float(header.get("time_scale", 1.0))
-        plan = parse_plan(str(header["plan"]), "the journal's plan").scaled(scale)
-    except (KeyError, ValueError, PlanError) as error:
+        plan = header.plan
+    except PlanError as error:
         raise JournalError(f"record 1 does not describe a rollout: {error}") from None
     reader = _Reader(plan, Timeline(plan))
     for record in records:
@@ -270,10 +274,10 @@ def tell(records: Sequence[Record]) -> Account:
     if reader.state.phase in (Phase.WATCHING, Phase.MOVING):
         reader.stages.append(reader.visit(reader.state, None, Verdict.OPEN, "the journal ends here"))
     periods = tuple(sorted(reader.periods.values(), key=lambda p: (p.start, p.role)))
+    notes = tuple((record.t, note) for record in records if (note := record.note))
     return Account(
         header=header,
         plan=plan,
-        time_scale=scale,
         started=records[0].at,
         ended_s=max(record.t for record in records),
         phase=reader.state.phase,
@@ -281,42 +285,33 @@ def tell(records: Sequence[Record]) -> Account:
         commanded=tuple(reader.commanded),
         seen=tuple(reader.seen),
         periods=periods,
-        details=_details(records),
+        details={(note.role, note.start): note for _, note in notes if isinstance(note, Attributed)},
         edge=tuple(reader.edge.values()),
         rounds=tuple(reader.rounds),
         decisions=tuple(record.body for record in records if record.kind == "decision"),
-        effects=_effects(records),
-        notes=tuple((r.t, r.body) for r in records if r.kind == "note"),
+        effects=tuple(sorted((*_effects(records), *_reconciliations(notes)), key=lambda effect: effect.t)),
+        notes=notes,
         rejected=tuple((r.t, r.body) for r in records if r.kind == "rejected"),
         retreats=tuple(reader.timeline.retreats),
         breach_s=reader.breach_s,
     )
 
 
-def _effects(records: Sequence[Record]) -> tuple[Effect, ...]:
+def _effects(records: Sequence[Record]) -> Iterator[Effect]:
     """Intents joined with their results; a notification has a result only, and is none."""
     ended: dict[tuple[Any, Any], Record] = {}
     for record in records:
         if record.kind == "result":
             ended[record.body.get("effect"), record.body.get("act")] = record
-    found = []
     for record in records:
         if record.kind == "intent":
             result = ended.get((record.body.get("effect"), record.body.get("act")))
             body = dict(record.body) | (dict(result.body) if result else {})
-            end = result.t if result else None
-            found.append(Effect(str(body.get("act")), record.t, end, bool(body.get("ok")), body))
-        elif record.kind == "note" and record.body.get("what") == "reconciled":
-            took = float(record.body.get("took_s", 0.0))
-            found.append(Effect("reconcile", record.t - took, record.t, True, record.body))
-    return tuple(found)
+            end, took = (result.t, result.t - record.t) if result else (None, None)
+            yield Effect(str(body.get("act")), record.t, end, took, bool(body.get("ok")), body)
 
 
-def _details(records: Sequence[Record]) -> Mapping[tuple[str, float], Body]:
-    """How the numbers of a metric period came about, as the metrics source journaled it; the latest counts."""
-    notes = (record.body for record in records if record.kind == "note")
-    return {
-        (str(body["colour"]), float(body["start"])): body
-        for body in notes
-        if body.get("what") == "attribution"
-    }
+def _reconciliations(notes: Sequence[tuple[float, Note]]) -> Iterator[Effect]:
+    for t, note in notes:
+        if isinstance(note, Reconciled):
+            yield Effect("reconcile", t - (note.took_s or 0), t, note.took_s, True, note_to_json(note))

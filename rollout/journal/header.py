@@ -1,38 +1,129 @@
-"""The first record of a journal: what the rollout was, and when it began."""
+"""The first record of a journal: what the rollout was, when it began, and which rules decided it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any, Self
 
-from rollout.journal.journal import Record
+from rollout.journal.journal import JournalError, Record, utc
 from rollout.plan import Plan, parse_plan
+from rollout.policy import RULES
+
+FORMAT = 2  # of the journal; 1 had neither `format` nor `policy` in its header
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
-    """The first record of a journal, as it is needed to run."""
+class Header:
+    """What the first record says. Maps are by role, ``stable`` and ``candidate``; '' and empty: the journal lacks it.
+
+    ``start`` is in epoch seconds; ``policy`` is the :data:`rollout.policy.RULES` that decided (0: unknown).
+    """
 
     plan_text: str
     env: str
-    time_scale: float
-    start: float  # epoch seconds
-    stable: str
-    candidate: str
-    dry_run: bool
+    stable: str  # colour
+    candidate: str  # colour
+    start: float
+    time_scale: float = 1.0
+    dry_run: bool = False
+    region: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    generation: int | None = None  # of the traffic stack
+    rule_arn: str = ""
+    groups: Mapping[str, str] = field(default_factory=dict)  # target group ARNs
+    format: int = FORMAT
+    policy: int = RULES
+
+    @classmethod
+    def read(cls, record: Record) -> Self:
+        """Raises :class:`JournalError` when the record does not describe a rollout."""
+        body = record.body
+        try:
+            return cls(
+                plan_text=str(body["plan"]),
+                env=str(body["env"]),
+                stable=str(body["stable"]),
+                candidate=str(body["candidate"]),
+                start=_number(body, "start"),
+                time_scale=_time_scale(body),
+                dry_run=bool(body.get("dry_run")),
+                region=str(body.get("region", "")),
+                versions=_map(body, "versions"),
+                replicas=_map(body, "replicas"),
+                generation=body.get("generation"),
+                rule_arn=str(body.get("rule_arn", "")),
+                groups=_map(body, "groups"),
+                format=body.get("format", 1),
+                policy=body.get("policy", 0),
+            )
+        except KeyError as error:
+            raise JournalError(f"record 1 does not describe a rollout: {error} is missing") from None
+        except (TypeError, ValueError) as error:
+            raise JournalError(f"record 1 does not describe a rollout: {error}") from None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": self.format,
+            "policy": self.policy,
+            "plan": self.plan_text,
+            "env": self.env,
+            "region": self.region,
+            "stable": self.stable,
+            "candidate": self.candidate,
+            "versions": dict(self.versions),
+            "replicas": dict(self.replicas),
+            "generation": self.generation,
+            "rule_arn": self.rule_arn,
+            "groups": dict(self.groups),
+            "time_scale": self.time_scale,
+            "start": self.start,
+            "started_at": utc(self.start),
+            "dry_run": self.dry_run,
+        }
 
     @property
     def plan(self) -> Plan:
+        """The plan as it ran, so scaled. Raises :class:`rollout.plan.PlanError`."""
         return parse_plan(self.plan_text, "the journal's plan").scaled(self.time_scale)
 
-    @staticmethod
-    def of(record: Record) -> Beginning:
-        body = record.body
-        return Beginning(
-            plan_text=body["plan"],
-            env=body["env"],
-            time_scale=body["time_scale"],
-            start=body["start"],
-            stable=body["stable"],
-            candidate=body["candidate"],
-            dry_run=bool(body.get("dry_run")),
-        )
+    @property
+    def roles(self) -> Mapping[str, str]:
+        """Role to colour."""
+        return {"stable": self.stable, "candidate": self.candidate}
+
+    def named(self, role: str) -> str:
+        """``green 2.0.0``."""
+        return f"{self.roles[role]} {self.versions.get(role, '')}".strip()
+
+    @property
+    def other_rules(self) -> str:
+        """Why this version may decide differently, in words; '' when the same rules decided."""
+        if self.format != FORMAT:
+            return f"the journal has format {self.format}, this version of rollout writes format {FORMAT}"
+        if self.policy != RULES:
+            return f"the journal was decided by version {self.policy} of the policy's rules, this is version {RULES}"
+        return ""
+
+
+def _number(body: Mapping[str, Any], key: str) -> float:
+    value = body[key]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < inf:
+        raise TypeError(f"'{key}' is {value!r}: it takes a number")
+    return float(value)
+
+
+def _time_scale(body: Mapping[str, Any]) -> float:
+    scale = _number({"time_scale": 1.0} | dict(body), "time_scale")
+    if scale <= 0:
+        raise ValueError(f"'time_scale' is {scale:g}: it takes a number above 0")
+    return scale
+
+
+def _map(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = body.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise TypeError(f"'{key}' is {value!r}: it takes an object with the keys stable and candidate")
+    return value

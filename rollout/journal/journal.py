@@ -4,12 +4,12 @@ One record a line: ``{"seq": 7, "at": "2025-12-20T02:00:05.120Z", "kind": "event
 seconds from the start of the rollout. Kinds:
 
 ========== ========================================================================================================
-rollout    the first record: plan text, environment, colours, time scale, versions, start (epoch seconds)
-event      what the policy heard; the body is exactly the event's JSON form
+rollout    the first record, a :class:`rollout.journal.header.Header`
+event      what the policy received; the body is exactly the event's JSON form
 decision   what it answered
 intent     an effect is about to be tried; its ``effect`` is the number of the decision it carries out
 result     how that ended
-note       anything else worth keeping
+note       anything else worth keeping, one of :mod:`rollout.journal.notes`
 rejected   an event that the policy refused as illegal
 ========== ========================================================================================================
 
@@ -30,6 +30,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rollout.journal.notes import BadNote, Note, parse_note
+
 KINDS = ("rollout", "event", "decision", "intent", "result", "note", "rejected")
 
 
@@ -44,6 +46,14 @@ class Record:
     kind: str
     t: float
     body: Mapping[str, Any]
+
+    @property
+    def note(self) -> Note | None:
+        """The note, when it is one. Raises :class:`JournalError`."""
+        try:
+            return parse_note(self.body) if self.kind == "note" else None
+        except BadNote as error:
+            raise JournalError(f"record {self.seq}: {error}") from None
 
     def to_line(self) -> str:
         fields = {"seq": self.seq, "at": self.at, "kind": self.kind, "t": round(self.t, 3), "body": self.body}
@@ -75,16 +85,21 @@ def _complete_lines(data: bytes) -> tuple[list[bytes], int]:
 
 def read_journal(path: Path) -> tuple[Record, ...]:
     """All whole records. A torn last line is ignored. Raises :class:`JournalError`, ``OSError``."""
-    lines, _ = _complete_lines(path.read_bytes())
-    return tuple(_records(lines, path))
+    return parse_journal(path.read_bytes(), str(path))
 
 
-def _records(lines: list[bytes], path: Path) -> Iterator[Record]:
+def parse_journal(data: bytes, source: str) -> tuple[Record, ...]:
+    """All whole records of a journal's bytes. Raises :class:`JournalError`, which begins with ``source``."""
+    lines, _ = _complete_lines(data)
+    return tuple(_records(lines, source))
+
+
+def _records(lines: list[bytes], source: str) -> Iterator[Record]:
     for number, line in enumerate(lines, start=1):
-        record = parse_record(line.decode("utf-8", "replace"), f"{path}: line {number}")
+        record = parse_record(line.decode("utf-8", "replace"), f"{source}: line {number}")
         if record.seq != number or (number == 1) != (record.kind == "rollout"):
             raise JournalError(
-                f"{path}: line {number}: record {record.seq} ({record.kind}) does not belong here"
+                f"{source}: line {number}: record {record.seq} ({record.kind}) does not belong here"
             )
         yield record
 

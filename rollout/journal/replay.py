@@ -9,59 +9,80 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from math import inf
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rollout.plan import Plan, load_plan, parse_plan
+from rollout.journal import Record, parse_journal
+from rollout.journal.header import Header
+from rollout.plan import Plan, load_plan
 from rollout.policy import IllegalEvent, decide, initial_state
 from rollout.policy.events import BadEvent, Event, parse_event
+
+_LASTING = ("t", "decision", "weight", "criterion")  # of a decision's keys those that every version has had
 
 
 class ReplayError(ValueError):
     """The events cannot be replayed; the message names the file, the line and the fix."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Recording:
-    """What a file holds: its events with their line numbers and, if it is a journal, what was decided then."""
+    """What a file holds: its events with their line numbers and, if it is a journal, its header and decisions."""
 
     source: str
-    events: list[tuple[int, Event]] = field(default_factory=list)
-    plan: Plan | None = None
-    time_scale: float = 1.0
-    decided: list[dict[str, Any]] | None = None  # None: not a journal
+    events: tuple[tuple[int, Event], ...]
+    header: Header | None = None
+    decided: tuple[dict[str, Any], ...] = ()
 
 
-def read_recording(lines: Iterable[str], source: str) -> Recording:
-    """Reads events or a journal. Raises :class:`ReplayError` at the first bad line.
-
-    The last line of a journal may be torn, as a crash leaves it; it is left out.
-    """
-    recording = Recording(source)
-    numbered = [(number, text) for number, text in enumerate(lines, start=1) if text.strip()]
-    for number, text in numbered:
-        try:
-            line = json.loads(text, object_pairs_hook=_without_repeats)
-        except BadEvent as error:
-            raise ReplayError(f"{source}:{number}: {error}") from None
-        except (ValueError, RecursionError) as error:
-            if recording.decided is not None and number == numbered[-1][0]:
-                break
-            raise ReplayError(f"{source}:{number}: not JSON: {error}") from None
-        if not isinstance(line, dict):
-            raise ReplayError(
-                f"{source}:{number}: a line is one JSON object, such as " + '{"t":0,"event":"started"}'
-            )
-        try:
-            _take(recording, number, line)
-        except (BadEvent, ValueError) as error:
-            raise ReplayError(f"{source}:{number}: {error}") from None
+def read_recording(data: bytes, source: str) -> Recording:
+    """Reads events or a journal. Raises :class:`ReplayError` at the first bad line, :class:`JournalError`."""
+    text = data.decode("utf-8", "replace")
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    recording = (
+        _journal(parse_journal(data, source), source)
+        if _is_record(first)
+        else Recording(source, tuple(_events(text, source)))
+    )
     if not recording.events:
         raise ReplayError(f"{source}: no events in it; the first is " + '{"t":0,"event":"started"}')
     return recording
+
+
+def _is_record(line: str) -> bool:
+    try:
+        return "kind" in json.loads(line)
+    except (ValueError, TypeError, RecursionError):
+        return False
+
+
+def _journal(records: Sequence[Record], source: str) -> Recording:
+    events = []
+    for record in records:
+        if record.kind == "event":
+            try:
+                events.append((record.seq, parse_event(record.body)))
+            except BadEvent as error:
+                raise ReplayError(f"{source}:{record.seq}: {error}") from None
+    decided = tuple(dict(record.body) for record in records if record.kind == "decision")
+    return Recording(source, tuple(events), Header.read(records[0]) if records else None, decided)
+
+
+def _events(text: str, source: str) -> Iterator[tuple[int, Event]]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line, object_pairs_hook=_without_repeats)
+            if not isinstance(found, dict):
+                raise BadEvent("a line is one JSON object, such as " + '{"t":0,"event":"started"}')
+            yield number, parse_event(found)
+        except BadEvent as error:
+            raise ReplayError(f"{source}:{number}: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise ReplayError(f"{source}:{number}: not JSON: {error}") from None
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -69,33 +90,8 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise BadEvent(f"'{next(key for key in keys if keys.count(key) > 1)}' stands twice")
+        raise BadEvent(f"key '{next(key for key in keys if keys.count(key) > 1)}' appears twice")
     return found
-
-
-def _take(recording: Recording, number: int, line: dict[str, Any]) -> None:
-    if "kind" not in line:
-        recording.events.append((number, parse_event(line)))
-        return
-    body = line.get("body")
-    if not isinstance(body, dict):
-        raise BadEvent("a journal record needs a 'body'")
-    if recording.decided is None:
-        recording.decided = []
-    if line["kind"] == "rollout" and isinstance(body.get("plan"), str):
-        time_scale = body.get("time_scale", 1.0)
-        if (
-            isinstance(time_scale, bool)
-            or not isinstance(time_scale, (int, float))
-            or not 0 < time_scale < inf
-        ):
-            raise BadEvent(f"'time_scale' is {time_scale!r}: it takes a number above 0")
-        recording.time_scale = float(time_scale)
-        recording.plan = parse_plan(body["plan"], "the journal's plan").scaled(recording.time_scale)
-    elif line["kind"] == "event":
-        recording.events.append((number, parse_event(body)))
-    elif line["kind"] == "decision":
-        recording.decided.append(body)
 
 
 def replay(recording: Recording, plan: Plan) -> Iterator[dict[str, Any]]:
@@ -110,25 +106,27 @@ def replay(recording: Recording, plan: Plan) -> Iterator[dict[str, Any]]:
             yield decision.to_json()
 
 
-def differences(then: list[dict[str, Any]], now: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], ...]:
-    """Decisions only taken then and only taken now, each in order; reasons are prose and not compared."""
-    return _only(then, now), _only(now, then)
+def differences(
+    then: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]], keys: Sequence[str] = ()
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Decisions only taken then and only taken now, each in order, compared by ``keys`` (none: all but the reasons,
+    which are prose)."""
 
+    def essence(decision: dict[str, Any]) -> str:
+        kept = {k: v for k, v in decision.items() if (k in keys if keys else k != "reason")}
+        return json.dumps(kept, sort_keys=True)
 
-def _only(these: list[dict[str, Any]], those: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    left = Counter(_essence(decision) for decision in those)
-    found = []
-    for decision in these:
-        essence = _essence(decision)
-        if left[essence]:
-            left[essence] -= 1
-        else:
-            found.append(decision)
-    return found
+    def only(these: Sequence[dict[str, Any]], those: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        left = Counter(essence(decision) for decision in those)
+        found = []
+        for decision in these:
+            if left[essence(decision)]:
+                left[essence(decision)] -= 1
+            else:
+                found.append(decision)
+        return found
 
-
-def _essence(decision: dict[str, Any]) -> str:
-    return json.dumps({key: value for key, value in decision.items() if key != "reason"}, sort_keys=True)
+    return only(then, now), only(now, then)
 
 
 def in_words(decision: dict[str, Any]) -> str:
@@ -145,20 +143,27 @@ def main_replay(
     1 when a journal's own plan does not lead to the decisions it recorded. Raises :class:`ReplayError` (an illegal event
     after the decisions before it were printed, an unreadable line before any) and :class:`rollout.plan.PlanError`.
     """
-    source = Path(path)
     try:
-        lines = source.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        data = Path(path).read_bytes()
+    except OSError as error:
         raise ReplayError(f"{path}: cannot read these events: {error}") from None
-    recording = read_recording(lines, path)
-    plan = load_plan(plan_name).scaled(recording.time_scale) if plan_name else recording.plan
+    recording = read_recording(data, path)
+    header = recording.header
+    if plan_name:
+        plan = load_plan(plan_name).scaled(header.time_scale if header else 1)
+    else:
+        plan = header.plan if header else load_plan("phase-c")
     decided = []
-    for decision in replay(recording, plan or load_plan("phase-c")):
+    for decision in replay(recording, plan):
         decided.append(decision)
         out(json.dumps(decision) if as_json else in_words(decision))
-    if recording.decided is None:
+    if header is None:
         return 0
-    lost, new = differences(recording.decided, decided)
+    keys: Sequence[str] = ()
+    if header.other_rules:
+        keys = _LASTING
+        note(f"{header.other_rules}: compared by {', '.join(keys)} only")
+    lost, new = differences(recording.decided, decided, keys)
     if not lost and not new:
         note(f"the same {len(decided)} decisions as recorded")
         return 0

@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from rollout.journal import read_journal
 from rollout.journal.account import Account, tell
+from rollout.journal.notes import Attributed, Ended, Reached, Reconciled, note_to_json
 from rollout.journal.report_chart import Mark, rollout_picture
 from rollout.policy.events import Metrics
 from rollout.policy.timeline import Retreat
@@ -42,7 +43,7 @@ _BREACHES = {
 
 MINUTE = 60.0
 DASH = "\N{EN DASH}"  # what did not happen or was not measured
-_TOLD_ELSEWHERE = ("attribution", "timeline", "ended", "reconciled")  # notes that have a table of their own
+_SHOWN_ELSEWHERE = (Attributed, Reached, Ended, Reconciled)  # notes that have a table of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Section:
     milestones: tuple[tuple[Retreat, tuple[Milestone, ...]], ...]
     marks: tuple[Mark, ...]
     picture: Markup
-    attribution: tuple[tuple[Metrics, Mapping[str, Any]], ...]
+    attribution: tuple[tuple[Metrics, Attributed | None], ...]
     notes: tuple[tuple[float, Mapping[str, Any]], ...]
     extra: Markup
 
@@ -115,14 +116,7 @@ def environment() -> Environment:
 
 
 def title(account: Account) -> str:
-    return f"Release of {named(account, 'candidate')} to {account.header.get('env', '')}".strip()
-
-
-def named(account: Account, role: str) -> str:
-    """``green 2.0.0``."""
-    colour = account.candidate if role == "candidate" else account.stable
-    versions = account.header.get("versions") or {}
-    return f"{colour} {versions.get(role, '')}".strip()
+    return f"Release of {account.header.named('candidate')} to {account.header.env}"
 
 
 def section(
@@ -147,8 +141,10 @@ def section(
         milestones=tuple((retreat, milestones(account, retreat)) for retreat in account.retreats),
         marks=marks,
         picture=Markup(rollout_picture(account, marks)),  # noqa: S704 - made here, its texts escaped there
-        attribution=tuple((p, account.details.get((p.role, p.start), {})) for p in account.periods),
-        notes=tuple((t, note) for t, note in account.notes if note.get("what") not in _TOLD_ELSEWHERE),
+        attribution=tuple((p, account.details.get((p.role, p.start))) for p in account.periods),
+        notes=tuple(
+            (t, note_to_json(note)) for t, note in account.notes if not isinstance(note, _SHOWN_ELSEWHERE)
+        ),
         extra=Markup(extra),  # noqa: S704 - HTML by contract
     )
 
@@ -214,7 +210,7 @@ def missed(deadlines: int) -> str:
 
 
 def _sentence(account: Account) -> str:
-    candidate, stable = named(account, "candidate"), named(account, "stable")
+    candidate, stable = account.header.named("candidate"), account.header.named("stable")
     if account.outcome == "promoted":
         return (
             f"{candidate} held {len(account.stages)} stages and carries all traffic after "
@@ -276,12 +272,12 @@ def seconds(length: float | None) -> str:
     return (f"{minutes} min" + (f" {rest:02d} s" if rest else "")).replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def counted(how: Mapping[str, Any]) -> str:
+def counted(how: Attributed | None) -> str:
     """What the errors of a period were made of; '' when the metrics source said nothing."""
-    kept = {
-        key: item for key, item in how.items() if item and key not in ("what", "colour", "start", "requests")
-    }
-    return detail(kept) or ("no errors" if how else "")
+    if how is None:
+        return ""
+    counts = {key: count for key, count in note_to_json(how).items() if count}
+    return detail(counts, ("what", "colour", "start", "requests")) or "no errors"
 
 
 def value(number: float | None) -> str:

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rollout.journal import Record
+from rollout.journal import JournalError, Record
+from rollout.journal.header import Header
+from rollout.journal.notes import Ended, Reconciled
 from rollout.plan import Plan
 from rollout.policy import decide
 from rollout.policy.events import Decision, DecisionKind, Event, parse_event
@@ -40,11 +42,20 @@ class Past:
     unwritten: tuple[Decision, ...]  # decided by the last event, not yet written when the controller died
     pending: tuple[Pending, ...]
     reconcile: bool  # traffic was moved by break-glass and the stack was not brought in line
-    ended: Mapping[str, Any] | None  # the closing note, when there is one
+    ended: Ended | None  # the closing note, when there is one
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
         return tuple(decision for _, decisions in self.heard for decision in decisions)
+
+
+def check_rules(header: Header) -> None:
+    """Raises :class:`ResumeError` when other rules than these began the rollout: they might decide differently."""
+    if header.other_rules:
+        raise ResumeError(
+            f"this rollout cannot be resumed: {header.other_rules}. Resume it with the version of rollout that began it, "
+            "or `rollout abort` sends all traffic to stable"
+        )
 
 
 def recall(plan: Plan, records: Sequence[Record]) -> Past:
@@ -70,15 +81,33 @@ def recall(plan: Plan, records: Sequence[Record]) -> Past:
                     f"record {record.seq}: the journal says {record.body}, the policy decides {wanted}"
                 )
             written.append((record.seq, expected.pop(0)))
-    notes = [record.body for record in records if record.kind == "note"]
     return Past(
         state=state,
         heard=tuple(heard),
         unwritten=tuple(expected),
         pending=tuple(_pending(written, [r.body for r in records if r.kind == "result"])),
         reconcile=_must_reconcile(records),
-        ended=next((note for note in reversed(notes) if note.get("what") == "ended"), None),
+        ended=ended(records),
     )
+
+
+def ended(records: Sequence[Record]) -> Ended | None:
+    """The note that closes a journal; ``None`` while the rollout can go on."""
+    notes = (record.note for record in reversed(records))
+    return next((note for note in notes if isinstance(note, Ended)), None)
+
+
+def roles_under_way(records: Sequence[Record]) -> Mapping[str, str] | None:
+    """Role to colour of an unfinished rollout; ``None`` when there is none, or it may have exchanged the roles."""
+    promoted = any(
+        record.kind == "decision" and record.body.get("decision") == "promote" for record in records
+    )
+    if not records or promoted:
+        return None
+    try:
+        return Header.read(records[0]).roles
+    except JournalError:
+        return None  # an abort goes on with what the stacks say
 
 
 def _essence(decision: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,6 +158,6 @@ def _must_reconcile(records: Sequence[Record]) -> bool:
     for record in records:
         if record.kind == "result" and record.body.get("act") == "set_weight" and record.body.get("ok"):
             open_ = bool(record.body.get("break_glass"))
-        elif record.kind == "note" and record.body.get("what") == "reconciled":
+        elif isinstance(record.note, Reconciled):
             open_ = False
     return open_

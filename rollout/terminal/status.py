@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rollout.journal import Record
-from rollout.journal.header import Beginning
+from rollout.journal.header import Header
 from rollout.journal.resume import recall
 from rollout.policy.state import State
 from rollout.terminal.view import describe_record
@@ -59,16 +59,16 @@ class Status:
 
 def status_of(path: Path, records: Sequence[Record], controller: str | None) -> Status:
     """Reads a journal. Raises :class:`rollout.journal.resume.ResumeError`, :class:`rollout.plan.PlanError`."""
-    beginning = Beginning.of(records[0])
-    plan = beginning.plan
+    header = Header.read(records[0])
+    plan = header.plan
     past = recall(plan, records)
     lines = [line for record in records if (line := describe_record(record.kind, record.t, record.body))]
     return Status(
         journal=path,
-        env=beginning.env,
+        env=header.env,
         plan=plan.name,
         state=past.state,
         controller=controller,
-        outcome=str(past.ended["outcome"]) if past.ended else None,
+        outcome=past.ended.outcome if past.ended else None,
         last=tuple(text for text, _ in lines[-6:]),
     )

@@ -13,6 +13,16 @@ from rich.table import Table
 from rich.text import Text
 
 from rollout.control.controller import Observer, Snapshot
+from rollout.journal.notes import (
+    BreakGlass,
+    Left,
+    Note,
+    Page,
+    Reconciled,
+    Resumed,
+    note_to_json,
+    parse_note,
+)
 from rollout.plan.explain import duration
 from rollout.policy.compare import compare
 from rollout.policy.events import EdgeMetrics, Event, Health, Metrics
@@ -40,17 +50,25 @@ def describe_record(kind: str, t: float, body: Mapping[str, Any]) -> tuple[str, 
         return f"{stamp}metrics could not be queried: {body['reason']}", "yellow"
     if kind == "rejected":
         return f"{stamp}refused: {body['why']}", "yellow"
-    if kind == "note" and body["what"] == "page":
-        return f"{stamp}PAGE {body['subject']}: {body['text']}", "red"
-    if kind == "note" and body["what"] in ("resumed", "left", "break_glass", "reconciled"):
-        more = ", ".join(f"{key} {value}" for key, value in body.items() if key != "what")
-        return f"{stamp}{body['what'].replace('_', ' ')}: {more}", ""
+    if kind == "note":
+        return _describe_note(stamp, parse_note(body))
     if kind == "result" and body.get("act") == "set_weight" and body["ok"]:
         took = ", ".join(f"{key} {value}" for key, value in body.items() if key.endswith("_s"))
         return f"{stamp}traffic moved ({took})", ""
     if kind == "result" and not body["ok"] and body.get("act") == "notify":
         return f"{stamp}not told ({body['topic']}): {body['error']}", "yellow"
     return None
+
+
+def _describe_note(stamp: str, note: Note) -> tuple[str, str] | None:
+    match note:
+        case Page(subject, text):
+            return f"{stamp}PAGE {subject}: {text}", "red"
+        case Resumed() | Left() | BreakGlass() | Reconciled():
+            more = ", ".join(f"{key} {value}" for key, value in note_to_json(note).items() if key != "what")
+            return f"{stamp}{note.what.replace('_', ' ')}: {more}", ""
+        case _:
+            return None
 
 
 class PlainView:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rollout.journal import Record, utc
+from rollout.journal.header import FORMAT
 from rollout.plan import parse_plan, plan_text
-from rollout.policy import IllegalEvent, Phase, decide, initial_state
+from rollout.policy import RULES, IllegalEvent, Phase, decide, initial_state
 from rollout.policy.events import (
     Decision,
     Event,
@@ -57,6 +58,8 @@ class _Writer:
 
 def header(**more: Any) -> dict[str, Any]:
     return {
+        "format": FORMAT,
+        "policy": RULES,
         "plan": plan_text("phase-c")[0],
         "time_scale": SCALE,
         "env": "local",

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -153,7 +153,10 @@ def test_replay_is_wired(rollout: object, project: Path) -> None:
 
 ENDED = "".join(
     Record(seq, "", kind, 0, body).to_line()
-    for seq, kind, body in ((1, "rollout", {}), (2, "note", {"what": "ended", "outcome": "promoted"}))
+    for seq, kind, body in (
+        (1, "rollout", {}),
+        (2, "note", {"what": "ended", "outcome": "promoted", "verified": None, "exit": 0}),
+    )
 )
 
 
@@ -173,7 +176,10 @@ def test_abort_needs_no_journal(
 ) -> None:
     moved: list[str] = []
 
-    async def to_stable(engine: object, env: str, say: Callable[[str], None]) -> None:
+    async def to_stable(
+        engine: object, env: str, say: Callable[[str], None], roles: Mapping[str, str] | None
+    ) -> None:
+        assert roles is None, "whoever is stable is what the stacks say"
         assert Station(project, env).holder(), "the lock is not held"
         say("there: green 2.0.0 has 25 % of the traffic")
         moved.append(env)
@@ -192,11 +198,39 @@ def test_abort_needs_no_journal(
     assert (ran.code, moved) == (4, ["prod"])
     assert message in ran.err
     assert ran.out.splitlines() == [
-        "no journal to go on with: moving all traffic to stable",
+        "no rollout to continue: moving all traffic to stable",
         "there: green 2.0.0 has 25 % of the traffic",
         "all traffic is on stable; nobody has verified that it is back to normal",
     ]
     assert Station(project, "prod").holder() is None
+
+
+def test_a_rollout_of_other_rules_is_not_resumed_but_aborted(
+    rollout: object, monkeypatch: pytest.MonkeyPatch, project: Path
+) -> None:
+    moved: list[object] = []
+
+    async def to_stable(*args: object) -> None:
+        moved.append(args[-1])
+
+    monkeypatch.setattr(cli, "Engine", lambda *args: None)
+    monkeypatch.setattr(session, "to_stable", to_stable)
+    station = project / ".rollout/prod"
+    station.mkdir(parents=True)
+    begins = {
+        "plan": "stages: of another format",
+        "env": "prod",
+        "stable": "green",
+        "candidate": "blue",
+        "start": 0,
+    }
+    (station / "journal.jsonl").write_text(Record(1, "", "rollout", 0, begins).to_line())
+    (station / "latest").symlink_to("journal.jsonl")
+    ran = rollout("resume")  # type: ignore[operator]
+    assert (ran.code, ran.err.count("\n"), moved) == (2, 1, [])
+    assert "cannot be resumed: the journal has format 1" in ran.err
+    ran = rollout("abort")  # type: ignore[operator]
+    assert (ran.code, moved) == (4, [{"stable": "green", "candidate": "blue"}])
 
 
 def test_to_stable_says_what_is_there_and_moves_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,7 +177,7 @@ class Rig:
         self, number: int, version: str, journal: Path, fault: Fault | None, switched: list[float]
     ) -> ReleaseResult:
         account = tell(read_journal(journal))
-        start = float(account.header["start"])
+        start = account.header.start
         counted = self.clients.counted(start, start + account.ended_s)
         wanted = expected(fault.name if fault else None)
         differs = differences(account, wanted, counted.failed, good=fault is None)

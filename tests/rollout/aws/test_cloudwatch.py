@@ -16,6 +16,7 @@ from botocore.stub import ANY, Stubber
 from rollout.aws.attribution import Counts, accounted_for, answer_of, attribute, without_probes
 from rollout.aws.cloudwatch import CloudWatchMetrics, Watched
 from rollout.aws.probes import ProbeLog
+from rollout.journal.notes import Attributed
 from rollout.plan import load_plan
 from rollout.policy.events import Alarm, EdgeMetrics, Event, Metrics, MetricsError
 
@@ -80,7 +81,7 @@ class Source:
     def candidate(self, t: float) -> list[Metrics]:
         return [event for event in self.poll(t) if event.role == "candidate"]
 
-    def details(self, t: float) -> list[Mapping[str, Any]]:
+    def details(self, t: float) -> list[Attributed]:
         return [r.detail for r in asyncio.run(self.metrics.poll(t)) if r.detail]
 
 
@@ -136,15 +137,9 @@ def test_attribution(source: Source, published: dict[str, float], requests: int,
 def test_attribution_is_told_beside_the_event(source: Source) -> None:
     source.cloud.publish("candidate", **{**GOOD, "target_2xx": 56, "target_5xx": 1}, elb_504=9)
     (detail,) = source.details(50)
-    assert detail == {
-        "colour": "candidate",
-        "start": -10,
-        "requests": 60,
-        "target_5xx": 1,
-        "elb_502_504": 3,
-        "elb_503": 0,
-        "unanswered": 3,
-    }
+    assert detail == Attributed(
+        "candidate", -10, requests=60, target_5xx=1, elb_502_504=3, elb_503=0, unanswered=3
+    )
 
 
 def test_503s_without_any_target_count_when_nothing_else_came(source: Source) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rollout.control.controller import Controller, Exit
-from rollout.control.ports import Ports, Reading
+from rollout.control.ports import Ports, Reading, TrafficError
 from rollout.control.testing import (
     FakeClock,
     FakeCloud,
@@ -169,6 +169,23 @@ def test_a_bug_in_an_adapter_does_not_stop_a_decrease() -> None:
     assert run.weights == [5, 0]
     assert run.exit is Exit.ROLLED_BACK
     assert any("out of line" in subject for _, subject, _ in cloud.notifier.sent)
+
+
+def test_a_reconciliation_says_how_long_it_took() -> None:
+    class Slow(FakeTraffic):
+        async def set_weight(self, weight: int, *, increase: bool) -> Mapping[str, Any]:
+            if not increase:
+                raise TrafficError("the stack update failed")
+            return await super().set_weight(weight, increase=increase)
+
+        async def reconcile(self, weight: int) -> Mapping[str, Any]:
+            await asyncio.sleep(4)
+            return {"generation": 7}
+
+    cloud = FakeCloud(traffic=Slow())
+    cloud.metrics.candidate = Release(error_rate=5)
+    note, *_ = release(cloud).notes("reconciled")
+    assert note.body == {"what": "reconciled", "weight": 0, "took_s": 4, "generation": 7}
 
 
 def test_a_decrease_is_tried_until_it_holds() -> None:

@@ -12,6 +12,7 @@ import pytest
 from rollout.control.effects import Effects, describe
 from rollout.control.ports import Ports
 from rollout.control.testing import FakeNotifier, FakeRateLimits, FakeTraffic, run_virtually
+from rollout.journal.notes import Note, note_to_json
 from rollout.policy import timing
 from rollout.policy.events import Breach, Decision, DecisionKind, Reason, Severity
 from tests.rollout.releases import PLAN
@@ -34,8 +35,8 @@ class Ledger:
     async def durable(self) -> None:
         await self.disk()
 
-    def note(self, what: Any, **more: Any) -> None:
-        self.record("note", {"what": what, **more} if isinstance(what, str) else {"what": what.what})
+    def note(self, note: Note) -> None:
+        self.record("note", note_to_json(note))
 
     def page(self, subject: str, body: str) -> None:
         self.pages.append(subject)

@@ -55,6 +55,14 @@ def test_durable_is_after_everything_appended(tmp_path: Path, monkeypatch: pytes
     file.close()
 
 
+def test_a_new_journals_name_is_durable_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    file = journal(tmp_path / "new" / "j")
+    assert str(tmp_path / "new") in synced
+    file.close()
+
+
 def test_a_torn_line_is_left_out_and_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "j"
     write(path, 5)

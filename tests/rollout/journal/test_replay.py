@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from rollout.journal import JournalError, Record, read_journal
 from rollout.journal.replay import ReplayError, main_replay
 from rollout.plan import plan_text
+from tests.rollout.journals import header
 
 ISSUE_EXAMPLE = """\
 {"t":0,"event":"started"}
@@ -68,10 +70,9 @@ def test_a_decision_a_line(tmp_path: Path) -> None:
             ":3: 'requests' is -1",
         ),
         ('{"t":2,"event":"metrics","colour":"stable","start":0,"end":NaN}', ":3: 'end' is nan"),
-        ('{"t":2,"t":3,"event":"tick"}', ":3: 't' stands twice"),
+        ('{"t":2,"t":3,"event":"tick"}', ":3: key 't' appears twice"),
         ('{"t":1' + "0" * 400 + ',"event":"tick"}', ":3: 't' is 1000"),
         ("[" * 100_000, ":3: not JSON"),
-        ('{"kind":"rollout","body":{"plan":"x","time_scale":[1]}}', ":3: 'time_scale' is [1]"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
@@ -91,7 +92,7 @@ def test_an_empty_or_missing_file_is_named(tmp_path: Path) -> None:
         run(tmp_path / "missing.jsonl")
 
 
-def journal(tmp_path: Path) -> Path:
+def journal(tmp_path: Path, **more: Any) -> Path:
     """A journal as a run at time scale 10 writes it, its decisions included."""
     events = [
         {"t": 0, "event": "started"},
@@ -101,15 +102,15 @@ def journal(tmp_path: Path) -> Path:
     ]
     (tmp_path / "events.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events))
     _, decisions, _ = run(tmp_path / "events.jsonl")
-    records: list[dict[str, Any]] = [
-        {"kind": "rollout", "body": {"plan": plan_text("phase-c")[0], "time_scale": 10}}
-    ]
+    records: list[tuple[str, Any]] = [("rollout", header(**more))]
     for event in events:
-        records.append({"kind": "event", "body": event})
-        records += [{"kind": "decision", "body": d} for d in decisions if d["t"] == event["t"]]
-        records.append({"kind": "note", "body": {"text": "anything"}})
+        records.append(("event", event))
+        records += [("decision", d) for d in decisions if d["t"] == event["t"]]
+        records.append(("note", {"what": "left", "why": "SIGTERM", "weight": 5}))
     file = tmp_path / "journal.jsonl"
-    file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    file.write_text(
+        "".join(Record(n, "", kind, 0, body).to_line() for n, (kind, body) in enumerate(records, start=1))
+    )
     return file
 
 
@@ -120,6 +121,60 @@ def test_a_journal_replays_as_it_is_even_with_a_torn_last_line(tmp_path: Path) -
     assert code == 0
     assert [d["weight"] for d in decisions if d["decision"] == "set_weight"] == [5, 0]
     assert notes == ["the same 3 decisions as recorded"]
+
+
+@pytest.mark.parametrize("rest", [12, 0], ids=["torn inside", "only the line end is missing"])
+def test_every_reader_leaves_out_the_same_torn_line(tmp_path: Path, rest: int) -> None:
+    file = journal(tmp_path)
+    whole = file.read_bytes()
+    last_event = whole.rfind(b'{"seq":7')  # the third event, which led to the last two decisions
+    end = whole.find(b"\n", last_event)
+    file.write_bytes(whole[: end - rest])
+    assert len(read_journal(file)) == 6
+    _, decisions, notes = run(file, plan=None)
+    assert [d["weight"] for d in decisions] == [5]
+    assert notes == ["the same 1 decisions as recorded"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"seq":2,"at":"","kind":"gossip","t":0,"body":{}}', "line 2: not a journal record (kind 'gossip')"),
+        ('{"seq":3,"at":"","kind":"note","t":0,"body":{}}', "line 2: record 3 (note) does not belong here"),
+    ],
+)
+def test_a_journal_is_replayed_only_as_a_whole(tmp_path: Path, line: str, message: str) -> None:
+    file = journal(tmp_path)
+    first, *others = file.read_text().splitlines()
+    file.write_text("\n".join([first, line, *others, ""]))
+    with pytest.raises(JournalError) as caught:
+        run(file, plan=None)
+    assert message in str(caught.value)
+
+
+def test_a_bad_header_is_named(tmp_path: Path) -> None:
+    for key, value, message in (
+        ("time_scale", [1], "'time_scale' is [1]"),
+        ("start", None, "'start' is None"),
+        ("versions", "v1", "'versions' is 'v1'"),
+    ):
+        with pytest.raises(JournalError) as caught:
+            run(journal(tmp_path, **{key: value}), plan=None)
+        assert message in str(caught.value)
+
+
+def test_an_older_journal_is_compared_by_what_it_has(tmp_path: Path) -> None:
+    file = journal(tmp_path, format=1, policy=0)
+    file.write_text(file.read_text().replace('"decision":"set_weight"', '"decision":"set_weight","since":1'))
+    older = "the journal has format 1, this version of rollout writes format 2"
+    code, _, notes = run(file, plan=None)
+    assert (code, notes) == (
+        0,
+        [
+            f"{older}: compared by t, decision, weight, criterion only",
+            "the same 3 decisions as recorded",
+        ],
+    )
 
 
 def test_another_plan_shows_where_the_decisions_differ(tmp_path: Path) -> None:
@@ -134,7 +189,7 @@ def test_another_plan_shows_where_the_decisions_differ(tmp_path: Path) -> None:
 
 def test_a_journal_that_does_not_lead_to_its_own_decisions_fails(tmp_path: Path) -> None:
     file = journal(tmp_path)
-    file.write_text(file.read_text().replace('"weight": 0', '"weight": 25'))
+    file.write_text(file.read_text().replace('"weight":0', '"weight":25'))
     code, _, notes = run(file, plan=None)
     assert code == 1
     assert notes[-1].startswith("2 recorded decisions (-) were not taken, 2 others (+) were")

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from rollout.cli import app
 from rollout.journal import JournalError, Record
 from rollout.journal.account import Verdict, tell
+from rollout.journal.notes import Reconciled, note_to_json
 from rollout.journal.report import DASH, precise, render, seconds, section, write_report
 from tests.rollout import journals
 
@@ -112,6 +113,14 @@ def test_a_journal_that_stops_is_held_or_unfinished() -> None:
     assert unfinished.stages[-1].verdict is Verdict.OPEN
 
 
+@pytest.mark.parametrize(("note", "took"), [(Reconciled(0, 4.0), 4.0), (Reconciled(0), None)])
+def test_a_reconciliation_lasts_as_long_as_the_journal_says(note: Reconciled, took: float | None) -> None:
+    records = journals.bad_release()
+    more = Record(len(records) + 1, "", "note", 60.0, note_to_json(note))
+    (effect,) = (e for e in tell([*records, more]).effects if e.act == "reconcile")
+    assert (effect.took, effect.ended) == (took, 60.0)
+
+
 def test_the_page_says_what_happened_and_why() -> None:
     words = page_of(journals.bad_release())
     assert "Rolled back by itself" in words
@@ -132,7 +141,7 @@ def test_the_operator_is_named() -> None:
 
 
 def test_texts_of_the_journal_cannot_become_markup() -> None:
-    page = render("<b>x</b>", [section(tell(journals.good_release(release="<script>alert(1)</script>")))])
+    page = render("<b>x</b>", [section(tell(journals.good_release(env="<script>alert(1)</script>")))])
     assert "<script>" not in page and "&lt;script&gt;" in page
 
 

@@ -73,7 +73,7 @@ async def killed_after(
     journal = MemoryJournal(cloud.clock, records=written)
     past = recall(PLAN, written)
     if past.ended:
-        return Exit(past.ended["exit"]), written
+        return Exit(past.ended.exit), written
     return await controller(cloud, journal, start).run(past), journal.records
 
 

@@ -122,5 +122,5 @@ def test_lines(kind: str, body: dict[str, Any], line: str) -> None:
 
 def test_routine_makes_no_lines() -> None:
     assert describe_record("event", 0, {"event": "tick"}) is None
-    assert describe_record("note", 0, {"what": "attribution"}) is None
+    assert describe_record("note", 0, {"what": "foreseen", "weight": 25, "ok": True}) is None
     assert describe_record("intent", 0, {"effect": 1}) is None

@@ -31,7 +31,7 @@ from tests.rollout import journals
 
 def result_of(records: tuple[Record, ...], fault: str | None = None, failed: int = 0) -> ReleaseResult:
     account = tell(records)
-    start = float(account.header["start"])
+    start = account.header.start
     counts = Counts(start, start + account.ended_s)
     for n in range(int(account.ended_s * 10)):
         counts.add(request(start + n / 10, "green" if n % 20 == 0 else "blue", 500 if n < failed else 200))

@@ -75,7 +75,7 @@ def test_clients_see_the_declared_weight(good: ReleaseResult, rig: Rig, weight: 
     account = good.account
     visit = next(visit for visit in account.stages if visit.weight == weight)
     assert visit.seen_s is not None and visit.left_s is not None
-    start = float(account.header["start"])
+    start = account.header.start
     # A second after the weight was seen: requests on their way then were sent by the old one.
     begin, end = start + visit.seen_s + 1, start + visit.left_s
     colours = [r.colour for r in read_requests(rig.clients.records) if begin <= r.at < end]
