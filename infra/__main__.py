@@ -1,7 +1,7 @@
-"""Entry point of the Pulumi program: deploys the layer that the stack's name says.
+"""Entry point of the Pulumi program: deploys the layer that the stack's name stands for.
 
-Only that layer is imported. `<env>-traffic` is updated at every traffic stage and at every rollback, so it must not pay
-for Kubernetes types that it never uses.
+Only that layer is imported. `<env>-traffic` is updated at every traffic stage and at every rollback, so it must not
+load Kubernetes types that it never uses.
 """
 
 import sys

@@ -19,7 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, Validati
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
-# The providers' own settings that the program asks for as well.
+# The providers' own settings that the program reads as well.
 REGION_KEY = "aws:region"
 CONTEXT_KEY = "kubernetes:context"
 
@@ -34,7 +34,7 @@ def _parse_json(value: Any) -> Any:
         try:
             return json.loads(value)
         except json.JSONDecodeError as error:
-            raise ValueError("is text where a list or a map is wanted") from error
+            raise ValueError("must be a list or a map, not text") from error
     return value
 
 
@@ -53,7 +53,7 @@ class Settings(BaseModel):
         """The settings of the stack that is being deployed.
 
         Raises:
-            SettingsError: a key is missing, unknown, or has a value that cannot be.
+            SettingsError: a key is missing or unknown, or its value is not allowed.
         """
         return cls.parse(_stack_config(pulumi.get_project()), pulumi.get_project(), pulumi.get_stack())
 
@@ -85,10 +85,10 @@ def region() -> str:
 
 
 def require_context() -> None:
-    """Refuse a stack that does not say which cluster it is for.
+    """Refuse a stack that does not name its cluster.
 
-    The provider would take the context that happens to be the kubeconfig's current one. A kubeconfig is no substitute,
-    whether it comes from the configuration or from KUBECONFIG: it has a current context as well.
+    The provider would take the kubeconfig's current context, whatever it is at the time. Naming a
+    kubeconfig (in the configuration or by KUBECONFIG) is not enough: it has a current context as well.
 
     Raises:
         SettingsError: `kubernetes:context` is not set.
@@ -97,7 +97,7 @@ def require_context() -> None:
 
 
 def secret(value: SecretStr) -> pulumi.Output[str]:
-    """A setting as a secret output: encrypted in the state whether or not it was so in the stack file."""
+    """A setting as a secret output: encrypted in the state even if the stack file has it in clear text."""
     return pulumi.Output.secret(value.get_secret_value())
 
 
@@ -120,7 +120,7 @@ def _stack_config(project: str) -> dict[str, str]:
 
 def _explain(cls: type[Settings], problem: Any, values: Mapping[str, str], project: str, stack: str) -> str:
     location = [str(part) for part in problem["loc"]]
-    # pydantic puts "Value error, " in front of what our own validators say.
+    # pydantic puts "Value error, " in front of the messages of our own validators.
     reason = re.sub(r"^(Value|Assertion) error, ", "", problem["msg"])
     if not location:
         return reason
@@ -144,7 +144,7 @@ def _is_secret(field: FieldInfo) -> bool:
 
 def _set_command(key: str, field: FieldInfo, project: str, stack: str) -> str:
     if _is_secret(field):
-        # Without a value the command asks for it, so that the secret is in no history and no list of processes.
+        # Without a value the command asks for it, so that the secret appears in no shell history or process list.
         return f"pulumi config set --secret {project}:{key} --stack {stack}"
     structured = Structured in field.metadata
     target = f"--path '{project}:{key}{_element(field)}'" if structured else f"{project}:{key}"

@@ -1,6 +1,6 @@
-"""Stack names and what is read from other stacks.
+"""Stack names, and the outputs of other stacks.
 
-A stack's name says what it holds: `<env>` is the foundation, `<env>-blue` and `<env>-green` a colour each,
+A stack's name tells what it holds: `<env>` is the foundation, `<env>-blue` and `<env>-green` a colour each,
 `<env>-traffic` the weights, `<env>-limits` the rate limit. First deployment: limits, foundation, colours, traffic.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 import pulumi
 
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9]*")
-# `simple378-<env>-green` must be a target group's name, which has at most 32 characters.
+# `simple378-<env>-green` is a target group's name, which AWS limits to 32 characters.
 _LONGEST_ENVIRONMENT = 16
 
 
@@ -29,7 +29,7 @@ class Layer(Enum):
 
 
 class Colour(Enum):
-    """One of the two sides of a release."""
+    """One of the two deployments of the workload, of which a release replaces one."""
 
     BLUE = "blue"
     GREEN = "green"
@@ -50,7 +50,7 @@ _LAYERS = {
 
 @dataclass(frozen=True, slots=True)
 class StackName:
-    """A stack's name taken apart. `colour` is set for a colour's stack only."""
+    """The parts of a stack's name. `colour` is set for a colour's stack only."""
 
     name: str
     environment: str
@@ -64,11 +64,11 @@ class StackName:
 
 
 class StackError(pulumi.RunError):
-    """A stack cannot be deployed as it is; the message says what to do."""
+    """A stack cannot be deployed as it is; the message names the fix."""
 
 
 def parse_stack_name(name: str) -> StackName:
-    """Take a stack's name apart.
+    """Parse a stack's name.
 
     Raises:
         StackError: the name belongs to no layer.
@@ -77,7 +77,7 @@ def parse_stack_name(name: str) -> StackName:
     if suffix not in _LAYERS or (not suffix and "-" in name):
         known = ", ".join(f"{environment}-{known}" for known in _LAYERS if known)
         raise StackError(
-            f"stack {name!r} is of no layer: the layers of {environment!r} are {environment}, {known}"
+            f"stack {name!r} belongs to no layer: the layers of {environment!r} are {environment}, {known}"
         )
     if not _ENVIRONMENT.fullmatch(environment) or len(environment) > _LONGEST_ENVIRONMENT:
         raise StackError(
@@ -89,7 +89,7 @@ def parse_stack_name(name: str) -> StackName:
 
 
 class OtherStack:
-    """What another stack of this project, or this one, had as outputs after its last deployment."""
+    """The outputs of a stack of this project (another one or this one) after its last deployment."""
 
     def __init__(self, name: str, outputs: Mapping[str, Any], secrets: Collection[str]) -> None:
         self._name = name
@@ -98,22 +98,22 @@ class OtherStack:
 
     @classmethod
     async def read(cls, name: str) -> OtherStack:
-        """Ask the engine for a stack's outputs. Awaited, so that what is missing ends the program before it registers
-        anything: an error inside of an `apply` comes late, once for each resource that waits for it."""
+        """Read a stack's outputs from the engine. They are awaited, so that a missing one ends the program before it
+        registers anything: an error inside `apply` comes late, once for each resource that depends on it."""
         reference = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{name}")
         outputs = await reference.outputs.future()
         secrets = await reference.secret_output_names.future()
         return cls(name, outputs or {}, secrets or ())
 
     def get(self, output: str) -> Any:
-        """The value of an output, or None when that stack has none."""
+        """The value of an output, or None if the stack does not have it."""
         return self._outputs.get(output)
 
     def require(self, output: str) -> Any:
-        """The value of an output that is no secret.
+        """The value of an output that is not secret.
 
         Raises:
-            StackError: that stack has none.
+            StackError: the stack does not have it.
         """
         if output in self._secrets:
             raise TypeError(f"output {output!r} of stack {self._name} is a secret")
@@ -123,7 +123,7 @@ class OtherStack:
         """The value of a secret output.
 
         Raises:
-            StackError: that stack has none.
+            StackError: the stack does not have it.
         """
         return pulumi.Output.secret(str(self._required(output)))
 

@@ -122,7 +122,7 @@ class Database(pulumi.ComponentResource):
             final_snapshot_identifier=f"{args.name}-final" if args.protect else None,
             performance_insights_enabled=True,
             enabled_cloudwatch_logs_exports=["postgresql", "upgrade"],
-            # A database changes its version when someone decides it, not by itself before a release.
+            # A person decides when the database is upgraded; it must not happen just before a release.
             auto_minor_version_upgrade=False,
             apply_immediately=False,
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
@@ -140,7 +140,7 @@ class Database(pulumi.ComponentResource):
 
 
 def database_alarms(identifier: pulumi.Input[str], iops: int) -> tuple[Alarm, ...]:
-    """The alarms of an instance. Disk I/O is measured as the part of its I/O operations a second that are in use."""
+    """The alarms of an instance. Disk I/O is the share of the provisioned I/O operations per second that are in use."""
 
     def metric(name: str) -> Metric:
         return Metric("AWS/RDS", name, {"DBInstanceIdentifier": identifier}, "Average")

@@ -1,1 +1,1 @@
-"""What a request passes on its way in: the distribution, the rate limit, the load balancer and its rules."""
+"""The path of a request into the system: the distribution, the rate limit, the load balancer and its rules."""

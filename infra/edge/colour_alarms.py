@@ -1,4 +1,4 @@
-"""What is watched of one colour: the criteria of the guide's Strategy 2 and the immediate alerts of its Strategy 5."""
+"""The alarms of one colour: the criteria of the guide's Strategy 2 and the immediate alerts of its Strategy 5."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from infra.operations.alarms import Alarm, Metric
 from infra.operations.topics import Tier
 from infra.stacks import Colour
 
-# The guide's limits; "above" in every case. A warning comes before each of three of them.
+# The guide's limits; a breach is a value above them. Three of them have a warning at a lower value.
 ERROR_RATE_PERCENT = 1.0
 ERROR_RATE_WARNING_PERCENT = 0.5
 LATENCY_P95_SECONDS = 2.0
@@ -34,10 +34,10 @@ def error_rate(
 ) -> Alarm:
     """The percentage of a colour's requests that failed.
 
-    An Application Load Balancer counts its own 502, 503 and 504 for all target groups together. What of them belongs to
-    this colour is inferred: a request that was given to one of its targets and has no answer is at most one 502 or 504;
-    a 503 is the colour's while it has no usable target. A minute without requests has no value. Errors are 0 when they
-    are not published, requests never are.
+    An Application Load Balancer counts its own 502, 503 and 504 for all target groups together, so this colour's share of
+    them is inferred: a request that reached one of its targets and was not answered is at most one 502 or 504; a 503
+    counts for the colour while it has no usable target. A minute without requests has no value. Missing errors count as
+    0, missing requests do not.
     """
 
     def per_group(name: str, stat: str = "Sum") -> Metric:
@@ -64,7 +64,7 @@ def error_rate(
             "balancer504": per_balancer("HTTPCode_ELB_504_Count"),
         },
         expressions={
-            # Below 0 when an answer falls into the minute after its request.
+            # Negative when an answer falls into the minute after its request.
             "difference": "FILL(routed, 0) - FILL(answered2xx, 0) - FILL(answered3xx, 0) - FILL(answered4xx, 0)"
             " - FILL(answered5xx, 0)",
             "unanswered": "IF(difference > 0, difference, 0)",
@@ -97,7 +97,7 @@ def colour_alarms(
             threshold=SERVER_ERRORS_PER_MINUTE,
             metrics={"errors": Metric(_ELB, "HTTPCode_Target_5XX_Count", target, "Sum")},
         ),
-        # The first one rolls a release back, but pages nobody outside of one; Strategy 5 pages above 5 a minute.
+        # A single one rolls a release back but pages nobody outside a release; Strategy 5 pages above 5 a minute.
         Alarm(
             suffix="database-connection-error",
             description="The colour could not connect to the database at least once in a minute",
@@ -143,7 +143,7 @@ def _latency(suffix: str, limit: float, tier: Tier, target: Mapping[str, pulumi.
 def _websocket_drops(
     suffix: str, limit: float, tier: Tier, application: Mapping[str, pulumi.Input[str]]
 ) -> Alarm:
-    """Of the websockets that a minute began with (those still open and those that dropped), the part that dropped."""
+    """The share of websockets that dropped, of those open at the start of the minute (still open or dropped)."""
     return Alarm(
         suffix=suffix,
         description=f"More than {limit:g} % of the colour's websockets dropped in a minute",

@@ -1,4 +1,4 @@
-"""One colour as the load balancer sees it: its target group, the test rule that reaches it, and its alarms."""
+"""One colour at the load balancer: its target group, the test rule that reaches it, and its alarms."""
 
 from __future__ import annotations
 
@@ -39,9 +39,10 @@ class ColourTargetArgs:
 class ColourTarget(pulumi.ComponentResource):
     """A target group that the colour's TargetGroupBinding fills with pods.
 
-    The health check is `/ready`, which knows of nothing that the colours share: a hiccup of the database would empty
-    both. What the group does without healthy targets (it sends to all of them, AWS's default) is left as it is: with
-    one unusable side a refused request tells no more than a failed one, and alarms and probes see the targets anyway.
+    The health check is `/ready`, which checks nothing that the colours share: a short outage of the database would take
+    all targets of both out of service. Without a healthy target the group sends to all of them (AWS's default, fail-open);
+    that is left as it is, since refusing requests would show no more than failing ones do, and alarms and probes watch the
+    targets themselves.
     """
 
     arn: pulumi.Output[str]
@@ -61,7 +62,7 @@ class ColourTarget(pulumi.ComponentResource):
             protocol_version="HTTP1",
             deregistration_delay=args.deregistration_delay,
             load_balancing_algorithm_type="round_robin",
-            # Stuck clients would ignore the weights.
+            # Sticky clients would ignore the weights.
             stickiness=aws.lb.TargetGroupStickinessArgs(type="lb_cookie", enabled=False),
             health_check=aws.lb.TargetGroupHealthCheckArgs(
                 enabled=True,

@@ -18,7 +18,7 @@ CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
 ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
 SECURITY_HEADERS = "67f7725c-6f97-4210-82d7-5512b31e9d03"
 
-# What the load balancer answers; everything else is the frontend.
+# The paths that the load balancer serves; everything else is the frontend.
 API_PATHS = ("/api/*", "/ws", "/health", "/ready", "/deep")
 
 _SITE = "site"
@@ -37,8 +37,8 @@ _KEEPALIVE = 5
 
 @dataclass(frozen=True, slots=True)
 class DistributionArgs:
-    """`api_domain` is the load balancer's name in the DNS; `api_over_https` needs a certificate there that names it.
-    `certificate_arn` (us-east-1) is the one for `aliases`; without it CloudFront's own serves its own domain."""
+    """`api_domain` is the load balancer's DNS name; `api_over_https` needs a certificate for that name on it.
+    `certificate_arn` (us-east-1) is the one for `aliases`; without it the distribution serves its own domain with CloudFront's certificate."""
 
     name: str
     bucket_name: pulumi.Input[str]
@@ -122,7 +122,7 @@ class Distribution(pulumi.ComponentResource):
                     cached_methods=_CACHEABLE,
                     compress=True,
                     cache_policy_id=CACHING_DISABLED,
-                    # All of the viewer's headers: a websocket's handshake and the test route are made of headers.
+                    # All of the viewer's headers: websocket handshakes and the test route depend on headers.
                     origin_request_policy_id=ALL_VIEWER,
                     response_headers_policy_id=SECURITY_HEADERS,
                 )
@@ -154,7 +154,7 @@ class Distribution(pulumi.ComponentResource):
 
 
 def bucket_policy(bucket_arn: str, distribution_arn: str) -> str:
-    """Who may do what with the bucket, as JSON: this distribution may read objects; nobody may do anything in clear."""
+    """The bucket's policy as JSON: this distribution may read objects; requests without TLS are denied."""
     statements = [
         {
             "Sid": "DistributionReads",

@@ -1,11 +1,11 @@
 """What the rules of the listener have in common: headers and priorities."""
 
-# CloudFront adds it to every request it forwards; without it nobody gets past the listener.
+# CloudFront adds it to every request that it forwards; the listener rejects requests without it.
 ORIGIN_HEADER = "X-Origin-Verify"
-# The test route: the secret opens it, the colour chooses the side.
+# The test route: the secret authorises it, the other header selects the colour.
 TEST_HEADER = "X-Simple378-Test"
 COLOUR_HEADER = "X-Simple378-Colour"
 
-# Rules are tried from the lowest number up, so a test request is never weighed.
+# Rules are tried from the lowest number up, so the weights do not apply to a test request.
 FIRST_TEST_PRIORITY = 10
 TRAFFIC_PRIORITY = 100

@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 @dataclass(frozen=True, slots=True)
 class SiteBucketArgs:
-    """`prefix` begins the bucket's name, which must be unique in the world; AWS's provider completes it."""
+    """`prefix` starts the bucket's name, which must be globally unique; the provider adds a random suffix."""
 
     prefix: str
     protect: bool
@@ -29,7 +29,7 @@ class SiteBucket(pulumi.ComponentResource):
         bucket = aws.s3.Bucket(
             f"{name}-bucket",
             bucket_prefix=f"{args.prefix}-site-",
-            # Only where nothing is protected may a bucket go with what is in it.
+            # A bucket that is not empty may be deleted only in an environment that is not protected.
             force_destroy=not args.protect,
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         )

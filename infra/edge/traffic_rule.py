@@ -53,8 +53,8 @@ class TrafficRule(pulumi.ComponentResource):
                             )
                             for colour in Colour
                         ],
-                        # Stuck clients would stay on a bad candidate whatever the weights say. The API wants a
-                        # duration even so; 1 s is the shortest.
+                        # Sticky clients would stay on a bad candidate whatever the weights are. The API requires
+                        # a duration even so; 1 s is the shortest.
                         stickiness=aws.lb.ListenerRuleActionForwardStickinessArgs(enabled=False, duration=1),
                     ),
                 )

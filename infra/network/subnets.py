@@ -1,4 +1,4 @@
-"""Which part of the network's address range is which subnet."""
+"""How the network's address range is divided into subnets."""
 
 from __future__ import annotations
 

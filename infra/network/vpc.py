@@ -16,7 +16,7 @@ _EVERYWHERE = "0.0.0.0/0"
 
 @dataclass(frozen=True, slots=True)
 class VpcArgs:
-    """`name` is the VPC's Name tag and the beginning of its parts'."""
+    """`name` is the VPC's Name tag and the prefix of its parts' names."""
 
     name: str
     cidr: IPv4Network
@@ -85,7 +85,7 @@ class Vpc(pulumi.ComponentResource):
                 allocation_id=address.id,
                 subnet_id=public.id,
                 tags=tags["nat"],
-                # AWS makes a NAT gateway only in a network that already has its way out.
+                # AWS creates a NAT gateway only in a network that already has an internet gateway.
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[gateway]),
             )
             private_routes = aws.ec2.RouteTable(

@@ -17,8 +17,8 @@ class WorkloadAccessArgs:
 
 
 class WorkloadAccess(pulumi.ComponentResource):
-    """A group that may reach everything and is reached from within itself only; the load balancer and the database name
-    it in their own rules. The cluster's nodes (or its pods, by a SecurityGroupPolicy) carry it."""
+    """A group with open egress that admits only its own members; the load balancer and the database refer to it in
+    their own rules. The cluster's nodes (or its pods, by a SecurityGroupPolicy) carry it."""
 
     security_group_id: pulumi.Output[str]
 
@@ -43,8 +43,8 @@ class WorkloadAccess(pulumi.ComponentResource):
             cidr_ipv4="0.0.0.0/0",
             opts=child,
         )
-        # All of it, not pgbouncer's port alone: between nodes go DNS and the kubelet's and the webhooks' traffic as well,
-        # and a list of their ports would follow the cluster's add-ons.
+        # All ports, not pgbouncer's alone: DNS, the kubelet and webhooks use others between nodes, and a list of ports
+        # would depend on the cluster's add-ons.
         aws.vpc.SecurityGroupIngressRule(
             f"{name}-within",
             security_group_id=group.id,

@@ -1,1 +1,1 @@
-"""How people learn of trouble: topics and alarms."""
+"""How people are alerted: topics and alarms."""

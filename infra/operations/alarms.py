@@ -1,8 +1,8 @@
-"""Alarms: what is common to all. Which there are is said by the component that each of them watches.
+"""What all alarms have in common. Each component declares the alarms that watch it.
 
-Every period is 60 s, the finest that an Application Load Balancer publishes, and one period decides, as the guide has
-no longer ones. A period without data is no breach here: a colour without traffic publishes nothing. Missing data
-during a release is the rollout's business (its `blind` criterion), not an alarm's.
+Every period is 60 s, the finest that an Application Load Balancer publishes, and one period decides, since the
+guide names no longer ones. A period without data is not a breach here: a colour without traffic publishes nothing. Missing data
+during a release is handled by the rollout (its `blind` criterion), not by an alarm.
 """
 
 from __future__ import annotations

@@ -17,13 +17,13 @@ class Tier(Enum):
     NOTICE = "notice"
 
 
-# Nobody is mailed a notice.
+# Notices are not sent by mail.
 _MAILED = (Tier.IMMEDIATE, Tier.WARNING)
 
 
 @dataclass(frozen=True, slots=True)
 class TopicsArgs:
-    """`prefix` begins the topics' names; `email` is told of immediate alarms and warnings."""
+    """`prefix` begins the topics' names; `email` receives immediate alarms and warnings."""
 
     prefix: str
     email: str | None

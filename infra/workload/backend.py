@@ -45,8 +45,8 @@ class BackendArgs:
 class Backend(pulumi.ComponentResource):
     """Deployment, Service, TargetGroupBinding and disruption budget.
 
-    The order matters. The load balancer's controller gives a pod its readiness gate only if the pod's Service is bound
-    when the pod is made; so Service, binding, pods. And backwards when they go: the pods drain while they are bound.
+    The order matters. The load balancer's controller injects a readiness gate only into pods that are created while their
+    Service is bound to a target group; so Service, binding, pods. On deletion the reverse: the pods drain while bound.
     """
 
     def __init__(self, name: str, args: BackendArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -57,7 +57,7 @@ class Backend(pulumi.ComponentResource):
             metadata=_metadata(
                 NAME,
                 args,
-                # Its pods come after it, so nothing may wait for them here.
+                # Its pods are created after it, so nothing may wait for them here.
                 {"pulumi.com/skipAwait": "true"},
             ),
             spec=k8s.core.v1.ServiceSpecArgs(
@@ -81,7 +81,7 @@ class Backend(pulumi.ComponentResource):
         )
         environment = k8s.core.v1.Secret(
             f"{name}-environment",
-            # Named by the provider: see connection_pool.
+            # The provider generates the name: see connection_pool.
             metadata=_metadata(None, args),
             immutable=True,
             string_data={_DATABASE_URL: _database_url(args)},
@@ -140,7 +140,7 @@ def _database_url(args: BackendArgs) -> pulumi.Output[str]:
 
 
 def database_url(user: str, password: str, host: str, port: str, database: str) -> str:
-    """A libpq URL; user and password may have any character."""
+    """A libpq URL; user and password may contain any character."""
     return f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@{host}:{port}/{database}"
 
 
@@ -166,7 +166,7 @@ def _container(args: BackendArgs, environment_secret: pulumi.Input[str]) -> k8s.
         readiness_probe=_probe("/ready", period=2, failures=2),
         lifecycle=drain(args.drain_seconds),
         resources=k8s.core.v1.ResourceRequirementsArgs(
-            # No limit of CPU: throttling would show as latency of the candidate. Memory above its limit restarts the
+            # No CPU limit: throttling would show as latency of the candidate. Exceeding the memory limit restarts the
             # pod (Risk 7).
             requests={"cpu": args.cpu, "memory": args.memory},
             limits={"memory": args.memory},

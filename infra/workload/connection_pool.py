@@ -1,4 +1,4 @@
-"""pgbouncer: the one way from a colour's backend to the database."""
+"""pgbouncer, through which a colour's backend reaches the database."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infra.workload import pgbouncer_ini
 from infra.workload.pods import container_security, drain, labels, pod_security, selector, spread
 
 NAME = "pgbouncer"
-# pgbouncer is one thread; what it uses hardly depends on its load.
+# pgbouncer is single-threaded; its use of CPU and memory hardly depends on the load.
 _CPU = "250m"
 _MEMORY = "128Mi"
 # Seconds after the drain in which it closes its connections.
@@ -74,9 +74,9 @@ class ConnectionPool(pulumi.ComponentResource):
         users = pulumi.Output.all(args.database_user, args.database_password).apply(
             lambda parts: pgbouncer_ini.render_users(str(parts[0]), str(parts[1]))
         )
-        # pgbouncer reads its files when it starts. They are immutable and without a name of ours: changed content is a new
-        # object with a new name, so the pods that mount it are replaced one by one. Under a fixed name a change would
-        # delete the pods first.
+        # pgbouncer reads its files when it starts. They are immutable and their names are generated: changed content
+        # is a new object with a new name, so the pods that mount it are replaced one by one. Under a fixed name a change
+        # would delete the pods first.
         config = k8s.core.v1.ConfigMap(
             f"{name}-config",
             metadata=metadata(None),
@@ -150,7 +150,7 @@ class ConnectionPool(pulumi.ComponentResource):
         )
         service = k8s.core.v1.Service(
             f"{name}-service",
-            # After its pods, which were awaited; waiting for its endpoints to settle would take another 10 s.
+            # Created after its pods, which were awaited; waiting for its endpoints would take another 10 s.
             metadata=metadata(NAME, {"pulumi.com/skipAwait": "true"}),
             spec=k8s.core.v1.ServiceSpecArgs(
                 selector=selector(NAME),
@@ -171,11 +171,11 @@ class ConnectionPool(pulumi.ComponentResource):
             opts=child,
         )
         self.port = pgbouncer_ini.PORT
-        # By way of the Service's own name, so that whoever uses it waits for it.
+        # From the Service's own output, so that resources that use it depend on it.
         self.host = pulumi.Output.concat(service.metadata.name, ".", args.namespace, ".svc.cluster.local")
         self.register_outputs({"host": self.host, "port": self.port})
 
 
 def _version(image: str) -> str:
-    """The tag of an image; of a digest its first 12 digits. As a label's value."""
+    """The image's tag, or the first 12 digits of its digest, as a label value."""
     return image.rpartition(":")[2][:12] if "@" in image else image.rpartition(":")[2]

@@ -14,16 +14,16 @@ USERS_FOLDER = "/etc/pgbouncer-auth"
 CONFIG_FILE = "pgbouncer.ini"
 USERS_FILE = "userlist.txt"
 
-# Connections to the database that no pool may take.
+# Connections to the database that are reserved for others than the pools.
 RESERVED_CONNECTIONS = 20
 
-# Seconds. A client that waits longer for a server connection is told so: an error in time for its own timeout, and seen
-# by the release's criterion, where waiting longer would only fill the backend.
+# Seconds. A client that waits longer for a server connection gets an error: before its own timeout, and visible to the
+# rollout's criterion. Waiting longer would only pile up requests in the backend.
 _QUERY_WAIT = 5
 _SERVER_CONNECT = 5
-# A server connection that failed is tried again soon: the default of 15 would prolong every hiccup.
+# A failed server connection is retried soon: the default of 15 would prolong every short outage.
 _SERVER_RETRY = 1
-# A transaction left open by a client that leaks would keep its connection for ever.
+# Without it a transaction that a leaking client left open would hold its connection for ever.
 _IDLE_TRANSACTION = 60
 _SERVER_IDLE = 300
 _SERVER_LIFETIME = 3600

@@ -1,4 +1,4 @@
-"""What the pods of a colour have in common: labels, least privileges, spreading."""
+"""What a colour's pods have in common: labels, security contexts, spreading over nodes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAME_LABEL = "app.kubernetes.io/name"
 
 
 def selector(name: str) -> dict[str, str]:
-    """The label that a Service, a Deployment and a disruption budget know their pods by."""
+    """The label by which a Service, a Deployment and a disruption budget select pods."""
     return {NAME_LABEL: name}
 
 
@@ -26,7 +26,7 @@ def labels(name: str, version: str) -> dict[str, str]:
 
 
 def pod_security() -> k8s.core.v1.PodSecurityContextArgs:
-    """As Kubernetes' `restricted` standard asks, which the namespace enforces."""
+    """The pod's part of Kubernetes' `restricted` standard, which the namespace enforces."""
     return k8s.core.v1.PodSecurityContextArgs(
         run_as_non_root=True,
         run_as_user=_USER,
@@ -37,7 +37,7 @@ def pod_security() -> k8s.core.v1.PodSecurityContextArgs:
 
 
 def container_security() -> k8s.core.v1.SecurityContextArgs:
-    """The container's part of `restricted`, and a file system that cannot be written."""
+    """The container's part of `restricted`, and a read-only file system."""
     return k8s.core.v1.SecurityContextArgs(
         allow_privilege_escalation=False,
         read_only_root_filesystem=True,
@@ -46,7 +46,7 @@ def container_security() -> k8s.core.v1.SecurityContextArgs:
 
 
 def spread(name: str) -> list[k8s.core.v1.TopologySpreadConstraintArgs]:
-    """Evenly over zones and nodes where there are several; never a reason not to start."""
+    """Spread pods evenly over zones and nodes where possible; never prevents scheduling."""
     return [
         k8s.core.v1.TopologySpreadConstraintArgs(
             max_skew=1,
@@ -59,8 +59,8 @@ def spread(name: str) -> list[k8s.core.v1.TopologySpreadConstraintArgs]:
 
 
 def drain(seconds: int) -> k8s.core.v1.LifecycleArgs:
-    """Keep serving for `seconds` after the pod was told to stop: it leaves the load balancer and its Service at that
-    moment, and both need a while until they send it nothing more."""
+    """Keep serving for `seconds` after termination begins: the pod is removed from the load balancer and its Service at
+    that moment, but both take a while to stop sending to it."""
     return k8s.core.v1.LifecycleArgs(
         pre_stop=k8s.core.v1.LifecycleHandlerArgs(sleep=k8s.core.v1.SleepActionArgs(seconds=seconds))
     )

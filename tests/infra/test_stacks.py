@@ -26,10 +26,10 @@ def test_layer_of_a_name(name: str, parsed: StackName) -> None:
     [
         (
             "prod-frontend",
-            "is of no layer: the layers of 'prod' are prod, prod-blue, prod-green, prod-traffic, prod-limits",
+            "belongs to no layer: the layers of 'prod' are prod, prod-blue, prod-green, prod-traffic, prod-limits",
         ),
-        ("prod-", "is of no layer"),
-        ("prod-eu-blue", "is of no layer"),
+        ("prod-", "belongs to no layer"),
+        ("prod-eu-blue", "belongs to no layer"),
         ("Prod", "must be a letter followed by"),
         ("aVeryLongEnvironment", "must be a letter"),
         ("averylongenvironment", "at most 16"),

@@ -1,4 +1,4 @@
-"""A colour's layer (`<env>-blue`, `<env>-green`): the backend of one side and its connection pool, in Kubernetes.
+"""A colour's layer (`<env>-blue`, `<env>-green`): its backend and connection pool, in Kubernetes.
 
 Updated once a release, while it has no traffic: a colour that serves refuses another version. It is destroyed before the foundation: a TargetGroupBinding must go
 before its target group.
@@ -26,7 +26,7 @@ async def deploy(stack: StackName) -> None:
     settings = ColourSettings.load()
     require_context()
     if stack.colour is None:
-        raise StackError(f"stack {stack.name!r} is of no colour")
+        raise StackError(f"stack {stack.name!r} belongs to no colour")
     colour = stack.colour.value
     # This stack first and alone, while the engine writes nothing to the state that is read.
     before = await OtherStack.read(stack.name)
@@ -109,7 +109,7 @@ async def deploy(stack: StackName) -> None:
 
 
 def _check_pools_fit(foundation: OtherStack, settings: ColourSettings, stack: StackName) -> None:
-    """Both colours' pools together must not be more than the database takes (Risk 6).
+    """Both colours' pools together must not exceed the database's connection limit (Risk 6).
 
     Raises:
         StackError: they are.

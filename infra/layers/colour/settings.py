@@ -19,12 +19,12 @@ _CPU = r"^(\d+m|\d+(\.\d+)?)$"
 _MEMORY = r"^\d+(Mi|Gi)$"
 _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
-# What the program itself gives the backend.
+# Variables that the program itself sets on the backend.
 OWN_VARIABLES = ("COLOUR", "VERSION", "DATABASE_URL")
 
 
 class Resources(BaseModel):
-    """Of one pod, in Kubernetes' quantities. `memory` is requested and the limit at once; CPU is only requested."""
+    """Of one pod, as Kubernetes quantities. `memory` is both request and limit; CPU is a request only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,7 +33,7 @@ class Resources(BaseModel):
 
 
 class ColourSettings(Settings):
-    """One side: which version of the backend, how many of it, and its way to the database."""
+    """One colour: the backend's version and replicas, and its connection to the database."""
 
     version: str = Field(pattern=_VERSION)
     # Repository of the image, without tag: the version is the tag.
@@ -41,7 +41,7 @@ class ColourSettings(Settings):
     replicas: int = Field(ge=1, le=100)
     resources: Annotated[Resources, Structured] = Resources()
     backend_env: Annotated[Mapping[str, str], Structured] = Field(default_factory=dict)
-    # Seconds that a pod keeps serving after it was told to stop, until the load balancer sends it nothing more.
+    # Seconds that a pod keeps serving after its termination begins, until the load balancer sends it nothing more.
     drain_seconds: int = Field(default=40, ge=1, le=300)
 
     pgbouncer_image: str = Field(pattern=_IMAGE)
@@ -50,7 +50,7 @@ class ColourSettings(Settings):
     pool_size: int = Field(ge=SMALLEST_POOL, le=LARGEST_POOL)
     # Connections to one pgbouncer.
     max_client_connections: int = Field(default=1000, ge=100, le=10_000)
-    # What pgbouncer asks of the database: `require` fails without TLS, `prefer` goes on in clear.
+    # pgbouncer's TLS to the database: `require` fails without it, `prefer` falls back to plain text.
     database_tls: Literal["require", "prefer"] = "require"
 
     # The version that may be deployed although this colour serves: see `infra.layers.colour.serving`.
@@ -65,5 +65,5 @@ class ColourSettings(Settings):
             if name in OWN_VARIABLES:
                 raise ValueError(f"sets {name}, which the program sets itself")
             if not re.fullmatch(_VARIABLE, name):
-                raise ValueError(f"has {name!r}, which is no name of a variable")
+                raise ValueError(f"has {name!r}, which is not a valid variable name")
         return value

@@ -1,4 +1,4 @@
-"""The foundation layer (`<env>`): what both colours stand on. Updated rarely, never in a release."""
+"""The foundation layer (`<env>`): what both colours depend on. Updated rarely, never during a release."""
 
 from __future__ import annotations
 
@@ -143,10 +143,10 @@ async def deploy(stack: StackName) -> None:
 
 
 def _probe_url(settings: FoundationSettings, balancer_name: pulumi.Output[str]) -> pulumi.Output[str]:
-    """Where the rollout's probes find the test route: the load balancer itself, not by way of CloudFront."""
+    """The URL of the test route for the rollout's probes: the load balancer itself, not CloudFront."""
     if settings.certificate_arn is None:
         return pulumi.Output.concat("http://", balancer_name)
-    # The certificate names the origin's domain, which the settings ask for together with it.
+    # The certificate is for the origin's domain, which the settings require together with it.
     return pulumi.Output.concat("https://", settings.origin_domain or balancer_name)
 
 

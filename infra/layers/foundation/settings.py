@@ -12,11 +12,11 @@ from infra.edge.distribution import READ_TIMEOUT
 from infra.network.subnets import LARGEST_RANGE, MOST_ZONES, SMALLEST_RANGE
 from infra.settings import Settings, StringList, Structured
 
-# Header values of listener rules: no `*` and `?`, which match anything there.
+# Header values in listener rules; without `*` and `?`, which are wildcards there.
 _HEADER_SECRET = re.compile(r"[A-Za-z0-9_-]{16,128}")
-# What RDS takes as a password: printable, no `/`, `"`, `@` or space.
+# What RDS accepts as a password: printable, no `/`, `"`, `@` or space.
 _PASSWORD = re.compile(r"""[!#-.0-?A-~]{8,128}""")
-# A load balancer takes no fewer.
+# The fewest that a load balancer accepts.
 _FEWEST_ZONES = 2
 _IDENTIFIER = r"^[a-z][a-z0-9_]{0,62}$"
 _CERTIFICATE = r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/.+$"
@@ -24,23 +24,23 @@ _HOST = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
 
 
 class FoundationSettings(Settings):
-    """Network, load balancer, database, distribution, secrets. Either a network is made or its ids are given; either a
-    database is made or its endpoint is given."""
+    """Network, load balancer, database, distribution, secrets. A network is created unless the
+    ids of an existing one are given, and a database unless an endpoint is given."""
 
-    # A network of our own...
+    # A network to create...
     vpc_cidr: IPv4Network | None = None
     azs: StringList = ()
-    # ...or one that exists.
+    # ...or an existing one.
     vpc_id: str | None = Field(default=None, pattern=r"^vpc-[0-9a-f]+$")
     public_subnet_ids: StringList = ()
     private_subnet_ids: StringList = ()
-    # The security group of the cluster's nodes or pods; one is made without it.
+    # The security group of the cluster's nodes or pods; created if not given.
     workload_security_group_id: str | None = Field(default=None, pattern=r"^sg-[0-9a-f]+$")
 
-    # Addresses besides CloudFront's that may call the load balancer: those that the rollout's probes come from. A
-    # security group has 60 rules, and CloudFront's prefix list counts as 55.
+    # Addresses besides CloudFront's that may reach the load balancer: those of the rollout's probes. A security group
+    # has 60 rules, and CloudFront's prefix list counts as 55.
     probe_cidrs: Annotated[tuple[IPv4Network, ...], Structured] = Field(default=(), max_length=5)
-    # Of the load balancer, in its region. Without it the listener speaks HTTP, which must be asked for: see
+    # For the load balancer, in its region. Without it the listener speaks HTTP, which must be requested explicitly: see
     # `viewer_protocol_policy`.
     certificate_arn: str | None = Field(default=None, pattern=_CERTIFICATE)
     # The name that the certificate is for; it points at the load balancer.
@@ -48,21 +48,21 @@ class FoundationSettings(Settings):
     # Seconds without a byte after which the load balancer closes a connection, and answers 504 if a request waits on it. The
     # application must keep idle connections open for longer, and ping websockets more often.
     load_balancer_idle_seconds: int = Field(default=25, ge=1, lt=READ_TIMEOUT)
-    # Seconds that a target which leaves may finish its requests; AWS's default of 300 would hold up every rollback.
+    # Seconds in which a deregistered target may finish its requests; AWS's default of 300 would delay every rollback.
     deregistration_delay: int = Field(default=30, ge=0, le=3600)
 
     domain_aliases: StringList = ()
-    # Of the aliases, in us-east-1.
+    # For the aliases, in us-east-1.
     cdn_certificate_arn: str | None = Field(default=None, pattern=_CERTIFICATE)
-    # `allow-all` is HTTP for whoever wants it, and the only one that goes without a certificate at the load balancer.
+    # `allow-all` also allows HTTP; it is the only policy that needs no certificate on the load balancer.
     viewer_protocol_policy: Literal["redirect-to-https", "https-only", "allow-all"] = "redirect-to-https"
 
-    # host:port of a database that exists.
+    # host:port of an existing database.
     database_endpoint: str | None = None
     database_name: str = Field(default="simple378", pattern=_IDENTIFIER)
     database_user: str = Field(default="simple378", pattern=_IDENTIFIER)
     database_password: SecretStr
-    # Of the server, whoever made it; the colours' pools must fit in.
+    # The server's limit, also of an existing one; the colours' pools must fit into it.
     database_max_connections: int = Field(default=500, ge=100, le=10_000)
     database_engine_version: str = Field(default="16", pattern=r"^\d+(\.\d+)?$")
     database_instance_class: str = Field(default="db.m6g.large", pattern=r"^db\.[a-z0-9]+\.[a-z0-9]+$")
@@ -72,7 +72,7 @@ class FoundationSettings(Settings):
     # I/O operations a second of the storage: gp3's baseline below 400 GiB.
     database_iops: int = Field(default=3000, ge=1)
     database_multi_az: bool = True
-    # Days; 0 would switch point-in-time recovery off.
+    # Days; 0 would disable point-in-time recovery.
     database_backup_days: int = Field(default=14, ge=1, le=35)
 
     origin_secret: SecretStr
@@ -111,14 +111,14 @@ class FoundationSettings(Settings):
         )
         if any(made) and any(given):
             raise ValueError(
-                "simple378:vpcCidr and simple378:azs make a network, simple378:vpcId, simple378:publicSubnetIds and "
-                "simple378:privateSubnetIds name one that exists: remove the keys of one of both (`pulumi config rm`)"
+                "simple378:vpcCidr and simple378:azs create a network; simple378:vpcId, simple378:publicSubnetIds and "
+                "simple378:privateSubnetIds use an existing one: remove one set of keys (`pulumi config rm`)"
             )
         if not (all(made) or all(given)):
             raise ValueError(
-                "no network: set simple378:vpcCidr and simple378:azs to make one (`pulumi config set simple378:vpcCidr "
+                "no network: set simple378:vpcCidr and simple378:azs to create one (`pulumi config set simple378:vpcCidr "
                 "10.78.0.0/16`, `pulumi config set --path 'simple378:azs[0]' us-east-1a`), or simple378:vpcId, "
-                "simple378:publicSubnetIds and simple378:privateSubnetIds to name one that exists"
+                "simple378:publicSubnetIds and simple378:privateSubnetIds to use an existing one"
             )
         zones = len(self.azs) if self.azs else min(len(self.public_subnet_ids), len(self.private_subnet_ids))
         if not _FEWEST_ZONES <= zones <= MOST_ZONES or len(set(self.azs)) != len(self.azs):
@@ -133,12 +133,12 @@ class FoundationSettings(Settings):
         if self.certificate_arn is None and self.viewer_protocol_policy != "allow-all":
             raise ValueError(
                 "simple378:certificateArn is missing; set it with `pulumi config set simple378:certificateArn ARN`, and "
-                "simple378:originDomain to the name that it is for. Without it requests and the secret header would go "
-                "in clear from CloudFront to the load balancer"
+                "simple378:originDomain to the name that it is for. Without it requests and the secret header would be "
+                "sent unencrypted from CloudFront to the load balancer"
             )
         if (self.certificate_arn is None) != (self.origin_domain is None):
             raise ValueError(
-                "simple378:certificateArn and simple378:originDomain belong together: CloudFront calls the load "
+                "simple378:certificateArn and simple378:originDomain belong together: CloudFront reaches the load "
                 "balancer by the name that its certificate is for; set the missing one with `pulumi config set`"
             )
         if bool(self.domain_aliases) != (self.cdn_certificate_arn is not None):
@@ -147,14 +147,16 @@ class FoundationSettings(Settings):
                 "`pulumi config set`"
             )
         if self.cdn_certificate_arn and ":acm:us-east-1:" not in self.cdn_certificate_arn:
-            raise ValueError("simple378:cdnCertificateArn: CloudFront takes certificates from us-east-1 only")
+            raise ValueError(
+                "simple378:cdnCertificateArn: CloudFront accepts certificates from us-east-1 only"
+            )
         return self
 
     @model_validator(mode="after")
     def _secrets_differ(self) -> Self:
         if self.origin_secret == self.test_secret:
             raise ValueError(
-                "simple378:testSecret is the same as simple378:originSecret: whoever may test must not pass for "
+                "simple378:testSecret is the same as simple378:originSecret, so a tester could pose as "
                 "CloudFront; set another with `pulumi config set --secret simple378:testSecret`"
             )
         return self

@@ -1,7 +1,7 @@
 """The limits layer (`<env>-limits`): the web ACL with the rate rule.
 
-A stack of its own, because the limit is raised during a release and the distribution that carries it is never touched
-by one. The foundation reads the ACL from here, so this layer is deployed first.
+A stack of its own, because a release may raise the limit but never changes the distribution that the ACL is attached to.
+ The foundation reads the ACL from here, so this layer is deployed first.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from infra.stacks import Colour, StackError
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What a deployment of the traffic stack asks for: `candidate_weight` in percent."""
+    """The traffic that a deployment of the stack declares; `candidate_weight` in percent."""
 
     generation: int
     stable: Colour
@@ -24,16 +24,16 @@ class Traffic:
 
 
 class GenerationError(StackError):
-    """The deployment is older than the one before it, or changes the traffic without a generation of its own."""
+    """The deployment is older than the last one, or changes the traffic without raising the generation."""
 
 
 def check_generation(deployed: Traffic | None, wanted: Traffic, stack: str) -> None:
-    """Refuse what is older than `deployed`, and what is as old as it but not the same.
+    """Refuse a deployment older than `deployed`, or of the same generation but with other traffic.
 
-    The same again is allowed: that is how drift is repaired.
+    The same deployment again is allowed: it repairs drift.
 
     Raises:
-        GenerationError: refused; the message says what is deployed and how to go on.
+        GenerationError: refused; the message names what is deployed and how to proceed.
     """
     if deployed is None or wanted.generation > deployed.generation or wanted == deployed:
         return

@@ -1,7 +1,7 @@
 """The traffic layer (`<env>-traffic`): the listener rule with its weights, and nothing else.
 
-It is updated at every traffic stage and at every rollback. It reads the foundation's outputs and its own of the
-deployment before, and registers one resource of the cloud.
+It is updated at every traffic stage and at every rollback. It reads the foundation's outputs and its own previous
+ones, and registers one cloud resource.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ async def deploy(stack: StackName) -> None:
     Nothing is exported before the guard: the engine records what a program exported even if it fails afterwards.
     """
     settings = TrafficSettings.load()
-    # This stack first and alone, while the engine writes nothing to the state that is read.
+    # This stack first and by itself: the engine must not write to the state while it is read.
     before = await OtherStack.read(stack.name)
     check_generation(_deployed(before), settings.traffic, stack.name)
     foundation = await OtherStack.read(stack.environment)

@@ -11,7 +11,7 @@ from infra.stacks import Colour
 
 
 class TrafficSettings(Settings):
-    """Who serves. `candidate_weight` is the percentage of requests that the colour that is not stable gets."""
+    """The split of the traffic. `candidate_weight` is the percentage of requests for the colour that is not stable."""
 
     stable: Colour
     candidate_weight: int = Field(ge=0, le=WHOLE)
