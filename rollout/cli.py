@@ -20,6 +20,7 @@ from rich.console import Console
 from rollout import session
 from rollout.control.controller import Exit
 from rollout.control.ports import TrafficError
+from rollout.extras import missing
 from rollout.journal import JournalError, Record, read_journal
 from rollout.journal.replay import ReplayError, main_replay
 from rollout.journal.report import write_report
@@ -383,3 +384,8 @@ def main() -> None:
     except TrafficError as error:
         typer.echo(f"rollout: {error}", err=True)
         sys.exit(Exit.FAILED)
+    except ModuleNotFoundError as error:
+        if (sentence := missing(error)) is None:
+            raise
+        typer.echo(f"rollout: {sentence}", err=True)
+        sys.exit(Exit.BAD_INPUT)

@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from rollout.extras import missing
 from simulate.commands.cli import register as register_commands
 from simulate.commands.errors import CommandError
 from simulate.lab.cli import app as lab_app
@@ -34,6 +35,11 @@ def main() -> None:
     except (LabError, CommandError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        if (sentence := missing(error)) is None:
+            raise
+        print(f"error: {sentence}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
