@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,6 @@ from urllib.request import urlopen
 
 import boto3
 import pytest
-import stamina
 
 from simulate.lab.layout import PLUGINS
 
@@ -86,10 +86,16 @@ def _free_port() -> int:
         return port
 
 
-@stamina.retry(on=URLError, attempts=None, timeout=30, wait_initial=0.1, wait_max=0.5)
 def _await_answer(url: str) -> None:
-    with urlopen(url, timeout=5):
-        pass
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with urlopen(url, timeout=5):
+                return
+        except URLError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,22 @@ import pytest
 
 from rollout import extras
 
-REQUIREMENTS = ["pydantic<3,>=2.14", 'pulumi-kubernetes<5,>=4.34; extra == "infra"', 'numpy>=2.4; extra == "simulate"']
+REQUIREMENTS = [
+    "pydantic<3,>=2.14",
+    'pulumi-kubernetes<5,>=4.34; extra == "infra"',
+    'numpy>=2.4; extra == "simulate"',
+]
 
 
 @pytest.mark.parametrize(
     ("module", "extra"),
-    [("numpy", "simulate"), ("numpy.linalg", "simulate"), ("pulumi_kubernetes", "infra"), ("pydantic", None), ("rollout.gone", None)],
+    [
+        ("numpy", "simulate"),
+        ("numpy.linalg", "simulate"),
+        ("pulumi_kubernetes", "infra"),
+        ("pydantic", None),
+        ("rollout.gone", None),
+    ],
 )
 def test_the_part_is_named(monkeypatch: pytest.MonkeyPatch, module: str, extra: str | None) -> None:
     monkeypatch.setattr(metadata, "requires", lambda _: REQUIREMENTS)

@@ -78,10 +78,14 @@ def imported(path: Path) -> Iterator[str]:
 
 
 @cache
-def distributions() -> dict[str, set[str]]:
-    found = {name: {canonical(each) for each in owners} for name, owners in packages_distributions().items()}
-    # A namespace of many.
-    return found | {"google": {"protobuf"}}
+def installed() -> dict[str, list[str]]:
+    # `google` is a namespace of many.
+    return {**packages_distributions(), "google": ["protobuf"]}
+
+
+def distributions(top: str) -> set[str]:
+    """Who brings a top-level package; one that is not installed is taken to be called as its package."""
+    return {canonical(name) for name in installed().get(top, [top])}
 
 
 def imports() -> Iterator[tuple[str, str]]:
@@ -97,13 +101,13 @@ def test_every_room_gets_what_it_imports() -> None:
     missing = [
         f"{path} imports {top}, which `pip install .{extras_of(path) or ''}` does not bring"
         for path, top in imports()
-        if top in distributions() and not distributions()[top] & brings(extras_of(path))
+        if not distributions(top) & brings(extras_of(path))
     ]
     assert missing == []
 
 
 def test_nothing_is_declared_that_no_room_imports() -> None:
-    used = {name for _, top in imports() for name in distributions().get(top, set())}
+    used = {name for _, top in imports() for name in distributions(top)}
     assert brings(["all", "dev"]) - used - set(UNSEEN) == set()
 
 
@@ -114,7 +118,7 @@ def test_an_extra_holds_what_its_own_rooms_import(extra: str) -> None:
         name
         for path, top in imports()
         if not path.startswith(("tests/", "tools/"))
-        for name in distributions().get(top, set())
+        for name in distributions(top)
     }
     assert named(EXTRAS[extra]) - used - set(UNSEEN) == set()
 
