@@ -1,10 +1,10 @@
-"""The lab's errors: one sentence that names what is wrong, one that says what to do."""
+"""The lab's errors: one sentence names the problem, another the fix."""
 
 from __future__ import annotations
 
 
 class LabError(Exception):
-    """A problem to be shown to a person as two lines, without a traceback.
+    """A problem that is shown to the user in two lines, without a traceback.
 
     `exit_code` is 2 for bad input (nothing was touched) and 1 for a failure while running.
     """
@@ -20,5 +20,5 @@ class LabError(Exception):
 
 
 def bad_input(message: str, fix: str) -> LabError:
-    """The error for what the user asked or what the machine lacks, found before anything was touched."""
+    """An error in the user's input or in the machine's set-up, found before anything was touched."""
     return LabError(message, fix, exit_code=2)

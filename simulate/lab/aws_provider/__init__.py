@@ -30,7 +30,7 @@ def _skip_the_sdk() -> None:
     """
     spec = importlib.util.find_spec("pulumi")
     if spec is None or not spec.submodule_search_locations:
-        return  # the import that follows says it
+        return  # the import that follows reports it
     (root,) = spec.submodule_search_locations
     for name in ("pulumi", "pulumi.runtime", "pulumi.runtime.proto"):
         package = ModuleType(name)

@@ -20,7 +20,7 @@ import botocore.session
 
 
 class ProviderError(Exception):
-    """Said to the person at the engine as it is."""
+    """An error whose message the engine shows to the user."""
 
 
 class ApiError(ProviderError):

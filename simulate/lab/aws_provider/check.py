@@ -1,6 +1,6 @@
 """Inputs of a resource, checked before anything is touched: names, types, defaults, and what AWS would refuse.
 
-Values are held against the table's own rules and against AWS's service model (enumerations, lengths, ranges and
+Values are checked against the table's own rules and AWS's service model (enumerations, lengths, ranges and
 patterns of the create call), so that the lab refuses what the cloud would. Unknown values of a preview pass.
 """
 
@@ -79,7 +79,7 @@ def _field(field: Field, value: Value, path: str, failures: list[Failure], token
 def _unknown_property(token: str, name: str, block: Block) -> str:
     field = block.named(name)
     if field is not None:
-        return f"{name} of {token} is an output: AWS says it, a program cannot"
+        return f"{name} of {token} is an output: only AWS sets it"
     names = [each.name for each in block.fields if each.mode is not Mode.OUTPUT]
     close = difflib.get_close_matches(name, names, 1)
     hint = f"; did you mean {close[0]}?" if close else ""

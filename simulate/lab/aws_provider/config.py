@@ -1,5 +1,5 @@
-"""The provider's configuration (`aws:` keys): taken, or refused by name. Nothing is ignored but what asks the official
-provider to leave out a check that this one never makes."""
+"""The provider's configuration (`aws:` keys): accepted, or refused by name. Only keys that switch off checks of the official
+provider are ignored, as this one does not make them."""
 
 from __future__ import annotations
 

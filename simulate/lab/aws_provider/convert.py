@@ -147,7 +147,7 @@ def as_inputs(block: Block, live: Props, prior: Props | None) -> dict[str, Value
     """The live properties as a program would have written them.
 
     A property that the program left out is shown only when somebody gave it a value other than its default, so that a
-    refresh tells drift from AWS's own filling in. Without `prior` inputs, which is an import, everything is shown.
+    refresh distinguishes drift from defaults that AWS filled in. Without `prior` inputs, which is an import, everything is shown.
     """
     inputs: dict[str, Value] = {}
     for field in block.fields:

@@ -61,7 +61,7 @@ def _block(
         old, new = olds.get(field.name), news.get(field.name)
         here = f"{path}.{field.name}" if path else field.name
         if new is None and field.mode is Mode.EITHER:
-            continue  # no longer said: AWS's choice is as good as the old one
+            continue  # no longer declared: whatever AWS chooses is accepted
         _value(field.type, old, new, here, replace or field.replace, changes)
 
 

@@ -1,4 +1,4 @@
-"""Create, read, update and delete of any resource, as its table entry says."""
+"""Create, read, update and delete of any resource, by its table entry."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Resource:
                 operation.wait(f"{self.entry.token} {operation.id}", lambda: ready(operation))
 
     def preview_create(self, inputs: Props) -> dict[str, Value]:
-        """The outputs as far as they are known before AWS was asked."""
+        """The outputs as far as they are known before any call."""
         unknown = {field.name: UNKNOWN for field in self.entry.block.fields if field.mode is not Mode.INPUT}
         return unknown | dict(inputs) | self._settled(self._operation("", inputs))
 
@@ -140,7 +140,7 @@ class Resource:
     def _outputs(self, operation: Operation) -> dict[str, Value]:
         live = self._live(operation)
         if live is None:
-            raise ProviderError(f"{self.entry.token} {operation.id} is not there after it was written")
+            raise ProviderError(f"{self.entry.token} {operation.id} does not exist after it was written")
         return self._settled(operation) | dict(operation.inputs) | live
 
     def _settled(self, operation: Operation) -> dict[str, Value]:
@@ -153,10 +153,10 @@ class Resource:
     # Update -----------------------------------------------------------------------------------------------------
 
     def update(self, resource_id: str, olds: Props, news: Props, state: Props) -> dict[str, Value]:
-        """Changes what differs. One that fails leaves the engine's state as it was, so that it is tried again whole."""
+        """Changes what differs. A failed update leaves the engine's state as it was, so that all of it is tried again."""
         changed = compare(self.entry, olds, news).names
         if not changed:
-            # The engine repeats a creation that was left incomplete: what is there now is what differs.
+            # The engine repeats an incomplete creation as an update: compare with what exists now.
             found = self.read(resource_id, news, state)
             olds = found[0] if found is not None else olds
             changed = compare(self.entry, olds, news).names
@@ -189,7 +189,7 @@ class Resource:
     # Delete -----------------------------------------------------------------------------------------------------
 
     def delete(self, resource_id: str, inputs: Props, state: Props) -> None:
-        """Ends the resource; one that is gone already is no error, one that AWS keeps is."""
+        """Deletes the resource. It is no error if it is gone already, but an error if AWS keeps it."""
         operation = self._operation(resource_id, inputs, state=state)
         gone = self.entry.delete_gone or (
             self.entry.read.gone if isinstance(self.entry.read, Describe) else ()

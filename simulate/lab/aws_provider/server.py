@@ -1,6 +1,6 @@
 """The gRPC side: Pulumi's resource-provider protocol over the table.
 
-The SDK's generated messages are used directly: `pulumi.provider.experimental` has no say over detailed diffs and
+The SDK's generated messages are used directly: `pulumi.provider.experimental` cannot return detailed diffs and
 imports the whole SDK, which costs more than an update of one listener rule.
 """
 
@@ -32,7 +32,7 @@ from .spec import Failure, Props, ResourceType
 from .table import resource_type
 from .wire import UNKNOWN, from_struct, to_struct
 
-WORKERS = 32  # the engine creates at most that many resources at once, unless told otherwise
+WORKERS = 32  # the engine creates at most that many resources at once, unless configured otherwise
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -41,7 +41,7 @@ Response = TypeVar("Response")
 def answered(
     method: Callable[[Any, Request, grpc.ServicerContext], Response],
 ) -> Callable[[Any, Request, grpc.ServicerContext], Response]:
-    """What went wrong becomes a status that the engine shows as one clear message."""
+    """Turns an exception into a status that the engine shows as one clear message."""
 
     @functools.wraps(method)
     def answer(self: Any, request: Request, context: grpc.ServicerContext) -> Response:

@@ -1,8 +1,8 @@
-"""The words of the table: what is said about one AWS resource type.
+"""The types of the table: what describes one AWS resource type.
 
-A `ResourceType` says which API calls make, show, change and end a resource, and how Pulumi's camelCase
-properties map to members of those calls. The machinery (`check`, `convert`, `diff`, `lifecycle`) knows no type by
-name. Where an API is irregular the entry carries a function; everything that a function can see is `Operation`.
+A `ResourceType` names the API calls that create, describe, update and delete a resource, and how Pulumi's camelCase
+properties map to members of those calls. `check`, `convert`, `diff` and `lifecycle` contain no type by name.
+Where an API is irregular the entry has a function, which gets an `Operation`.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ Type = Scalar | Block | ListOf | MapOf
 
 class Mode(Enum):
     INPUT = "input"
-    OUTPUT = "output"  # only AWS says it
-    EITHER = "either"  # AWS chooses when the program does not say
+    OUTPUT = "output"  # only AWS sets it
+    EITHER = "either"  # AWS chooses if the program does not declare it
 
 
 ValueCheck = Callable[[Value], str | None]  # the reason why AWS would refuse the value, or None
@@ -115,7 +115,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What an entry's function works on. `id` is empty while the resource is being made; `olds` are the inputs
+    """A provider operation in progress, for an entry's functions. `id` is empty while the resource is being made; `olds` are the inputs
     before an update, else empty; `token` is made up for this operation."""
 
     aws: Scope
@@ -158,7 +158,7 @@ class Create:
 @dataclass(frozen=True, slots=True)
 class Describe:
     """The call that shows the resource. `path` leads to it in the result; `gone` are the error codes that mean that it
-    no longer exists; `absent` tells a corpse that AWS still shows (deleted NAT gateways)."""
+    no longer exists; `absent` recognises a deleted resource that AWS still lists (NAT gateways)."""
 
     call: Call
     path: str
@@ -220,10 +220,10 @@ class ResourceType:
     unique: tuple[
         str, ...
     ] = ()  # AWS refuses a second resource with the same values: delete before replacing
-    global_service: bool = False  # CloudFront and its kind: no region property
+    global_service: bool = False  # global services such as CloudFront: no region property
     rules: Callable[[Props], Iterable[Failure]] = no_rules  # sees the inputs with their region
     deleted: Callable[[Operation], bool] | None = None  # awaited after delete
-    import_inputs: Callable[[str], Api] | None = None  # what an import id says about the inputs
+    import_inputs: Callable[[str], Api] | None = None  # the inputs that an import id contains
     block: Block = field(init=False)  # `fields`, and those that every such resource has
 
     def __post_init__(self) -> None:

@@ -12,9 +12,9 @@ from .wire import UNKNOWN
 
 
 def declared(default_tags: Iterable[tuple[str, str]], inputs: Props) -> Any:
-    """All tags that the resource is to have; UNKNOWN in a preview that does not know its own tags yet."""
-    said = inputs.get("tags") or {}
-    return UNKNOWN if said is UNKNOWN else dict(default_tags) | said
+    """All tags that the resource should have; UNKNOWN in a preview in which its own tags are not known yet."""
+    tags = inputs.get("tags") or {}
+    return UNKNOWN if tags is UNKNOWN else dict(default_tags) | tags
 
 
 def wanted(operation: Operation) -> Any:
@@ -22,10 +22,10 @@ def wanted(operation: Operation) -> Any:
 
 
 def own(all_tags: dict[str, str], operation: Operation) -> dict[str, str]:
-    """Without the provider's default tags, unless the program says them, too."""
-    said = operation.inputs.get("tags") or {}
+    """Without the provider's default tags, unless the program declares them, too."""
+    tags = operation.inputs.get("tags") or {}
     defaults = dict(operation.aws.aws.config.default_tags)
-    return {key: value for key, value in all_tags.items() if key in said or defaults.get(key) != value}
+    return {key: value for key, value in all_tags.items() if key in tags or defaults.get(key) != value}
 
 
 def put_in_create(calls: TagCalls, params: dict[str, Any], tags: dict[str, str]) -> None:

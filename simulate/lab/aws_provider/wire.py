@@ -1,7 +1,7 @@
 """Pulumi's property values in protobuf Structs, to and from plain Python.
 
-The engine is told that this provider takes no secrets, so it unwraps them before a call and marks the same properties
-of the answer as secret again; no plain secret is ever written to the state by that. Unknown values of a preview come
+The provider declares that it takes no secrets, so the engine unwraps them before a call and marks the same properties
+of the answer as secret again; no secret is written to the state in plain text. Unknown values of a preview come
 as marker strings and become `UNKNOWN`.
 """
 
@@ -36,7 +36,7 @@ _UNKNOWN_MARKERS = frozenset(
 
 
 def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
-    """Null members are dropped: for Pulumi they say the same as absent ones."""
+    """Null members are dropped: Pulumi treats them as absent."""
     plain = {key: _from_value(value) for key, value in struct.fields.items()}
     return {key: value for key, value in plain.items() if value is not None}
 

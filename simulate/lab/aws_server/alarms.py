@@ -1,8 +1,8 @@
 """Evaluates the metric alarms that the program declares, as CloudWatch does, and notifies their SNS topics.
 
 Each alarm looks at its last ``EvaluationPeriods`` periods that have ended. Datapoints arrive late, so the range looked
-at is longer: while it holds enough datapoints the newest ones count, and only otherwise are missing ones treated as
-``TreatMissingData`` says (CloudWatch's evaluation range). Periods are divided by the lab's time scale.
+at is longer: while it holds enough datapoints the newest ones count, and only otherwise are missing ones treated by
+``TreatMissingData`` (CloudWatch's evaluation range). Periods are divided by the lab's time scale.
 
 Not emulated: composite alarms, anomaly detection, ``EvaluateLowSampleCountPercentile: ignore``.
 """

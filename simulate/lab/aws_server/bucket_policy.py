@@ -1,8 +1,8 @@
-"""Bucket policies with conditions: moto 5.2.5 denies whatever a conditional statement is about, met or not.
+"""Bucket policies with conditions: moto 5.2.5 denies every request that a conditional statement covers, whether or not the condition is met.
 
-The lab's requests stand for requests over TLS by those who may make them. So a statement that only speaks of requests
-in clear (``aws:SecureTransport: false``) does not concern them, and one that allows a service on a condition
-(CloudFront's access to its origin) is taken as met. Other conditions stay with moto.
+The lab's requests stand for authorised requests over TLS. So a statement about requests without TLS
+(``aws:SecureTransport: false``) does not apply to them, and the condition of one that allows a service (CloudFront's
+access to its origin) counts as met. moto evaluates all other conditions.
 """
 
 from __future__ import annotations

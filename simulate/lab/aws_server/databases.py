@@ -36,7 +36,7 @@ class Databases:
         self._thread.start()
 
     def wanted(self) -> set[Login]:
-        """Master user, password (moto keeps it, but tells nobody) and first database of each instance."""
+        """Master user, password (moto stores it, but no API call returns it) and first database of each instance."""
         with self._lock:
             instances = list(self._backend.databases.values())
         return {

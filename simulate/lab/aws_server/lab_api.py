@@ -1,4 +1,4 @@
-"""What the lab needs of the server and AWS does not have: JSON over HTTP under ``/lab/``. Nothing in rollout/ or
+"""Endpoints that the lab needs and AWS does not have: JSON over HTTP under ``/lab/``. Nothing in rollout/ or
 infra/ may use it.
 
     GET  /lab/changes?since=12&timeout=20   {"version": 15, "services": ["elbv2"]}; waits for a change

@@ -2,7 +2,7 @@
 
 Arithmetic, comparisons, ``AND``/``OR``, and the functions FILL, IF, MIN, MAX, SUM, AVG, ABS. An operand is a number or
 a time series (values by period start). A scalar operator works pointwise where both series have a datapoint; anything
-else is an error that names what was not understood, so that an alarm never silently means something else.
+else is an error that names what was not understood, so that an alarm is never silently misread.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _COMPARE: dict[type[ast.cmpop], Callable[[float, float], bool]] = {
 
 
 class BadExpression(ValueError):
-    """The expression is not of the supported part of metric math; the message says where."""
+    """The expression uses an unsupported part of metric math; the message names it."""
 
 
 def evaluate(expression: str, series: Mapping[str, Series], periods: list[int]) -> Series:

@@ -1,6 +1,6 @@
 """CloudWatch's storage and statistics, as plain data.
 
-What is kept from AWS, because the rollout's decisions hang on it:
+AWS's rules that the rollout's decisions depend on:
 
 - a metric is its namespace, name and *exact* set of dimensions: a query that names fewer dimensions finds nothing;
 - periods are aligned to the epoch, a datapoint carries the start of its period, the start of a query is rounded down

@@ -1,6 +1,6 @@
-"""DescribeTargetHealth answers what the lab's load balancer measured; moto says healthy of everything registered.
+"""DescribeTargetHealth returns what the lab's load balancer measured; moto reports every registered target as healthy.
 
-A target that nobody has reported on yet is ``initial``, one that was deregistered stays listed as ``draining`` for as
+A target without a report is ``initial``, one that was deregistered stays listed as ``draining`` for as
 long as the load balancer reports it so, as in AWS.
 """
 
@@ -26,7 +26,7 @@ class Health:
 
 
 class BadReport(ValueError):
-    """A report of the load balancer that is not of the agreed form."""
+    """A report of the load balancer in an unexpected form."""
 
 
 class MeasuredHealth:
@@ -55,7 +55,7 @@ class MeasuredHealth:
             self._groups.update(parsed)
 
     def forget(self, arn: str, targets: Sequence[tuple[str, int]]) -> None:
-        """What was measured of these targets is of their former registration."""
+        """Drops the measurements of these targets: they belong to a former registration."""
         with self._lock:
             for target in targets:
                 self._groups.get(arn, {}).pop(target, None)
@@ -93,7 +93,7 @@ def _describe_target_health(
     if targets:
         wanted = [(t["Id"], int(t.get("Port") or group.port)) for t in targets]
     else:
-        # What was measured and is registered no more is draining, also before the load balancer has noticed.
+        # A measured target that is no longer registered is draining, also before the load balancer has noticed.
         wanted = sorted(registered | {t for t, health in measured.items() if health.state != "unused"})
     return [_status(group, target, target in registered, measured.get(target)) for target in wanted]
 

@@ -1,4 +1,4 @@
-"""Stand-in for Simple378's backend: HTTP, websockets and PostgreSQL through pgbouncer, with faults on request.
+"""Stand-in for Simple378's backend: HTTP, websockets and PostgreSQL through pgbouncer, with faults that can be switched on.
 
     COLOUR=green VERSION=2.0.0 DATABASE_URL=postgresql://... python -m simulate.lab.backend
 

@@ -67,7 +67,7 @@ class Backend:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Turns what went wrong with the database into an answer."""
+        """Turns database errors into an answer."""
         try:
             return await handler(request)
         except NoConnection as error:
@@ -101,8 +101,8 @@ class Backend:
     async def business(self, request: web.Request) -> web.Response:
         """Any request of the API: one transaction of one query, shaped like the dashboard's or a case's.
 
-        The query takes as much longer as the fault says, and as the client asks for in ``X-Lab-Query-Seconds``: so a
-        measurement knows how long each one takes by itself. ``Server-Timing`` tells how long it took.
+        The query sleeps for the fault's time plus the client's ``X-Lab-Query-Seconds``, so that a measurement controls
+        how long each query takes. ``Server-Timing`` reports how long it took.
         """
         self.publisher.seen(request.headers.get("X-Forwarded-For", request.remote or ""))
         self.served += 1
@@ -131,7 +131,7 @@ class Backend:
     # Websockets
 
     async def websocket(self, request: web.Request) -> web.WebSocketResponse:
-        """Echoes text and tells the colour; closed with 1001 when the process ends."""
+        """Echoes text and sends the colour; closed with 1001 when the process ends."""
         socket = web.WebSocketResponse(heartbeat=_PING_S)
         await socket.prepare(request)
         self.sockets[socket] = request
@@ -142,7 +142,7 @@ class Backend:
                 if message.type is WSMsgType.TEXT:
                     await socket.send_str(message.data)
         except ConnectionError:
-            pass  # gone while something was sent to it: a drop, as the close code says
+            pass  # lost while something was sent: the close code marks it as a drop
         finally:
             if socket.close_code in (None, WSCloseCode.ABNORMAL_CLOSURE):
                 self.publisher.counters.websocket_drops += 1
@@ -162,13 +162,13 @@ class Backend:
     # Faults that act by themselves
 
     async def misbehave(self) -> None:
-        """Leaks memory and drops websockets, once a tenth of a second, as the faults say."""
+        """Leaks memory and drops websockets ten times a second, at the faults' rates."""
         while self.faults.memory_leak_mb_per_s or self.faults.ws_drop_rate:
             await asyncio.sleep(0.1)
             if not self.faulty:
                 continue
             if self.faults.memory_leak_mb_per_s:
-                # Written to, so that the pages are really there.
+                # Written to, so that the pages are really allocated.
                 self.kept.append(bytearray(b"x" * round(self.faults.memory_leak_mb_per_s * 100_000)))
             for request in list(self.sockets.values()):
                 if request.transport is not None and random.random() < self.faults.ws_drop_rate / 10:

@@ -1,7 +1,7 @@
-"""The backend's way to its database: a small pool of connections to pgbouncer.
+"""The backend's database access: a small pool of connections to pgbouncer.
 
-Being unable to get a connection is told apart from a query that fails, because the release procedure does: the first
-is counted as a database connection error.
+Failing to get a connection is distinguished from a query that fails, as the release procedure does: only the first
+counts as a database connection error.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WAIT_S = 8.0
 
 
 class NoConnection(Exception):
-    """No connection to the database could be had; the text says why."""
+    """No connection to the database was available; the text gives the reason."""
 
 
 class Database:
@@ -58,9 +58,9 @@ class Database:
             return await cursor.fetchall()
 
     async def leak(self, number: int) -> None:
-        """Opens transactions and never ends them: what a backend that forgets its connections does.
+        """Opens transactions and never ends them: a backend that leaks its connections.
 
-        Raises NoConnection when no further one is given.
+        Raises NoConnection when no further one is available.
         """
         for _ in range(number):
             try:

@@ -29,7 +29,7 @@ def lab_hosts() -> Path:
 
 
 def create(path: Path) -> None:
-    """A fresh file that knows localhost only."""
+    """Create a new file with localhost only."""
     path.write_text(_LOCAL)
     path.chmod(0o644)  # pods read it as another user, whatever the umask
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from simulate.lab.errors import bad_input
 from simulate.lab.layout import program_path, scratch_directory
 
-#: Programs of a lab, with the one who brings them.
+#: Programs that a lab needs.
 PROGRAMS = (
     "unshare",
     "nsenter",

@@ -31,7 +31,7 @@ def prepare(directory: Path) -> None:
     directory.mkdir(mode=0o700)
     password = directory.parent / "postgres-password"
     password.write_text(POSTGRES_PASSWORD)
-    # Whoever has an address of the lab may log in, with a password.
+    # Every address in the lab may log in, with a password.
     access = directory.parent / "postgres-access.conf"
     access.write_text("local all all scram-sha-256\nhost all all 10.78.0.0/16 scram-sha-256\n")
     if os.geteuid() == 0:

@@ -1,4 +1,4 @@
-"""When a service of the lab is ready: asked from the service itself, never assumed after a time."""
+"""When a service of the lab is ready: checked at the service itself, never assumed after a time."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-#: Seconds that one question may take; the supervisor asks between its other duties.
+#: Seconds that one check may take; the supervisor makes them between its other duties.
 PATIENCE_S = 1.0
 
 
 class Readiness(Protocol):
-    """One question, to be asked again until the answer is yes."""
+    """One check, repeated until it succeeds."""
 
     def check(self) -> bool: ...
 

@@ -1,4 +1,4 @@
-"""The services of a lab, declared: what runs, after what, and how one sees that it is ready."""
+"""The services of a lab: what runs, after what, and how its readiness is checked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Service:
     """One process of the lab.
 
     `after`: names of services that must be ready first. `timeout_s`: seconds from launch to readiness. `stop_first`:
-    depends on others even while it stops. Its log is `logs/<name>.log`.
+    needs others even while it stops. Its log is `logs/<name>.log`.
     """
 
     name: str

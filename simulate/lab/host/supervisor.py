@@ -72,8 +72,8 @@ class Starter:
             raise EOFError
         return Identity(**json.loads(line))
 
-    def say(self, **message: Any) -> None:
-        """Tell the starter; it is no error if nobody listens any more."""
+    def send(self, **message: Any) -> None:
+        """Send a message to the starter; it is no error if it is gone."""
         if self._connection is not None:
             with contextlib.suppress(OSError):
                 self._connection.sendall(json.dumps(message).encode() + b"\n")
@@ -184,7 +184,7 @@ class Supervisor:
     def run(self) -> int:
         """Start, watch, end. Returns the exit code."""
         try:
-            self._starter.say(progress="network and file systems")
+            self._starter.send(progress="network and file systems")
             scratch = scratch_directory()
             set_up_namespaces(self._paths, scratch)
             self._running = [
@@ -194,17 +194,17 @@ class Supervisor:
             self._start_services()
             self._phase = Phase.RUNNING
             self._write_state()
-            self._starter.say(ready=True)
+            self._starter.send(ready=True)
             self._watch()
         except StoppedWhileStarting:
-            self._starter.say(stopped=True)
+            self._starter.send(stopped=True)
             return 1
         except ServiceFailed as failure:
-            self._starter.say(failed=str(failure))
+            self._starter.send(failed=str(failure))
             return 1
         except (OSError, subprocess.CalledProcessError) as failure:
             detail = getattr(failure, "stderr", None) or str(failure)
-            self._starter.say(failed=f"the lab's namespace could not be set up: {detail.strip()}")
+            self._starter.send(failed=f"the lab's namespace could not be set up: {detail.strip()}")
             return 1
         finally:
             self._end_everything()
@@ -256,11 +256,11 @@ class Supervisor:
         ready = entry.state in (ServiceState.READY, ServiceState.DONE)
         if ready and entry.service.name not in self._announced:
             self._announced.add(entry.service.name)
-            self._starter.say(progress=entry.service.name, took_s=entry.took)
+            self._starter.send(progress=entry.service.name, took_s=entry.took)
             self._write_state()
 
     def _watch(self) -> None:
-        """Until told to stop: reap, and record the services that die."""
+        """Until a stop is requested: reap, and record the services that die."""
         while not self._stop_requested:
             if self._wait(None):
                 self._write_state()

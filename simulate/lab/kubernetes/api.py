@@ -1,4 +1,4 @@
-"""A small asyncio client for the Kubernetes API: plain JSON objects, and a watch that survives whatever happens.
+"""A small asyncio client for the Kubernetes API: plain JSON objects, and a watch that reconnects after every failure.
 
 async with KubeApi.from_environment() as api:
     async for change in api.watch("/api/v1/pods", fieldSelector="spec.nodeName=lab-node"):
@@ -30,7 +30,7 @@ _RETRY_S = 0.5
 
 
 class KubeError(Exception):
-    """The API server refused. `status`: the HTTP status, 404 and 409 being the ones worth a look."""
+    """The API server refused. `status`: the HTTP status, callers handle 404 and 409."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"{status}: {message}")
@@ -38,7 +38,7 @@ class KubeError(Exception):
 
 
 class Kind(StrEnum):
-    """What a watch tells of an object. `SYNCED` carries none: all that existed has been told."""
+    """The kind of a watch's change. `SYNCED` carries no object: all that existed at the start has been reported."""
 
     CHANGED = "changed"
     DELETED = "deleted"
@@ -47,7 +47,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that a watch tells."""
+    """One change reported by a watch."""
 
     kind: Kind
     object: Json
@@ -108,7 +108,7 @@ class KubeApi:
     async def watch(self, path: str, **query: str) -> AsyncIterator[Change]:
         """All objects of a collection, then their changes, for ever.
 
-        After a lost connection or an expired version it lists again; what vanished meanwhile is told as deleted.
+        After a lost connection or an expired version it lists again; objects that vanished meanwhile are reported as deleted.
         """
         known: dict[str, Json] = {}
         while True:

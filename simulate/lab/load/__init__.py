@@ -2,7 +2,7 @@
 
     python -m simulate.lab.load --url http://10.78.0.20 --rate 100 --duration 60 --websockets 20
 
-HTTP requests are sent by vegeta, a program of its own, so that a busy Python slows nothing down; ``Load`` starts it,
+HTTP requests are sent by vegeta, a program of its own, so that a busy Python process does not slow it down; ``Load`` starts it,
 reads its results as they come and tallies them as a client counts. It sends to addresses of this machine only, and
 ends by itself.
 """

@@ -15,7 +15,7 @@ _TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request. ``at`` is when it was sent, in seconds of the epoch; ``status`` is 0 where no answer came, and
-    ``error`` then says why. ``colour`` and ``version`` are of the backend that answered, empty if none did."""
+    ``error`` is then the reason. ``colour`` and ``version`` are those of the backend that answered, empty if none did."""
 
     at: float
     latency_s: float
@@ -26,7 +26,7 @@ class Request:
 
     @property
     def failed(self) -> bool:
-        """As a client counts: no answer, or a server error. A 429 is refused, not failed."""
+        """As a client counts: no answer, or a server error. A 429 counts as refused, not as failed."""
         return self.status == 0 or self.status >= _SERVER_ERROR
 
     @property

@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 from simulate.lab.errors import LabError, bad_input
 from simulate.lab.load.records import Request, Tally, parse
 
-#: Addresses that clients pretend to have: set aside for benchmarks of networks (RFC 2544), so nobody's.
+#: Addresses that clients pretend to have: reserved for benchmarks (RFC 2544), so no real client has one.
 _CLIENTS = ipaddress.ip_network("198.18.0.0/15")
-#: A load is for a rehearsal, not for ever: no longer than this, in seconds.
+#: The longest load, in seconds: it is for a rehearsal.
 _LONGEST_S = 4 * 3600
 _FASTEST = 5000
 
@@ -38,7 +38,7 @@ class LoadError(LabError):
 class Profile:
     """``rate`` requests a second for ``duration_s`` seconds from ``clients`` clients, who take turns.
 
-    ``seed`` decides who asks for what. An answer that takes longer than ``timeout_s`` is given up and counted failed.
+    ``seed`` decides which client requests which path. An answer that takes longer than ``timeout_s`` counts as failed.
     """
 
     url: str

@@ -1,4 +1,4 @@
-"""Clients that each hold one websocket open, count when it is lost, and come back."""
+"""Clients that each hold one websocket open, count its loss and reconnect."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from simulate.lab.load.vegeta import client_address, require_own_address
 
 _GOING_AWAY = 1001
-#: Seconds until a client that lost its connection comes back, at least and at most.
+#: Seconds until a client that lost its connection reconnects, at least and at most.
 _BACK_AFTER_S = (0.2, 1.0)
 #: Seconds between the messages of a client.
 _EVERY_S = 5.0
@@ -23,7 +23,7 @@ _EVERY_S = 5.0
 
 @dataclass(slots=True)
 class WebSocketCounts:
-    """``dropped`` were lost without a closing handshake, ``closed`` were asked to come back (1001), ``refused`` could
+    """``dropped`` were lost without a closing handshake, ``closed`` were asked to reconnect (1001), ``refused`` could
     not be opened. ``by_colour`` counts the connections that were opened."""
 
     opened: int = 0
@@ -84,7 +84,7 @@ class WebSocketClients:
             await asyncio.sleep(self._chance.uniform(*_BACK_AFTER_S))
 
     async def _talk(self, number: int, connection: ClientConnection) -> None:
-        """Says something now and then until the connection is lost, which ConnectionClosed tells."""
+        """Sends a message now and then until the connection is lost. Raises ConnectionClosed."""
         colour = str(json.loads(await connection.recv())["colour"])
         self.counts.opened += 1
         self.counts.by_colour[colour] += 1
@@ -92,7 +92,7 @@ class WebSocketClients:
         while True:
             await connection.send("still here?")
             await connection.recv()
-            # Waits for the next turn, or for the loss of the connection if that comes first.
+            # Waits for the next message's time, or for the loss of the connection if that comes first.
             try:
                 async with asyncio.timeout(_EVERY_S):
                     await connection.wait_closed()

@@ -7,7 +7,7 @@
 - ``health``: the target groups' health checks, draining, fail-open;
 - ``config``, ``edge_config``: all of that as HAProxy's configuration; ``haproxy`` runs it and changes it while it runs;
 - ``log``, ``metrics``: HAProxy's log -> CloudWatch metrics under the names, dimensions, period and delay of AWS;
-- ``agent``: the loop that ties them together.
+- ``agent``: the loop that connects them.
 
 What it leaves out is listed in docs/lab-limits.md.
 """

@@ -166,7 +166,7 @@ class Agent:
         )
 
     def _warn(self) -> None:
-        """Says once what is declared and not emulated."""
+        """Logs once what is declared but not emulated."""
         unsupported = []
         for listener in self.declared.load_balancer.listeners if self.declared.load_balancer else ():
             if listener.protocol != "HTTP":
@@ -295,7 +295,7 @@ class Agent:
             )
             lines += edge_config.structure(distribution, addresses, maps, self.options.time_scale)
         if not lines:
-            # HAProxy wants something to do; nothing is listening yet.
+            # HAProxy needs at least one section; nothing is listening yet.
             lines = ["backend nothing-declared"]
         return "\n".join(lines) + "\n"
 
@@ -308,7 +308,7 @@ class Agent:
         }
 
     async def _report(self) -> None:
-        """Tells the API what DescribeTargetHealth answers."""
+        """Reports to the API what DescribeTargetHealth returns."""
         report = {
             arn: [{"id": target.ip, "port": target.port, **h.report()} for target, h in targets.items()]
             for arn, targets in self.targets.items()
@@ -354,5 +354,5 @@ class Agent:
 
     async def _watch_haproxy(self) -> None:
         raise HaproxyError(
-            f"HAProxy ended with exit code {await self.haproxy.wait()}; the lines above say why"
+            f"HAProxy ended with exit code {await self.haproxy.wait()}; the lines above give the reason"
         )

@@ -16,7 +16,7 @@ Report = Callable[[str, Target, str], None]
 
 
 class Checker:
-    """Checks every target it was told of and reports each result: target group, target, failure (empty if passed)."""
+    """Checks the targets that it follows and reports each result: target group, target, failure (empty if passed)."""
 
     def __init__(self, report: Report, time_scale: float) -> None:
         self._report = report

@@ -8,7 +8,7 @@ once, for the next request of every connection, and drops none.
 Weights: for each request one number is drawn (``rand``) and compared with the rule's cumulative bounds, read from
 a map. So each request is an independent draw, as at an ALB, whatever the connection.
 
-How an answer got its status is told by variables: ``txn.rule`` and ``txn.tg`` are what was chosen; ``txn.answered`` is
+Variables record how an answer got its status: ``txn.rule`` and ``txn.tg`` are what was chosen; ``txn.answered`` is
 set only by a response of a target. HAProxy answers a failed connection 503; an ALB 502, or 504 when it timed out.
 """
 
@@ -112,7 +112,7 @@ def unreachable_map(load_balancer: LoadBalancer, settings: Mapping[str, str] | N
 
 
 def with_broken_rules(load_balancer: LoadBalancer) -> LoadBalancer:
-    """As if somebody had broken the rules that share traffic: they match nothing (the lab's ``bad-rule`` switch)."""
+    """With the rules that share traffic broken: they match nothing (the lab's ``bad-rule`` switch)."""
     never = (Condition("never", ()),)
     return replace(
         load_balancer,
@@ -186,7 +186,7 @@ def backends(load_balancer: LoadBalancer) -> list[str]:
             f"  timeout tunnel {timeout}s",
             f"{_SERVERS}{name}",
         ]
-    # A closed port: what a connection is refused by, for the lab's targets-unreachable switch.
+    # A closed port, which refuses connections: for the lab's targets-unreachable switch.
     return [*lines, "backend unreachable", "  server closed 127.0.0.1:1"]
 
 

@@ -15,7 +15,7 @@ from simulate.lab.load_balancer.text import anonymous, quoted
 #: HAProxy tracks a request in at most three tables; the third is for the errors that are kept.
 MAX_RATE_RULES = 2
 _ERRORS_SLOT = 2
-#: CloudFront signs its requests to a private bucket (origin access control); the lab's S3 looks at who signed, not how.
+#: CloudFront signs its requests to a private bucket (origin access control); the lab's S3 checks who signed, not the signature.
 _ORIGIN_ACCESS = (
     "AWS4-HMAC-SHA256 Credential=lab/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=none"
 )

@@ -129,7 +129,7 @@ class Haproxy:
             await self._until(lambda worker: worker not in ("", before))
             self.reloads += 1
         self._structure = structure
-        # What serves was in the file; what only drains can be said to a running worker alone.
+        # The file holds the servers in use; draining ones can be set only on a running worker.
         loaded = {
             slot: server if server.state == "ready" else replace(server, state="maint")
             for slot, server in dynamic.servers.items()
@@ -168,7 +168,7 @@ class Haproxy:
         async with asyncio.timeout(20):
             while not ready(await self._worker()):
                 if self._running.returncode is not None:
-                    raise HaproxyError(f"HAProxy ended with {self._running.returncode}; its log says why")
+                    raise HaproxyError(f"HAProxy ended with {self._running.returncode}; see its log")
                 await asyncio.sleep(0.01)
 
     async def _worker(self) -> str:

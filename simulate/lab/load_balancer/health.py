@@ -41,7 +41,7 @@ class TargetHealth:
     until: float = 0.0
 
     def after_check(self, failure: str, *, healthy_threshold: int, unhealthy_threshold: int) -> TargetHealth:
-        """After one health check; ``failure`` says what was wrong, empty for a passed one.
+        """After one health check; ``failure`` is the reason, empty for a passed one.
 
         A new target is healthy after one passed check, whatever the threshold, as in AWS.
         """
@@ -54,7 +54,7 @@ class TargetHealth:
         return TargetHealth(State.HEALTHY if enough else self.state, passed, 0, "")
 
     def report(self) -> dict[str, str]:
-        """As DescribeTargetHealth words it."""
+        """In DescribeTargetHealth's words."""
         if self.state is State.UNHEALTHY:
             failed = "Target.Timeout" if "timed out" in self.why else "Target.FailedHealthChecks"
             return {"state": self.state, "reason": failed, "description": self.why}

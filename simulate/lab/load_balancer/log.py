@@ -57,7 +57,7 @@ def _alb(
     at: float, rule: str, group: str, server: str, status: int, termination: str, response_ms: int
 ) -> AlbRequest:
     answered = response_ms >= 0
-    # The first character says who ended it: C the client, S the server, s a timeout at the server's side; the second
+    # The first character is who ended it: C the client, S the server, s a timeout at the server's side; the second
     # in which phase: C while connecting.
     if answered:
         origin = Origin.TARGET

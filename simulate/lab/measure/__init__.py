@@ -1,1 +1,1 @@
-"""Measures a lab, so that the simulator's predictions can be held against it; see ``simulate.studies.validation.lab``."""
+"""Measures a lab, so that the simulator's predictions can be compared with it; see ``simulate.studies.validation.lab``."""

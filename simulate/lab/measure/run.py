@@ -1,4 +1,4 @@
-"""``simulate lab measure``: what the simulator is held against, in one file.
+"""``simulate lab measure``: measurements that the simulator is compared with, in one file.
 
 Three parts, each in a lab of its own: ``points`` of the data plane, stack ``updates``, and ``rollouts`` of releases with
 faults. The file keeps the parts that are not measured anew.
@@ -38,7 +38,7 @@ TIME_SCALE = 10.0
 PLAN = "phase-c"
 UPDATES = 60
 #: What releases are wrong with, and how often: the end of a metric period falls anywhere after the fault's begin, so one
-#: rollout says little about its detection.
+#: single rollout shows little of its detection.
 RELEASES: Mapping[str, int] = {
     "errors-5pct": 4,
     "slow-queries": 3,
@@ -69,7 +69,9 @@ class MeasureOptions:
         for name in names:
             if not any(name in point.name for point in known):
                 all_of_them = "; ".join(point.name for point in known)
-                raise bad_input(f"--point {name}: in no point's name", f"use a part of one of: {all_of_them}")
+                raise bad_input(
+                    f"--point {name}: no point's name contains it", f"the points are: {all_of_them}"
+                )
         if names and parts and "points" not in parts:
             raise bad_input("--point: the part 'points' is not measured", "leave out --part, or --point")
         points = tuple(p for p in known if not names or any(name in p.name for name in names))
@@ -78,14 +80,14 @@ class MeasureOptions:
 
 
 def _read(out: Path) -> dict[str, Any]:
-    """An earlier measurement."""
+    """Reads an earlier measurement."""
     try:
         found: dict[str, Any] = json.loads(out.read_text())
         if found["format"] == FORMAT:
             return found
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    raise bad_input(f"--out {out}: exists and is no measurement of this version", "give a new file")
+    raise bad_input(f"--out {out}: exists and is not a measurement of this version", "give a new file")
 
 
 def measure(options: MeasureOptions, console: Console) -> int:
@@ -222,9 +224,9 @@ def _short_plan(path: Path) -> Path:
 
 
 def _release(result: ReleaseResult) -> dict[str, Any]:
-    told = summarize(result)
+    summary = summarize(result)
     kept = ("fault", "outcome", "fault_started_s", "first_breach_s", "decided_s", "traffic_moved_s")
-    return {key: told[key] for key in (*kept, "requests", "failed_requests")}
+    return {key: summary[key] for key in (*kept, "requests", "failed_requests")}
 
 
 PARTS: Mapping[str, Callable[[Rig, MeasureOptions], dict[str, Any]]] = {

@@ -73,7 +73,7 @@ async def _until_clean(session: aiohttp.ClientSession) -> None:
             clean = clean + 1 if answer.status == HTTPStatus.OK else 0
         if clean == _CLEAN:
             return
-    raise LabError("the backend goes on failing without load", "see its log")
+    raise LabError("the backend keeps failing without load", "see its log")
 
 
 def _client(number: int) -> dict[str, str]:

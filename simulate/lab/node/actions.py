@@ -54,7 +54,7 @@ async def _perform(action: Json, container: RunningContainer) -> tuple[bool, str
         return True, ""
     if "exec" in action:
         return await _exec(action["exec"]["command"], container)
-    raise SpecError(f"the lab's node does not know the action {', '.join(action)}")
+    raise SpecError(f"the lab's node does not support the action {', '.join(action)}")
 
 
 async def _http_get(get: Json, container: RunningContainer) -> tuple[bool, str]:

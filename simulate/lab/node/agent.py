@@ -56,11 +56,11 @@ class NodeAgent:
         self._proxy = ServiceProxy(api, scratch / "services", paths.hosts, paths.logs / "services.log")
         self._pods: dict[str, Pod] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._told: dict[tuple[str, str, str], float] = {}
+        self._last_posted: dict[tuple[str, str, str], float] = {}
         self._stop = asyncio.Event()
         self._failed = False
 
-    # -- what pods ask ------------------------------------------------------------------------------------------
+    # -- what pods need ------------------------------------------------------------------------------------------
 
     def base_environment(self) -> Mapping[str, str]:
         """What every container gets on top of its spec; stands for the image's and the instance role's."""
@@ -84,9 +84,9 @@ class NodeAgent:
         """Post an event about a pod, unless the same was posted a moment ago."""
         metadata = pod["metadata"]
         key, time = (metadata["uid"], reason, message), asyncio.get_running_loop().time()
-        if time - self._told.get(key, -EVENT_PERIOD_S) < EVENT_PERIOD_S:
+        if time - self._last_posted.get(key, -EVENT_PERIOD_S) < EVENT_PERIOD_S:
             return
-        self._told[key] = time
+        self._last_posted[key] = time
         body: Json = {
             "apiVersion": "v1",
             "kind": "Event",
@@ -126,7 +126,7 @@ class NodeAgent:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            # A broken agent must show: the lab reports a service that ended.
+            # A broken agent must end: the lab reports a service that has ended.
             _log.error("failed", exc_info=task.exception())
             self._stop.set()
             self._failed = True

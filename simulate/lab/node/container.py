@@ -45,7 +45,7 @@ class Container:
     """Runs one container of a pod until the pod ends.
 
     `prepare` makes the Launch anew for every start (raises SpecError if that is impossible now); `changed` is called when
-    `status()` has; `event(type, reason, message)` tells people.
+    `status()` has; `event(type, reason, message)` posts an event.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Container:
         return self.exit_code is not None
 
     def wait_state(self, reason: str, message: str = "") -> None:
-        """Say why the container does not run."""
+        """Record why the container does not run."""
         waiting = {"reason": reason} | ({"message": message} if message else {})
         if self._state != {"waiting": waiting}:
             self._state = {"waiting": waiting}

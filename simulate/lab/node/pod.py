@@ -54,7 +54,7 @@ class Node(Protocol):
 
 
 class Pod:
-    """Runs a pod. `update` passes on what the watch tells; `run` returns when the pod is gone."""
+    """Runs a pod. `update` receives the watch's changes; `run` returns when the pod is gone."""
 
     def __init__(self, node: Node, pod: Json) -> None:
         self._node = node
@@ -83,21 +83,21 @@ class Pod:
         self._node.event(self._pod, kind, reason, message)
 
     def update(self, pod: Json) -> None:
-        """What the API server says now: a deletion, or a readiness gate that somebody opened."""
+        """The pod's current object: a deletion, or a readiness gate that was opened."""
         self._pod = pod
         if "deletionTimestamp" in pod["metadata"]:
             self._deleted.set()
         self._dirty.set()
 
     def vanish(self) -> None:
-        """The object is gone without a goodbye (deleted with force)."""
+        """The object was deleted with force, so there is no status left to report."""
         self._pod["metadata"]["deletionGracePeriodSeconds"] = 0
         self._deleted.set()
 
     # -- life ---------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Start everything, tell the API server, and end when deleted."""
+        """Start everything, report to the API server, and end when the pod is deleted."""
         network: PodNetwork | None = None
         reporting = asyncio.create_task(self._report_changes())
         working: asyncio.Task[None] | None = None
@@ -112,12 +112,12 @@ class Pod:
             self._dirty.set()
             await self._deleted.wait()
             await self._end(working, self._pod["metadata"].get("deletionGracePeriodSeconds", 30))
-            await self._say_goodbye()
+            await self._report_end()
         except NetworkError as error:
             self._event("Warning", "FailedCreatePodSandBox", str(error))
             _log.error("pod %s: %s", self._path, error)
             await self._deleted.wait()
-            await self._say_goodbye()
+            await self._report_end()
         finally:
             for task in (reporting, working):
                 if task is not None:
@@ -129,7 +129,7 @@ class Pod:
             shutil.rmtree(self._directory, ignore_errors=True)
 
     async def halt(self, grace_s: float) -> None:
-        """End the processes because the node ends; the API server is told nothing."""
+        """End the processes because the node ends; nothing is reported to the API server."""
         await asyncio.gather(*(container.halt(grace_s) for container in (*self._inits, *self._mains)))
 
     async def _work(self) -> None:
@@ -145,8 +145,8 @@ class Pod:
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
 
-    async def _say_goodbye(self) -> None:
-        """Tell the last status, then let the API server forget the pod."""
+    async def _report_end(self) -> None:
+        """Report the last status, then let the API server delete the pod."""
         uid = self._pod["metadata"]["uid"]
         while True:
             try:
@@ -252,7 +252,7 @@ class Pod:
                 path.chmod(file.mode)
         self._volumes_written = True
 
-    # -- telling the API server ---------------------------------------------------------------------------------
+    # -- reporting to the API server ---------------------------------------------------------------------------------
 
     async def _report_changes(self) -> None:
         while True:

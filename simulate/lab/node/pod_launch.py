@@ -1,4 +1,4 @@
-"""Becomes a container: enters the pod's network, puts its volumes where the spec says, drops root, runs the program.
+"""Becomes a container: enters the pod's network, puts its volumes where the spec mounts them, drops root, runs the program.
 
 Started as a script of its own for every container start, so it imports nothing but the small part of the standard
 library that it needs. Its only argument is a JSON object:
@@ -6,7 +6,7 @@ library that it needs. Its only argument is a JSON object:
     netns    file of the pod's network namespace
     root     an empty directory in which to assemble the container's root
     hide     a directory that the container must find empty (the lab's data)
-    private  directories of which each container has its own, empty ones (an image's own /tmp, say)
+    private  directories of which each container has an empty one of its own (such as an image's /tmp)
     keep     directories that stay visible even there (programs installed below /tmp)
     mounts   list of {"source", "target", "read_only"}; a missing target is made
     argv, environment, directory

@@ -23,13 +23,13 @@ from simulate.lab.node.services import (
 
 Json = dict[str, Any]
 
-#: Seconds between two looks at what nobody tells: names added by others, forwarders that died.
+#: Seconds between two checks of what no watch reports: names added by others, forwarders that died.
 LOOK_PERIOD_S = 0.5
 _log = logging.getLogger("node-agent")
 
 
 class ServiceProxy:
-    """Follows Services and EndpointSlices; keeps forwarders and hosts files as they say."""
+    """Follows Services and EndpointSlices; keeps forwarders and hosts files in step with them."""
 
     def __init__(self, api: KubeApi, directory: Path, lab_hosts: Path, log: Path) -> None:
         self._api = api
@@ -134,7 +134,7 @@ class ServiceProxy:
     async def _look_around(self) -> None:
         """Names that others add to the lab's hosts file must reach the pods' files as well; forwarders must live.
 
-        Raises OSError for a forwarder that died: a lab that lost a part must not go on as if nothing had happened.
+        Raises OSError for a forwarder that died: a lab that lost a part must not keep running as if it were whole.
         """
         seen = 0
         while True:

@@ -1,4 +1,4 @@
-"""ClusterIPs: one HAProxy in TCP mode a Service, told by its runtime API which endpoints are ready.
+"""ClusterIPs: one HAProxy in TCP mode per Service; its runtime API sets which endpoints are in use.
 
 It stands where kube-proxy does. A process a Service, so that a new Service disturbs no connection of another; endpoint
 changes need no reload at all. As with kube-proxy, a connection stays with its endpoint until one of them ends.
@@ -73,7 +73,7 @@ def endpoints(of: Frontend, slices: Iterable[Json]) -> Endpoints:
 
 
 def configuration(of: Frontend, socket: Path) -> str:
-    """HAProxy's configuration: every endpoint slot present but out of use."""
+    """HAProxy's configuration: every endpoint slot present but disabled."""
     lines = [
         "global",
         f"    stats socket {socket} level admin",
@@ -167,9 +167,9 @@ class Forwarder:
         writer.write((";".join(lines) + "\n").encode())
         answer = (await reader.read()).decode()
         writer.close()
-        self._slots = slots  # not before HAProxy was told: who fails is asked again
+        self._slots = slots  # only now: a command that failed is sent again
         for line in answer.splitlines():
-            # Good answers are empty or tell of the change of address.
+            # The answer to a command that succeeded is empty or reports the change of address.
             if line and "changed" not in line and "no need to change" not in line:
                 _log.error("haproxy for %s: %s", self.frontend.address, line)
 

@@ -1,1 +1,1 @@
-"""Two releases on real parts: a good one that reaches 100 %, then a bad one that is rolled back by itself."""
+"""Two releases on real parts: a good one that reaches 100 %, then a bad one that is rolled back automatically."""

@@ -21,7 +21,7 @@ from simulate.lab.rehearsal.stacks import last_words
 
 LAB = "bench"
 AIM_S = 3.0
-#: The traffic stack needs the foundation, which needs the limits; the colours are not asked.
+#: The traffic stack needs the foundation, which needs the limits; the colours are not needed.
 LAYERS = ("limits", "", "traffic")
 _PHASES = {
     "engine_s": "engine: start, lock, state",
@@ -70,7 +70,7 @@ def measured_updates(rig: Rig, updates: int, logs: Path) -> list[dict[str, Any]]
         raise
     found = [json.loads(line) for line in output.read_text().splitlines()]
     if sum(line["kind"] == "update" for line in found) != updates:
-        raise LabError(f"the measurement is not whole:\n{last_words(log)}", f"see {log}")
+        raise LabError(f"the measurement is incomplete:\n{last_words(log)}", f"see {log}")
     return found
 
 

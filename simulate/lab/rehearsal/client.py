@@ -117,7 +117,7 @@ class Clients:
         self._process.terminate()
         self._process.wait()
         self._process = None
-        # The load itself ends a little later than what entered the lab for it; its sums are its last word.
+        # The load itself ends a little later than nsenter; it prints its sums last.
         deadline = time.monotonic() + STOP_LIMIT_S
         while not self._sums.read_text().strip():
             if time.monotonic() > deadline:

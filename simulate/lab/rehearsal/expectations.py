@@ -1,4 +1,4 @@
-"""How each fault must end under the guide's criteria, beside the table of faults; and what differed if it did not."""
+"""How each fault must end by the guide's criteria, and how a rollout differed from it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ EXPECTED: Mapping[str, Expected] = MappingProxyType(
         "pool-exhaustion": _aborted("db_connection_errors", "health"),
         # Health stays clean, so metrics alone must decide.
         "targets-unreachable": _aborted("error_rate"),
-        # No data is no good data: the stage stays inconclusive, is held, and nobody resumes.
+        # Missing data is not good data: the stage stays inconclusive, is held, and nobody resumes it.
         "metrics-missing": _aborted("hold_timeout", verified=None),
         "metrics-failing": _aborted("blind", verified=None),
         "memory-leak": _aborted("health", "error_rate"),
@@ -50,7 +50,7 @@ EXPECTED: Mapping[str, Expected] = MappingProxyType(
         "websocket-drops": GOOD,
         # Raised while it goes on; a 429 is no error.
         "rate-limit": Expected(PROMOTED, frozenset({"rate_limited"})),
-        # Nobody reaches any colour through the rule, so there is no data of either.
+        # No request reaches a colour through the rule, so there is no data for either.
         "bad-rule": _aborted("hold_timeout", verified=None),
     }
 )

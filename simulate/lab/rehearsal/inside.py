@@ -1,4 +1,4 @@
-"""What a rehearsal does from inside the lab, where its AWS answers: ``python -m simulate.lab.rehearsal.inside ...``.
+"""The part of a rehearsal that runs inside the lab, where its AWS server is reachable: ``python -m simulate.lab.rehearsal.inside ...``.
 
 ``healthy ARN COUNT SECONDS`` waits until a target group has so many healthy targets and no others;
 ``inject NAME JSON`` and ``clear`` turn fault switches on and off.

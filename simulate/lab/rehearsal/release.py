@@ -109,7 +109,7 @@ class Rig:
         self.watch.wait(process, what, log)
 
     def perform(self, number: int, version: str, fault: Fault | None) -> ReleaseResult:
-        """One release of ``version`` onto the idle colour. What the fault changed is changed back."""
+        """One release of ``version`` onto the idle colour. Afterwards the fault's changes are undone."""
         stable = self.stable
         candidate = OTHER[stable]
         replicas = int(self.stacks.setting(stable, "replicas"))

@@ -1,4 +1,4 @@
-"""Deploys the stacks in a lab with the Pulumi command line, as a person in the lab's shell would."""
+"""Deploys the stacks in a lab with the Pulumi command line, as a user in the lab's shell would."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from simulate.lab.errors import LabError
 from simulate.lab.lab import Lab
 
 PROJECT = "simple378"
-#: The layers of an environment in the order of their first deployment: a colour asks the traffic stack whether it serves.
+#: The layers of an environment in the order of their first deployment: a colour reads from the traffic stack whether it serves.
 LAYERS = ("limits", "", "traffic", "blue")
 
 Await = Callable[["subprocess.Popen[str]", str, Path], None]
@@ -55,18 +55,18 @@ class Stacks:
         config = yaml.safe_load(self._settings(layer).read_text())["config"]
         name = f"{PROJECT}:{key}"
         if name not in config:
-            raise LabError(f"{self._settings(layer).name} does not set {name}", "it must")
+            raise LabError(f"{self._settings(layer).name} does not set {name}", "set it")
         return config[name]
 
     def deploy(self, layer: str) -> None:
-        """``pulumi up``, the stack made if there is none. Raises :class:`LabError` with the engine's last words."""
+        """``pulumi up``, the stack created if there is none. Raises :class:`LabError` with the end of the engine's output."""
         name = self.name(layer)
         if not self._exists(name):
             self._pulumi(name, "stack", "init", name)
         self._pulumi(name, "up", "--yes", "--skip-preview", "--stack", name)
 
     def outputs(self, layer: str) -> dict[str, Any]:
-        """The stack's outputs, secrets shown: the lab's open nothing outside of it."""
+        """The stack's outputs, secrets included: the lab's are of no use outside it."""
         found = self.lab.run(
             ["pulumi", "stack", "output", "--json", "--show-secrets", "--stack", self.name(layer)],
             timeout_s=60,

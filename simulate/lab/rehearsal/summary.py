@@ -11,7 +11,7 @@ from simulate.lab.rehearsal.client import Counts
 
 @dataclass(frozen=True, slots=True)
 class ReleaseResult:
-    """One release as it went. ``fault_started_s`` is from the rollout's start, like the account's times."""
+    """The result of one release. ``fault_started_s`` is from the rollout's start, like the account's times."""
 
     number: int
     version: str
@@ -23,7 +23,7 @@ class ReleaseResult:
 
 
 def summarize(result: ReleaseResult) -> dict[str, Any]:
-    """The release's object. ``stages`` are the stays at a stage, from the weight seen to the decision that ended it."""
+    """The release's object. ``stages`` are the times at each stage, from the weight being seen to the decision that ended it."""
     account = result.account
     retreat = account.retreats[0] if account.retreats else None
     return {

@@ -17,7 +17,7 @@ _NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 
 
 class SwitchFailed(RuntimeError):
-    """The lab's cloud did not take a fault switch; it says why."""
+    """The lab's cloud did not accept a fault switch; the message is its reason."""
 
 
 @dataclass(frozen=True, slots=True)

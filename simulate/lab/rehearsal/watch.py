@@ -1,4 +1,4 @@
-"""Watches what a rehearsal leans on while it waits, so that a part that dies is named at once and with its log."""
+"""Watches the parts that a rehearsal depends on, so that one that dies is reported at once, with its log."""
 
 from __future__ import annotations
 

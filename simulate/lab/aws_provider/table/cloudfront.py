@@ -100,7 +100,7 @@ _ORIGIN = Block(
 
 
 def _make_origins(origins: list[dict[str, Any]]) -> dict[str, Any]:
-    """The API wants one of two kinds said; an S3 origin under an access control has an empty identity."""
+    """The API needs one of the two kinds of origin; an S3 origin under an access control has an empty identity."""
     items = [
         encode(_ORIGIN, origin)
         | ({} if "customOriginConfig" in origin else {"S3OriginConfig": {"OriginAccessIdentity": ""}})
@@ -196,7 +196,7 @@ def _deployed(operation: Operation) -> bool:
 
 
 def _update_distribution(operation: Operation) -> None:
-    """What the program does not say is sent back as AWS showed it; what it no longer says is sent empty."""
+    """What the program does not declare is sent as AWS showed it; what it no longer declares is sent empty."""
     if not operation.changed(*_CONFIG_NAMES):
         return
     etag, config = _current(operation)
@@ -207,7 +207,7 @@ def _update_distribution(operation: Operation) -> None:
 
 
 def _delete_distribution(operation: Operation) -> None:
-    """AWS deletes only what is switched off everywhere."""
+    """AWS deletes a distribution only after it was disabled everywhere."""
     etag, config = _current(operation)
     if config["Enabled"]:
         operation.aws.call(

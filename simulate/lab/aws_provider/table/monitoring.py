@@ -115,7 +115,7 @@ SUBSCRIPTION = ResourceType(
     rules=_subscription_rules,
 )
 
-# A period may also be 10 or 30 s, or 5 s in the lab's faster time; AWS's own rule holds at its own pace.
+# A period may also be 10 or 30 s, or 5 s in the lab's faster time; at its own pace AWS's rule applies.
 _PERIOD = (
     lambda value: (
         None

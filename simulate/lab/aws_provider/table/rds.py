@@ -228,7 +228,7 @@ def _instance_more(_: Operation, api: Api) -> Api:
 
 
 def _password(value: str) -> str | None:
-    """Says nothing of the value itself: the reason is printed."""
+    """The reason is printed, so it must not contain the value."""
     if not 8 <= len(value) <= 128:
         return "must have 8 to 128 characters"
     if any(character in '/@" ' or not " " <= character <= "~" for character in value):
@@ -310,7 +310,7 @@ INSTANCE = ResourceType(
             ListOf(STRING, unordered=True),
         ),
         Field("caCertIdentifier", "CACertificateIdentifier", mode=Mode.EITHER),
-        # Said to the modify and delete calls only.
+        # Parameters of the modify and delete calls only.
         Field("applyImmediately", type=BOOLEAN, default=False, shown=False),
         Field("deleteAutomatedBackups", type=BOOLEAN, default=True, shown=False),
         Field("skipFinalSnapshot", type=BOOLEAN, default=False, shown=False),

@@ -115,7 +115,7 @@ ROUTE_TABLE_ASSOCIATION = ResourceType(
     service="ec2",
     fields=(
         Field("subnetId", "SubnetId", required=True, replace=True),
-        # The API can move an association, but gives it a new id; so can only a replacement say it truly.
+        # The API can move an association but gives it a new id, which only a replacement can represent.
         Field("routeTableId", "RouteTableId", required=True, replace=True),
     ),
     create=Create("associate_route_table", id="AssociationId"),

@@ -1,4 +1,4 @@
-"""Checks of single values that AWS makes and its service model does not tell."""
+"""Checks of single values that AWS makes but its service model does not describe."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def _permission(inputs: Props) -> dict[str, Any]:
     permission: dict[str, Any] = {"IpProtocol": inputs["ipProtocol"]}
     if "fromPort" in inputs:
         permission |= {"FromPort": inputs["fromPort"], "ToPort": inputs["toPort"]}
-    said = {"Description": inputs["description"]} if "description" in inputs else {}
+    description = {"Description": inputs["description"]} if "description" in inputs else {}
     for name, list_name, member in (
         ("cidrIpv4", "IpRanges", "CidrIp"),
         ("cidrIpv6", "Ipv6Ranges", "CidrIpv6"),
@@ -85,7 +85,7 @@ def _permission(inputs: Props) -> dict[str, Any]:
         ("referencedSecurityGroupId", "UserIdGroupPairs", "GroupId"),
     ):
         if name in inputs:
-            permission[list_name] = [{member: inputs[name], **said}]
+            permission[list_name] = [{member: inputs[name], **description}]
     return permission
 
 
@@ -100,7 +100,7 @@ def _write(operation: Operation) -> None:
     if "ReferencedGroupInfo" in shown:
         shown["ReferencedGroupId"] = shown.pop("ReferencedGroupInfo")["GroupId"]
     if shown["IpProtocol"] == "-1":
-        shown |= {"FromPort": -1, "ToPort": -1}  # what AWS shows for all protocols, and moto wants to be told
+        shown |= {"FromPort": -1, "ToPort": -1}  # what AWS shows for all protocols, and moto needs as input
     rule = {"SecurityGroupRuleId": operation.id, "SecurityGroupRule": shown}
     operation.aws.call("modify_security_group_rules", GroupId=group, SecurityGroupRules=[rule])
 

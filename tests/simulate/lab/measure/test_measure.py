@@ -120,6 +120,6 @@ class TestInput:
         assert "not a file in a directory" in self.refused(tmp_path)
         assert "not a file in a directory" in self.refused(tmp_path / "no" / "lab.json")
         out.write_text("{}")
-        assert "no measurement of this version" in self.refused(out)
+        assert "not a measurement of this version" in self.refused(out)
         out.write_text(json.dumps({"format": FORMAT}))
         MeasureOptions.checked(out, (), (), short=False)

@@ -117,20 +117,25 @@ class TestExpectations:
 
 class TestSummary:
     def test_a_good_release(self) -> None:
-        told = summarize(result_of(journals.good_release()))
-        assert told["fault"] is None and told["outcome"] == "promoted"
-        assert told["final_candidate_weight"] == 100
-        assert told["requests"] > 900 and told["failed_requests"] == 0
-        assert told["fault_started_s"] is told["first_breach_s"] is told["decided_s"] is None
-        assert [stage["weight"] for stage in told["stages"]] == [5, 25, 50, 100]
-        assert all(stage["left_s"] - stage["seen_s"] >= 12 for stage in told["stages"])
-        json.dumps(told)
+        summary = summarize(result_of(journals.good_release()))
+        assert summary["fault"] is None and summary["outcome"] == "promoted"
+        assert summary["final_candidate_weight"] == 100
+        assert summary["requests"] > 900 and summary["failed_requests"] == 0
+        assert summary["fault_started_s"] is summary["first_breach_s"] is summary["decided_s"] is None
+        assert [stage["weight"] for stage in summary["stages"]] == [5, 25, 50, 100]
+        assert all(stage["left_s"] - stage["seen_s"] >= 12 for stage in summary["stages"])
+        json.dumps(summary)
 
     def test_a_bad_release_in_the_order_of_events(self) -> None:
-        told = summarize(result_of(journals.bad_release(), "errors-5pct", failed=3))
-        assert told["fault"] == "errors-5pct" and told["outcome"] == "aborted"
-        assert told["final_candidate_weight"] == 0 and told["failed_requests"] == 3
-        assert told["fault_started_s"] < told["first_breach_s"] < told["decided_s"] < told["traffic_moved_s"]
+        summary = summarize(result_of(journals.bad_release(), "errors-5pct", failed=3))
+        assert summary["fault"] == "errors-5pct" and summary["outcome"] == "aborted"
+        assert summary["final_candidate_weight"] == 0 and summary["failed_requests"] == 3
+        assert (
+            summary["fault_started_s"]
+            < summary["first_breach_s"]
+            < summary["decided_s"]
+            < summary["traffic_moved_s"]
+        )
 
     def test_a_failure_after_the_move_is_timed(self) -> None:
         result = result_of(journals.bad_release(), "errors-5pct", failed=3)
