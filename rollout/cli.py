@@ -73,10 +73,10 @@ def fail(message: str, code: int = Exit.BAD_INPUT) -> NoReturn:
 def _scaled(plan: Plan, time_scale: float) -> Plan:
     if not 0 < time_scale < float("inf"):
         fail(f"--time-scale {time_scale:g}: it takes a number above 0, such as 10")
-    period = plan.period / time_scale
+    period = plan.metrics.period / time_scale
     if period < 1 or period != int(period):
         fail(
-            f"--time-scale {time_scale:g} makes a metric period of {plan.period:g} s last {period:g} s: "
+            f"--time-scale {time_scale:g} makes a metric period of {plan.metrics.period:g} s last {period:g} s: "
             "take one that leaves whole seconds, such as 10"
         )
     return plan.scaled(time_scale)

@@ -115,14 +115,14 @@ class CloudWatchMetrics:
 
     def _periods(self, t: float) -> list[float]:
         """Starts (epoch seconds) of the closed periods to look at, aligned as CloudWatch aligns them."""
-        period = self.plan.period
+        period = self.plan.metrics.period
         now = self.start + t
         last = math.floor(now / period)
         first = max(last - LOOK_BACK, math.floor(self.start / period))
         return [index * period for index in range(first, last)]
 
     def _read(self, series: _Series, start: float, t: float) -> list[Reading]:
-        overdue = self.start + t >= start + self.plan.period + self.plan.metric_delay
+        overdue = self.start + t >= start + self.plan.metrics.period + self.plan.metrics.delay
         found = [self._read_role(role, series, start, overdue) for role in self.watched.groups]
         found.append(self._read_edge(series, start, overdue))
         return [reading for reading in found if reading]
@@ -153,8 +153,8 @@ class CloudWatchMetrics:
     def _probes(self, role: str, start: float) -> Mapping[str, int]:
         """Our own requests in a period. Of one before this process began there must have been a full number."""
         if start >= self.probes.began:
-            return self.probes.counted(role, start, start + self.plan.period)
-        return {"target_2xx": round(PROBES_A_ROUND * self.plan.period / self.plan.health.interval)}
+            return self.probes.counted(role, start, start + self.plan.metrics.period)
+        return {"target_2xx": round(PROBES_A_ROUND * self.plan.metrics.period / self.plan.health.interval)}
 
     def _metrics(
         self, role: str, counts: Counts, start: float, overdue: bool
@@ -179,7 +179,7 @@ class CloudWatchMetrics:
 
     def _times(self, start: float) -> tuple[float, float]:
         """Start and end of a period in seconds from the start of the rollout."""
-        return round(start - self.start, 3), round(start + self.plan.period - self.start, 3)
+        return round(start - self.start, 3), round(start + self.plan.metrics.period - self.start, 3)
 
     def _read_edge(self, series: _Series, start: float, overdue: bool) -> Reading | None:
         allowed, blocked = (_value(series, name, start) for name in _EDGE)
@@ -210,7 +210,7 @@ class CloudWatchMetrics:
         request: dict[str, Any] = {
             "MetricDataQueries": queries,
             "StartTime": _utc(periods[0]),
-            "EndTime": _utc(periods[-1] + self.plan.period),
+            "EndTime": _utc(periods[-1] + self.plan.metrics.period),
             "ScanBy": "TimestampAscending",
         }
         series: _Series = {}
@@ -221,7 +221,7 @@ class CloudWatchMetrics:
                     raise _QueryError(f"{result['Id']}: {result['StatusCode']}")
                 points = series.setdefault(result["Id"], {})
                 for at, value in zip(result["Timestamps"], result["Values"], strict=True):
-                    points[_period_of(at, self.plan.period)] = value
+                    points[_period_of(at, self.plan.metrics.period)] = value
             if not answer.get("NextToken"):
                 return series
             request["NextToken"] = answer["NextToken"]
@@ -255,7 +255,7 @@ class CloudWatchMetrics:
             "Id": name,
             "MetricStat": {
                 "Metric": {"Namespace": namespace, "MetricName": metric, "Dimensions": dimensions},
-                "Period": round(self.plan.period),
+                "Period": round(self.plan.metrics.period),
                 "Stat": stat,
             },
         }

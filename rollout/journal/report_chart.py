@@ -243,8 +243,8 @@ def rollout_picture(account: Account, marks: Sequence[Mark]) -> str:
             for role, colour in reversed(sides)
         )
 
-    errors = series(lambda p: p.error_rate, plan.error_rate.limit)
-    p95 = series(lambda p: p.p95, plan.latency_p95.limit)
+    errors = series(lambda p: p.error_rate, plan.criteria.error_rate.limit)
+    p95 = series(lambda p: p.p95, plan.criteria.latency_p95.limit)
     traffic = series(lambda p: None if p.requests is None else p.requests / (p.end - p.start))
     panels = [
         Panel(
@@ -263,10 +263,14 @@ def rollout_picture(account: Account, marks: Sequence[Mark]) -> str:
             "error rate per metric period",
             " %",
             96,
-            nice_top(errors, plan.error_rate.limit),
+            nice_top(errors, plan.criteria.error_rate.limit),
             bars=errors,
             limits=(
-                (plan.error_rate.limit, f"limit {plan.error_rate.limit:g} %", "candidate-limit"),
+                (
+                    plan.criteria.error_rate.limit,
+                    f"limit {plan.criteria.error_rate.limit:g} %",
+                    "candidate-limit",
+                ),
                 (limits.error_rate, f"stable after abort {limits.error_rate:g} %", "stable-limit"),
             ),
         ),
@@ -274,11 +278,15 @@ def rollout_picture(account: Account, marks: Sequence[Mark]) -> str:
             "P95 latency per metric period",
             " s",
             96,
-            nice_top(p95, plan.latency_p95.limit),
+            nice_top(p95, plan.criteria.latency_p95.limit),
             bars=p95,
             limits=(
-                (plan.latency_p95.limit, f"limit {plan.latency_p95.limit:g} s", "candidate-limit"),
-                (limits.p95, f"stable after abort {limits.p95:g} s", "stable-limit"),
+                (
+                    plan.criteria.latency_p95.limit,
+                    f"limit {plan.criteria.latency_p95.limit:g} s",
+                    "candidate-limit",
+                ),
+                (limits.latency_p95, f"stable after abort {limits.latency_p95:g} s", "stable-limit"),
             ),
         ),
         Panel("requests per second", "", 70, nice_top(traffic), bars=traffic),

@@ -136,7 +136,7 @@ class Rollout:
         self._due: list[tuple[float, int, Event]] = []
         self._made = 0
         self._weights = [(0.0, 0.0)]  # (t, the candidate's weight in force from then on)
-        self._closes = plan.period * (1.0 - chance.random())  # the end of the open period
+        self._closes = plan.metrics.period * (1.0 - chance.random())  # the end of the open period
         self._woken: tuple[Phase, float | None] = (Phase.READY, None)
 
     def run(self) -> None:
@@ -175,7 +175,7 @@ class Rollout:
         self._woken = now
         over = state.window_end(plan)
         if over is not None:
-            for due in (over, over + plan.max_extension):
+            for due in (over, over + plan.metrics.max_extension):
                 self._at(due, Tick(due))
         if state.phase is Phase.HELD:
             due = state.held_since + plan.hold_timeout
@@ -188,19 +188,23 @@ class Rollout:
         """Closes the open metric period: what it held is drawn, and told when it can be known."""
         release, plan = self.release, self.plan
         end = self._closes
-        start, self._closes = end - plan.period, end + plan.period
-        share = sum(weight * lasts for weight, lasts in self._in_force(start, end)) / (WHOLE * plan.period)
+        start, self._closes = end - plan.metrics.period, end + plan.metrics.period
+        share = sum(weight * lasts for weight, lasts in self._in_force(start, end)) / (
+            WHOLE * plan.metrics.period
+        )
         late = self.chance.lognormal(math.log(release.delay), release.sigma)
         sides = [("candidate", share, release.errors)]
-        if plan.comparison is not None:
+        if plan.criteria.comparison is not None:
             sides.append(("stable", 1 - share, release.stable_errors))
         for colour, part, errors in sides:
-            requests = int(self.chance.poisson(part * release.rate * plan.period / 60)) if part > 0 else 0
+            requests = (
+                int(self.chance.poisson(part * release.rate * plan.metrics.period / 60)) if part > 0 else 0
+            )
             failed = int(self.chance.binomial(requests, errors / 100)) if requests else 0
-            if not requests or late > plan.metric_delay:  # no datapoint is told as none
-                self._tell(end + plan.metric_delay, colour, start, end, (0, None, None, None))
+            if not requests or late > plan.metrics.delay:  # no datapoint is told as none
+                self._tell(end + plan.metrics.delay, colour, start, end, (0, None, None, None))
             if requests:
-                fine = plan.latency_p95.limit / 2
+                fine = plan.criteria.latency_p95.limit / 2
                 self._tell(end + late, colour, start, end, (requests, failed, fine, 0))
 
     def _tell(

@@ -8,7 +8,7 @@ from typing import Any
 
 from rollout.odds.odds import Line, Odds, Share
 from rollout.plan import WHOLE
-from rollout.plan.explain import duration
+from rollout.plan.units import duration
 
 _OFTEN = 0.05  # a share of healthy releases taken back, or of bad ones missed, that is worth a sentence
 _WIDTH = 110  # characters
@@ -41,7 +41,11 @@ def _percent(share: Share) -> str:
 def advice(odds: Odds) -> str:
     """What the first stage can see at this rate, and what follows from it."""
     plan, healthy = odds.plan, odds.healthy[-1]
-    limit, errors, back = plan.error_rate.limit, f"{healthy.errors:g} % errors", _percent(healthy.taken_back)
+    limit, errors, back = (
+        plan.criteria.error_rate.limit,
+        f"{healthy.errors:g} % errors",
+        _percent(healthy.taken_back),
+    )
     seen, one = _first_stage(odds)
     if _share(healthy.undecided) >= _OFTEN:
         return (
@@ -73,8 +77,10 @@ def advice(odds: Odds) -> str:
 def _first_stage(odds: Odds) -> tuple[str, float]:
     """What a metric period of the first stage holds, in words, and how much (percent) a single error is of it."""
     plan, first = odds.plan, odds.plan.stages[0]
-    requests = odds.rate * plan.period / 60 * first.weight / WHOLE
-    where = f"At {first.weight} % of {odds.rate:,g}/min a metric period of {duration(plan.period)} has"
+    requests = odds.rate * plan.metrics.period / 60 * first.weight / WHOLE
+    where = (
+        f"At {first.weight} % of {odds.rate:,g}/min a metric period of {duration(plan.metrics.period)} has"
+    )
     if requests < 1:
         return f"{where} less than one request in the mean", WHOLE
     one = WHOLE / requests

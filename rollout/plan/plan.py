@@ -1,61 +1,153 @@
-"""The rollout plan: stages, criteria, waiting times, and how a plan file is read.
+"""The rollout plan: stages, criteria, waiting times, nested as in a plan file.
 
-A plan file is YAML; ``plans/phase-c.yaml`` is the guide to the letter. Durations are written ``2m``, ``90s``,
-``500ms`` or ``1m30s`` and are seconds inside; weights and shares are percent. Reading is strict: an unknown or
-repeated key, a weight that does not rise or a negative duration is a :class:`PlanError` that names the key.
+``plans/phase-c.yaml`` is the guide to the letter. Durations are seconds here (``2m``, ``90s``, ``500ms`` or ``1m30s`` in a
+file); weights and shares are percent. A key is defined here and nowhere else: reading (:mod:`rollout.plan.reading`), writing
+(:mod:`rollout.plan.yaml`), the JSON Schema (:mod:`rollout.plan.schema`) and :meth:`Plan.scaled` follow the fields and their
+marks. Bounds hold for what a file says, not for a plan made in Python: a study may ask for a limit without end.
 
-    >>> load_plan("phase-c").stages[0]
-    Stage(weight=5, window=120.0)
+Plain dataclasses rather than pydantic's: importing pydantic takes 0.2 s of CPU, which is all that `rollout status` has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from importlib.resources import files
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Annotated, Any
 
-import yaml
-from pydantic import ValidationError
+from rollout.plan.marks import Duration, Limited, Number, shortened
+from rollout.plan.units import DAY, HOUR, MINUTE
 
-from rollout.plan.form import PlanForm, first_problem, seconds
-from rollout.plan.rules import (
-    WHOLE,
-    Comparison,
-    Deadlines,
-    HealthRule,
-    Limit,
-    RateLimitRule,
-    Rollback,
-    Stage,
-    Verification,
-)
+WHOLE = 100  # percent: where every plan ends
+MOST_PERIODS = 20  # of one role; the policy remembers as many of both roles and of the edge
 
-__all__ = [
-    "BUILT_IN",
-    "WHOLE",
-    "Comparison",
-    "Deadlines",
-    "HealthRule",
-    "Limit",
-    "Plan",
-    "PlanError",
-    "RateLimitRule",
-    "Rollback",
-    "Stage",
-    "Verification",
-    "load_plan",
-    "parse_plan",
-    "plan_text",
-    "seconds",
-]
-
-BUILT_IN = ("phase-c", "tuned")
+Weight = Annotated[int, Number(1, WHOLE)]
+Percent = Annotated[float, Number(0, 100)]
+Share = Annotated[float, Number(0, 100, between=True)]
+Periods = Annotated[int, Number(1, MOST_PERIODS)]
+Rounds = Annotated[int, Number(1, 100)]
+Requests = Annotated[int, Number(1, 10_000_000)]
+Window = Annotated[float, Duration(DAY)]
+LATENCY = Duration(
+    MINUTE, scales=False
+)  # an ALB gives up on a request after 60 s; the traffic is real, so it stays
+Latency = Annotated[float, LATENCY]
 
 
-class PlanError(ValueError):
-    """A plan cannot be used; the message names the file, the key and what it takes."""
+class Rollback(StrEnum):
+    """Where a breached criterion sends the traffic, if not back to a fixed weight."""
+
+    PREVIOUS = "previous"  # the stage before the one it was measured at; 0 from the first
+    ABORT = "abort"
+    HOLD = "hold"  # stay, a person decides
+
+
+@dataclass(frozen=True, slots=True)
+class BackTo:
+    """A rollback to a fixed weight (percent), 0 when measured there already; in a file ``{to: 5}``."""
+
+    to: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A candidate weight (percent) with its observation window (seconds)."""
+
+    weight: Weight
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A criterion's limit and what a breach does.
+
+    A breach is ``breaches`` of the newest ``of`` periods beyond the limit; without ``of``, that many in a row. A period with
+    fewer than ``min_requests`` says nothing about the criterion.
+    """
+
+    limit: float  # what it takes depends on the criterion
+    rollback: Rollback | BackTo
+    breaches: Periods = 1
+    of: Periods = 0
+    min_requests: Requests = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "of", self.of or self.breaches)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The candidate's error rate against stable's over the same periods (:mod:`rollout.policy.compare`).
+
+    ``false_alarms`` is percent of the releases no worse than stable, ``difference`` percentage points.
+    """
+
+    false_alarms: Share
+    difference: Share
+    rollback: Rollback | BackTo
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """What is judged in each metric period of the candidate: error rate in percent, P95 in seconds, errors by number."""
+
+    error_rate: Annotated[Limit, Limited(Number(0, 100))]
+    latency_p95: Annotated[Limit, Limited(LATENCY)]
+    db_connection_errors: Annotated[Limit, Limited(Number(0, 1_000_000), only=("limit", "rollback"))]
+    comparison: Comparison | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRule:
+    """When a metric period counts, and how long a stage waits for one."""
+
+    period: Annotated[float, Duration(HOUR)]
+    delay: Annotated[float, Duration(HOUR, zero=True)]
+    min_periods: Periods
+    min_requests: Requests
+    max_extension: Annotated[float, Duration(DAY, zero=True)]
+    blind_limit: Window
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRule:
+    """Probe rounds: seconds between them, and after how many failed ones in a row what happens."""
+
+    interval: Annotated[float, Duration(HOUR)]
+    timeout: Latency
+    alert_after: Rounds
+    prepare_after: Rounds
+    abort_after: Rounds
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitRule:
+    """Requests per minute and client: where it starts, the step and the cap; the share (percent) that raises it."""
+
+    initial: Annotated[int, Number(10, 2_000_000_000)]  # AWS WAF's own bounds
+    step: Annotated[int, Number(1, 2_000_000_000)]
+    cap: Annotated[int, Number(1, 2_000_000_000)]
+    share: Percent
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """The guide's rollback timeline, in seconds after the issue was detected (T+0)."""
+
+    decided: Window
+    moved: Window
+    flowing: Window
+    stable: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What stable must show after an abort: error rate (percent) and P95 (seconds) below, watched so many seconds."""
+
+    error_rate: Percent
+    latency_p95: Latency
+    watch: Window
+    deadlines: Deadlines
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +156,14 @@ class Plan:
 
     name: str
     stages: tuple[Stage, ...]
-    error_rate: Limit
-    latency_p95: Limit
-    db_connection_errors: Limit
-    period: float
-    metric_delay: float
-    min_periods: int
-    min_requests: int
-    max_extension: float
-    blind_limit: float
-    hold_timeout: float
-    apply_limit: float
+    criteria: Criteria
+    metrics: MetricRule
     health: HealthRule
+    hold_timeout: Window
+    apply_limit: Annotated[float, Duration(HOUR, scales=False)]  # a stack update takes the time it takes
     rate_limit: RateLimitRule
     verification: Verification
-    alarms: Mapping[str, Rollback]
-    comparison: Comparison | None = None
+    alarms: Mapping[str, Rollback] = field(default_factory=dict)
 
     def below(self, weight: float) -> int:
         """The weight of the stage before the one at ``weight``; 0 from the first."""
@@ -96,105 +180,14 @@ class Plan:
     def scaled(self, factor: float) -> Plan:
         """The plan with its windows, periods, delays and probes shortened by ``factor``.
 
-        ``apply_limit`` stays, because a stack update takes the time it takes, and so do latencies, rates and minimum
-        numbers of requests, because the traffic is real.
+        Latencies, rates and numbers of requests stay, because the traffic is real.
         """
-        health = replace(self.health, interval=self.health.interval / factor)
-        deadlines = self.verification.deadlines
-        deadlines = Deadlines(
-            decided=deadlines.decided / factor,
-            moved=deadlines.moved / factor,
-            flowing=deadlines.flowing / factor,
-            stable=deadlines.stable / factor,
-        )
-        return replace(
-            self,
-            stages=tuple(replace(stage, window=stage.window / factor) for stage in self.stages),
-            period=self.period / factor,
-            metric_delay=self.metric_delay / factor,
-            max_extension=self.max_extension / factor,
-            blind_limit=self.blind_limit / factor,
-            hold_timeout=self.hold_timeout / factor,
-            health=health,
-            verification=replace(
-                self.verification, watch=self.verification.watch / factor, deadlines=deadlines
-            ),
-        )
+        return shortened(self, factor)
 
+    def with_criteria(self, **changes: Any) -> Plan:
+        """The plan with other criteria: ``plan.with_criteria(comparison=None)``."""
+        return replace(self, criteria=replace(self.criteria, **changes))
 
-# --- reading ------------------------------------------------------------------------------------------------------
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML without repeated keys: the second of two would silently win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            plain = isinstance(key_node, yaml.ScalarNode)
-            if not plain or key_node.value in seen:
-                problem = f"the key '{key_node.value}' stands twice" if plain else "a key is a plain word"
-                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-            seen.add(key_node.value)
-        return super().construct_mapping(node, deep)
-
-
-def parse_plan(text: str, source: str = "plan") -> Plan:
-    """Reads a plan from its YAML text. Raises :class:`PlanError`; ``source`` names the text in it."""
-    try:
-        data = yaml.load(text, _StrictLoader)  # noqa: S506 - a safe loader that is stricter still
-    except (yaml.YAMLError, RecursionError) as error:
-        raise PlanError(f"{source}: not readable as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(data, dict):
-        raise PlanError(f"{source}: a plan is a mapping with the keys {', '.join(PlanForm.model_fields)}")
-    try:
-        form = PlanForm.model_validate(data)
-    except ValidationError as error:
-        raise PlanError(f"{source}: {first_problem(error)}") from None
-    return _build(form)
-
-
-def _build(form: PlanForm) -> Plan:
-    health, limit, check = form.health, form.rate_limit, form.verification
-    comparison = form.criteria.comparison
-    return Plan(
-        name=form.name,
-        stages=tuple(Stage(stage.weight, stage.window) for stage in form.stages),
-        error_rate=form.criteria.error_rate.build(),
-        latency_p95=form.criteria.latency_p95.build(),
-        db_connection_errors=form.criteria.db_connection_errors.build(),
-        period=form.metrics.period,
-        metric_delay=form.metrics.delay,
-        min_periods=form.metrics.min_periods,
-        min_requests=form.metrics.min_requests,
-        max_extension=form.metrics.max_extension,
-        blind_limit=form.metrics.blind_limit,
-        hold_timeout=form.hold_timeout,
-        apply_limit=form.apply_limit,
-        health=HealthRule(**health.model_dump()),
-        rate_limit=RateLimitRule(**limit.model_dump()),
-        verification=Verification(
-            check.error_rate, check.latency_p95, check.watch, Deadlines(**check.deadlines.model_dump())
-        ),
-        alarms={name: Rollback(action) for name, action in form.alarms.items()},
-        comparison=comparison.build() if comparison else None,
-    )
-
-
-def plan_text(name_or_path: str) -> tuple[str, str]:
-    """The YAML text of a plan file or of a plan that ships (``phase-c``), and the name to call it by in messages."""
-    if name_or_path in BUILT_IN:
-        return files("rollout").joinpath(f"plans/{name_or_path}.yaml").read_text(), f"{name_or_path}.yaml"
-    try:
-        return Path(name_or_path).read_text(), name_or_path
-    except (OSError, UnicodeDecodeError) as error:
-        known = ", ".join(BUILT_IN)
-        raise PlanError(
-            f"{name_or_path}: cannot read this plan ({error}); give a file, or one of: {known}"
-        ) from None
-
-
-def load_plan(name_or_path: str) -> Plan:
-    """Reads a plan file, or a plan that ships by its name. Raises :class:`PlanError`."""
-    text, source = plan_text(name_or_path)
-    return parse_plan(text, source)
+    def with_metrics(self, **changes: Any) -> Plan:
+        """The plan with other keys of ``metrics``: ``plan.with_metrics(min_periods=2)``."""
+        return replace(self, metrics=replace(self.metrics, **changes))

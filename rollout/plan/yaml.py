@@ -10,126 +10,75 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 import yaml
 
-from rollout.plan import Limit, Plan, Rollback
+from rollout.plan.marks import Duration, keys
+from rollout.plan.plan import BackTo, Plan
+from rollout.plan.units import exact, written
 
-_MINUTE = 60
 _PLAIN = re.compile(r"[A-Za-z][\w-]*")
 _WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")  # which YAML takes for something else
+_WIDTH = 90  # characters: a part without parts that fits is one line
 
 
 def as_yaml(plan: Plan) -> str:
     """The plan, every key that is not at its default written out."""
-    return "\n".join(_lines(plan)) + "\n"
+    sections = [(name, _lines(name, value)) for name, value in _entries(plan)]
+    text: list[str] = []
+    for index, (_, lines) in enumerate(sections):
+        if index and max(len(lines), len(sections[index - 1][1])) > 1:
+            text.append("")
+        text += lines
+    return "\n".join(text) + "\n"
 
 
-def duration(seconds: float) -> str:
-    """``120`` as ``2m``, ``90`` as ``90s``, ``0.5`` as ``500ms``, and anything else so that it is read back exactly."""
-    if seconds and seconds % _MINUTE == 0:
-        return f"{seconds / _MINUTE:.0f}m"
-    if seconds == int(seconds):
-        return f"{seconds:.0f}s"
-    if seconds * 1000 == int(seconds * 1000) and int(seconds * 1000) * 0.001 == seconds:
-        return f"{seconds * 1000:.0f}ms"
-    return _scalar(seconds)  # a bare number is seconds
+def _entries(part: Any, mark: Any = None) -> Iterator[tuple[str, Any]]:
+    """The keys of a part that are not at their defaults: values as text, parts as pairs of their own."""
+    for name, key in keys(type(part), mark).items():
+        value = getattr(part, name)
+        if not key.required and replace(part, **{name: key.default}) == part:
+            continue
+        yield name, _form(value, key.mark)
 
 
-def _lines(plan: Plan) -> Iterator[str]:
-    yield f"name: {_text(plan.name)}"
-    yield ""
-    yield "stages:"
-    for stage in plan.stages:
-        yield f"  - {{weight: {stage.weight}, window: {duration(stage.window)}}}"
-    yield ""
-    yield "criteria:"
-    yield f"  error_rate: {_limit(plan.error_rate, _number(plan.error_rate.limit))}"
-    yield f"  latency_p95: {_limit(plan.latency_p95, duration(plan.latency_p95.limit))}"
-    errors = plan.db_connection_errors
-    yield f"  db_connection_errors: {_limit(errors, _number(errors.limit))}"
-    if plan.comparison:
-        rule = plan.comparison
-        yield "  comparison: " + _flow(
-            {
-                "false_alarms": _number(rule.false_alarms),
-                "difference": _number(rule.difference),
-                "rollback": _rollback(rule.rollback, rule.to),
-            }
-        )
-    yield ""
-    yield "metrics:"
-    yield f"  period: {duration(plan.period)}"
-    yield f"  delay: {duration(plan.metric_delay)}"
-    yield f"  min_periods: {plan.min_periods}"
-    yield f"  min_requests: {plan.min_requests}"
-    yield f"  max_extension: {duration(plan.max_extension)}"
-    yield f"  blind_limit: {duration(plan.blind_limit)}"
-    yield ""
-    health = plan.health
-    yield "health: " + _flow(
-        {
-            "interval": duration(health.interval),
-            "timeout": duration(health.timeout),
-            "alert_after": health.alert_after,
-            "prepare_after": health.prepare_after,
-            "abort_after": health.abort_after,
-        }
-    )
-    yield f"hold_timeout: {duration(plan.hold_timeout)}"
-    yield f"apply_limit: {duration(plan.apply_limit)}"
-    limit = plan.rate_limit
-    yield "rate_limit: " + _flow(
-        {"initial": limit.initial, "step": limit.step, "cap": limit.cap, "share": _number(limit.share)}
-    )
-    check, at_most = plan.verification, plan.verification.deadlines
-    yield ""
-    yield "verification:"
-    yield f"  error_rate: {_number(check.error_rate)}"
-    yield f"  latency_p95: {duration(check.p95)}"
-    yield f"  watch: {duration(check.watch)}"
-    yield "  deadlines: " + _flow(
-        {
-            "decided": duration(at_most.decided),
-            "moved": duration(at_most.moved),
-            "flowing": duration(at_most.flowing),
-            "stable": duration(at_most.stable),
-        }
-    )
-    if plan.alarms:
-        yield ""
-        yield "alarms:"
-        for name, action in plan.alarms.items():
-            yield f"  {_text(name)}: {action}"
+def _form(value: Any, mark: Any) -> Any:
+    if isinstance(value, BackTo):
+        return f"{{to: {value.to}}}"
+    if is_dataclass(value):
+        return dict(_entries(value, mark))
+    if isinstance(value, tuple):
+        return [dict(_entries(one)) for one in value]
+    if isinstance(value, Mapping):
+        return {_text(name): str(action) for name, action in value.items()}
+    if isinstance(mark, Duration):
+        return written(value)
+    return _text(value) if isinstance(value, str) else exact(value)
 
 
-def _limit(rule: Limit, limit: str) -> str:
-    values: dict[str, object] = {"limit": limit, "rollback": _rollback(rule.rollback, rule.to)}
-    if (rule.breaches, rule.of) != (1, 1):
-        values |= {"breaches": rule.breaches, "of": rule.of}
-    if rule.min_requests != 1:
-        values["min_requests"] = rule.min_requests
-    return _flow(values)
+def _lines(name: str, value: Any, indent: str = "") -> list[str]:
+    """One key with all below it: on one line where that is short and simple."""
+    if isinstance(value, str):
+        return [f"{indent}{name}: {value}"]
+    if isinstance(value, list):
+        return [f"{indent}{name}:", *(f"{indent}  - {_flow(one)}" for one in value)]
+    if all(isinstance(one, str) for one in value.values()):
+        line = f"{indent}{name}: {_flow(value)}"
+        if len(line) <= _WIDTH:
+            return [line]
+    return [
+        f"{indent}{name}:",
+        *(line for key, one in value.items() for line in _lines(key, one, f"{indent}  ")),
+    ]
 
 
-def _rollback(rollback: Rollback, to: int) -> str:
-    return f"{{to: {to}}}" if rollback is Rollback.FIRST_STEP else str(rollback)
-
-
-def _number(value: float) -> str:
-    return f"{value:.0f}" if value == int(value) else _scalar(value)
-
-
-def _flow(values: Mapping[str, object]) -> str:
+def _flow(values: Mapping[str, str]) -> str:
     return "{" + ", ".join(f"{key}: {value}" for key, value in values.items()) + "}"
 
 
 def _text(text: str) -> str:
     """A plain word, or quoted."""
     plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
-    return text if plain else _scalar(text, default_style='"', width=float("inf"))
-
-
-def _scalar(value: str | float, **style: Any) -> str:
-    return str(yaml.safe_dump(value, **style)).splitlines()[0]
+    return text if plain else str(yaml.safe_dump(text, default_style='"', width=float("inf"))).splitlines()[0]

@@ -12,7 +12,7 @@ rate may be another in each period: an incident that hits both colours alike doe
 periods before, ``c = s + delta``, and a tenth of the evidence is not staked on the next period; the evidence is the mean of
 the products over deltas of 1, 2, 4, 8 ... times the difference that matters. Requests are taken as independent of each other: errors that come in bursts break that.
 
-    >>> from rollout.plan.rules import Rollback
+    >>> from rollout.plan import Rollback
     >>> rule = Comparison(false_alarms=0.1, difference=0.5, rollback=Rollback.ABORT)
     >>> healthy, bad = Pair(0, 60, 250, 0, 750, 1), Pair(60, 120, 250, 15, 750, 1)
     >>> compare(rule, [healthy]).beyond, compare(rule, [healthy, bad]).beyond
@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import exp, log, log1p
 
-from rollout.plan.rules import Comparison
+from rollout.plan import Comparison
 
 KEPT = 0.1  # of the evidence is not staked on the next period: one that misjudges stable's rate costs no more than the rest
 _SHOWN = 1e9  # evidence above it is told as this

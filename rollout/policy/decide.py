@@ -113,8 +113,8 @@ class _Policy(MetricRules):
         if state.phase is Phase.WATCHING and state.window_start is not None:
             over = state.window_start + plan.window_at(state.commanded)
             blind_since = max(state.answered_at, state.window_start)
-            due.append((blind_since + plan.blind_limit, 1, self._blind))
-            due.append((over + plan.max_extension, 3, self._inconclusive))
+            due.append((blind_since + plan.metrics.blind_limit, 1, self._blind))
+            due.append((over + plan.metrics.max_extension, 3, self._inconclusive))
             if over <= self.t and self._may_advance():
                 due.append((over, 0, self._advance))
         elif state.phase is Phase.HELD:
@@ -124,7 +124,7 @@ class _Policy(MetricRules):
         elif state.phase is Phase.VERIFYING and state.window_start is not None:
             watched = state.window_start + plan.verification.watch
             if not any(judge.is_measured(p) for p in self.stable_periods()):
-                watched += plan.metric_delay  # the last chance for data; without any it is not verified
+                watched += plan.metrics.delay  # the last chance for data; without any it is not verified
             due.append((watched, 4, self.verified))
         return due
 
@@ -143,7 +143,7 @@ class _Policy(MetricRules):
         )
 
     def _blind(self) -> None:
-        state, limit = self.state, self.plan.blind_limit
+        state, limit = self.state, self.plan.metrics.blind_limit
         since = max(state.answered_at, state.window_start or 0.0)
         self.abort(
             Reason.BLIND,
@@ -166,7 +166,7 @@ class _Policy(MetricRules):
             Reason.INCONCLUSIVE,
             reason,
             value=judge.good_periods(self.plan, self.state),
-            limit=self.plan.min_periods,
+            limit=self.plan.metrics.min_periods,
         )
 
     def _hold_timed_out(self) -> None:
@@ -188,12 +188,12 @@ class _Policy(MetricRules):
         # The guide continues only while health checks pass, so one failed round already waits for the next.
         return (
             not self.state.candidate_streak
-            and judge.good_periods(self.plan, self.state) >= self.plan.min_periods
+            and judge.good_periods(self.plan, self.state) >= self.plan.metrics.min_periods
             and not judge.pending(self.plan, self.state)
         )
 
     def _advance(self) -> None:
-        state, needed = self.state, self.plan.min_periods
+        state, needed = self.state, self.plan.metrics.min_periods
         good = judge.good_periods(self.plan, self.state)
         reason = f"{state.commanded:g} % held its window with {good} good period(s)"
         following = self.plan.above(state.commanded)

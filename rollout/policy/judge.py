@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rollout.plan import WHOLE, Comparison, Limit, Plan, Rollback
+from rollout.plan import WHOLE, BackTo, Comparison, Limit, Plan, Rollback
 from rollout.policy.compare import Pair, compare
 from rollout.policy.events import Breach, Metrics, Reason
 from rollout.policy.state import State
@@ -35,9 +35,9 @@ def breaches(plan: Plan, state: State, period: Metrics) -> list[Breach]:
 
 def _rules(plan: Plan) -> tuple[tuple[Reason, Limit], ...]:
     return (
-        (Reason.DB_CONNECTION_ERRORS, plan.db_connection_errors),
-        (Reason.ERROR_RATE, plan.error_rate),
-        (Reason.LATENCY_P95, plan.latency_p95),
+        (Reason.DB_CONNECTION_ERRORS, plan.criteria.db_connection_errors),
+        (Reason.ERROR_RATE, plan.criteria.error_rate),
+        (Reason.LATENCY_P95, plan.criteria.latency_p95),
     )
 
 
@@ -105,18 +105,18 @@ def pair_of(state: State, period: Metrics) -> Pair | None:
 
 def compares(plan: Plan, state: State) -> bool:
     """Whether there is something to compare with at this weight: at 100 % stable serves nothing."""
-    return plan.comparison is not None and state.commanded < WHOLE
+    return plan.criteria.comparison is not None and state.commanded < WHOLE
 
 
 def compared(plan: Plan, state: State) -> list[Breach]:
     """The breach that the compared periods make, if they make one; it was measured at the highest weight of them."""
-    if plan.comparison is None or not state.pairs:
+    if plan.criteria.comparison is None or not state.pairs:
         return []
-    found = compare(plan.comparison, state.pairs)
+    found = compare(plan.criteria.comparison, state.pairs)
     if not found.beyond:
         return []
     seen = (highest_seen(state, pair.start, pair.end) for pair in state.pairs)
-    asked = target(plan, plan.comparison, max(state.commanded, *seen))
+    asked = target(plan, plan.criteria.comparison, max(state.commanded, *seen))
     return [Breach(Reason.COMPARISON, found.evidence, found.limit, asked, found.in_words)]
 
 
@@ -147,8 +147,8 @@ def target(plan: Plan, rule: Limit | Comparison, measured_at: float) -> float | 
             return measured_at
         case Rollback.PREVIOUS:
             return plan.below(measured_at)
-        case Rollback.FIRST_STEP:
-            return rule.to if measured_at > rule.to else 0
+        case BackTo(to):
+            return to if measured_at > to else 0
 
 
 def is_good(plan: Plan, period: Metrics) -> bool:
@@ -156,14 +156,14 @@ def is_good(plan: Plan, period: Metrics) -> bool:
     rate = period.error_rate
     return (
         period.requests is not None
-        and period.requests >= plan.min_requests
+        and period.requests >= plan.metrics.min_requests
         and rate is not None
-        and rate < plan.error_rate.limit
+        and rate < plan.criteria.error_rate.limit
         and period.p95 is not None
-        and period.p95 < plan.latency_p95.limit
+        and period.p95 < plan.criteria.latency_p95.limit
         and period.db_connection_errors is not None
         # a count: at its limit of 0 it is as good as it can be
-        and period.db_connection_errors <= plan.db_connection_errors.limit
+        and period.db_connection_errors <= plan.criteria.db_connection_errors.limit
     )
 
 
@@ -199,7 +199,7 @@ def not_normal(plan: Plan, period: Metrics) -> list[Breach]:
         Breach(criterion, value, limit, None)
         for criterion, value, limit in (
             (Reason.ERROR_RATE, period.error_rate, rule.error_rate),
-            (Reason.LATENCY_P95, period.p95, rule.p95),
+            (Reason.LATENCY_P95, period.p95, rule.latency_p95),
         )
         if value is not None and value >= limit
     ]

@@ -26,7 +26,7 @@ class MetricRules(Step):
             found = judge.breaches(self.plan, self.state, event)
         elif self.state.phase is Phase.VERIFYING:
             self._verify(event)
-        if self.plan.comparison is not None and self._pair(event):
+        if self.plan.criteria.comparison is not None and self._pair(event):
             found += judge.compared(self.plan, self.state)
         self._retreat(found)
 

@@ -101,4 +101,4 @@ class Timeline:
     def _is_normal(self, period: Metrics) -> bool:
         limits, rate = self._plan.verification, period.error_rate
         within = rate is not None and rate < limits.error_rate
-        return within and (period.p95 is None or period.p95 < limits.p95)
+        return within and (period.p95 is None or period.p95 < limits.latency_p95)

@@ -36,12 +36,12 @@ METRIC_DELAY_P50, METRIC_DELAY_P95 = 75.0, 150.0
 
 def poll_interval(plan: Plan) -> float:
     """Between queries of the metrics."""
-    return plan.period / POLLS_A_PERIOD
+    return plan.metrics.period / POLLS_A_PERIOD
 
 
 def poll_limit(plan: Plan) -> float:
     """For one query of the metrics: three must fit into the time after which the policy is blind."""
-    return min(plan.blind_limit / 3, POLL_LIMIT)
+    return min(plan.metrics.blind_limit / 3, POLL_LIMIT)
 
 
 def read_back_interval(plan: Plan, *, changing: bool) -> float:

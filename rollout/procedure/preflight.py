@@ -108,7 +108,7 @@ async def _metrics(environment: Environment, aws: Clients, plan: Plan) -> list[F
     try:
         answer = await asyncio.to_thread(
             aws.cloudwatch.get_metric_data,
-            StartTime=now - timedelta(seconds=15 * plan.period),
+            StartTime=now - timedelta(seconds=15 * plan.metrics.period),
             EndTime=now,
             MetricDataQueries=[
                 {
@@ -122,7 +122,7 @@ async def _metrics(environment: Environment, aws: Clients, plan: Plan) -> list[F
                                 {"Name": "TargetGroup", "Value": environment.group_suffixes["stable"]},
                             ],
                         },
-                        "Period": round(plan.period),
+                        "Period": round(plan.metrics.period),
                         "Stat": "Sum",
                     },
                 }

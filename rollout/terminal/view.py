@@ -23,7 +23,7 @@ from rollout.journal.notes import (
     note_to_json,
     parse_note,
 )
-from rollout.plan.explain import duration
+from rollout.plan.units import duration
 from rollout.policy.compare import compare
 from rollout.policy.events import EdgeMetrics, Event, Health, Metrics
 from rollout.policy.state import Phase
@@ -135,20 +135,20 @@ def panel(title: str, now: Snapshot) -> Panel:
         table.add_column(heading)
     candidate, stable = (now.last.get(f"metrics {role}") for role in ("candidate", "stable"))
     for name, limit, value in (
-        ("requests", f"{plan.min_requests} or more", lambda m: f"{m.requests}"),
-        ("error rate", f"{plan.error_rate.limit:g} %", lambda m: _number(m.error_rate, " %")),
-        ("P95", f"{plan.latency_p95.limit:g} s", lambda m: _number(m.p95, " s")),
+        ("requests", f"{plan.metrics.min_requests} or more", lambda m: f"{m.requests}"),
+        ("error rate", f"{plan.criteria.error_rate.limit:g} %", lambda m: _number(m.error_rate, " %")),
+        ("P95", f"{plan.criteria.latency_p95.limit:g} s", lambda m: _number(m.p95, " s")),
         (
             "database errors",
-            f"{plan.db_connection_errors.limit:g}",
+            f"{plan.criteria.db_connection_errors.limit:g}",
             lambda m: _number(m.db_connection_errors, ""),
         ),
     ):
         table.add_row(name, _of(candidate, value), limit, _of(stable, value))
-    if plan.comparison:
-        found = compare(plan.comparison, state.pairs) if state.pairs else None
+    if plan.criteria.comparison:
+        found = compare(plan.criteria.comparison, state.pairs) if state.pairs else None
         evidence = f"evidence {found.evidence:.3g}" if found else "-"
-        table.add_row("against stable", evidence, f"{100 / plan.comparison.false_alarms:.0f}", "")
+        table.add_row("against stable", evidence, f"{100 / plan.criteria.comparison.false_alarms:.0f}", "")
     health = [_health(now.last.get(f"health {role}")) for role in ("candidate", "stable")]
     streak = f"{state.candidate_streak} of {plan.health.abort_after} failed in a row"
     table.add_row("health", health[0], streak, health[1])
@@ -171,7 +171,7 @@ def _waiting(now: Snapshot) -> str:
         left = end - now.now
         if left > 0:
             return f"window: {duration(round(left))} left\n"
-        return f"window over; waits for good periods, at most {duration(round(max(left + plan.max_extension, 0)))} more\n"
+        return f"window over; waits for good periods, at most {duration(round(max(left + plan.metrics.max_extension, 0)))} more\n"
     if state.phase is Phase.HELD:
         left = state.held_since + plan.hold_timeout - now.now
         return f"held: `rollout resume` or `rollout abort`; aborts by itself in {duration(round(max(left, 0)))}\n"

@@ -90,7 +90,7 @@ def read_plan(name_or_path: str, flag: str = "--plan") -> Plan:
     except PlanError as error:
         raise BadInput(f"{flag}: {error}") from None
     for key, value, low in (
-        ("metrics.period", plan.period, 1.0),
+        ("metrics.period", plan.metrics.period, 1.0),
         ("health.interval", plan.health.interval, 0.1),
     ):
         if not low <= value <= _DAY:

@@ -37,7 +37,7 @@ def write_page(path: Path, summary: Summary, rows: Rows, record: Record) -> None
             shares=many,
             outcome_chart=drawn(1.6, lambda axes: _outcomes(axes, summary)) if many else "",
             histogram=drawn(2.2, lambda axes: _failures(axes, rows)) if many else "",
-            run_chart=drawn(3.2, lambda axes: _run(axes, record, job.plan.period)),
+            run_chart=drawn(3.2, lambda axes: _run(axes, record, job.plan.metrics.period)),
             story=tell(record),
             figures=[
                 _row(name, found) for name, found in [*summary.figures.items(), *summary.findings.items()]

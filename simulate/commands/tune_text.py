@@ -120,7 +120,7 @@ def fixed_and_compared(tuned: Tuned) -> Iterator[str]:
         yield "  no plan compares with stable"
         return
     yield f"  the best with a comparison:   {compared}, {plans[compared].name}: {_three(found[compared])}"
-    alone = [k for k in found if plans[k].comparison and k != compared]
+    alone = [k for k in found if plans[k].criteria.comparison and k != compared]
     for k in alone:
         yield f"  also on the front:            {k}, {plans[k].name}: {_three(found[k])}"
 

@@ -73,8 +73,8 @@ class CloudWatch:
 
     def __init__(self, delivery: Delivery, plan: Plan, draws: Draws, t0: int) -> None:
         self._delivery, self._draws, self._t0 = delivery, draws, t0
-        self.period = round(plan.period * 1000)
-        self._overdue = round(plan.metric_delay * 1000)
+        self.period = round(plan.metrics.period * 1000)
+        self._overdue = round(plan.metrics.delay * 1000)
         self._poll = max(self.period // timing.POLLS_A_PERIOD, 1)
         self._outages = tuple((round(a * 1000), round(b * 1000)) for a, b in delivery.outages)
         self._told: dict[tuple[str, int], tuple[object, ...]] = {}

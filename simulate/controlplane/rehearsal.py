@@ -170,7 +170,7 @@ class Rehearsal(Surroundings):
             return True
         if isinstance(event, EdgeMetrics):
             return event.share > self.plan.rate_limit.share
-        compared = self.plan.comparison is not None
+        compared = self.plan.criteria.comparison is not None
         return event.role == "candidate" or compared or self.state.phase in _ON_STABLE
 
     def hear(self, *events: Event) -> None:

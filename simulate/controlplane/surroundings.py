@@ -19,7 +19,7 @@ from simulate.dataplane import CANDIDATE, STABLE, DataPlane, Model
 
 def model_for(model: Model, plan: Plan) -> Model:
     """The model with the plan's metric period and probe time-out."""
-    return replace(model, period_s=plan.period, probe_timeout_s=plan.health.timeout)
+    return replace(model, period_s=plan.metrics.period, probe_timeout_s=plan.health.timeout)
 
 
 class Surroundings(ABC):
@@ -43,7 +43,7 @@ class Surroundings(ABC):
         else:
             plane.restart(seed, replication)
         self.plane = plane
-        phase = int(self.draws.uniform(Stream.PHASE, 0) * round(plan.period * 1000))
+        phase = int(self.draws.uniform(Stream.PHASE, 0) * round(plan.metrics.period * 1000))
         self.t0 = round(world.warm_up_s * 1000) + phase
         self.cloudwatch = CloudWatch(world.delivery, plan, self.draws, self.t0)
         self.now = 0
@@ -86,7 +86,7 @@ class Surroundings(ABC):
         record.watched = self.now / 1000
         plane.watch_probes(0, 0)
         whole = (self.t0 + self.now) // self.cloudwatch.period + 1
-        plane.advance(max(plane.now, whole * self.plan.period))
+        plane.advance(max(plane.now, whole * self.plan.metrics.period))
         first = self.t0 // self.cloudwatch.period
         for number in range(first + len(record.periods), plane.periods):
             record.periods.append(self._closed(number))

@@ -19,8 +19,8 @@ def due_times(plan: Plan, state: State) -> Iterator[int]:
     if state.phase is Phase.WATCHING and state.window_start is not None:
         over = state.window_start + plan.window_at(state.commanded)
         yield round(1000 * over)
-        yield round(1000 * (over + plan.max_extension))
-        yield round(1000 * (max(state.answered_at, state.window_start) + plan.blind_limit))
+        yield round(1000 * (over + plan.metrics.max_extension))
+        yield round(1000 * (max(state.answered_at, state.window_start) + plan.metrics.blind_limit))
     elif state.phase is Phase.HELD:
         yield round(1000 * (state.held_since + plan.hold_timeout))
     elif state.phase is Phase.PAUSED:
@@ -28,4 +28,4 @@ def due_times(plan: Plan, state: State) -> Iterator[int]:
     elif state.phase is Phase.VERIFYING and state.window_start is not None:
         watched = state.window_start + plan.verification.watch
         yield round(1000 * watched)
-        yield round(1000 * (watched + plan.metric_delay))
+        yield round(1000 * (watched + plan.metrics.delay))

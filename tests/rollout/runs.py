@@ -52,7 +52,7 @@ def at_weight(weight: int, plan: Plan = PLAN) -> tuple[Run, float]:
             return run, t
         t += stage.window
         start = t - 60
-        if plan.comparison:
+        if plan.criteria.comparison:
             run.metrics(t, start, colour="stable")
         run.metrics(t, start)
         assert run.all[-1]["decision"] == "set_weight", run.all

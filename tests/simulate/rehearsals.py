@@ -69,7 +69,7 @@ def _check_weights(run: Rehearsal) -> None:
 
 def _check_metrics(run: Rehearsal) -> None:
     """A period is told after its publication only, with what the load balancer knows of it; each one is told."""
-    delivery, period = run.cloudwatch, run.plan.period
+    delivery, period = run.cloudwatch, run.plan.metrics.period
     known = {closed.number: closed for closed in run.record.periods}
     told = set()
     for event in run.record.events:
@@ -90,10 +90,10 @@ def _check_metrics(run: Rehearsal) -> None:
             assert (event.requests, event.errors) == attribute(own, other)
             assert event.p95 == own.p95
         elif event.requests == 0:
-            assert event.t >= event.end + run.plan.metric_delay, "no data was told before it was overdue"
+            assert event.t >= event.end + run.plan.metrics.delay, "no data was told before it was overdue"
         if event.db_connection_errors is not None:
             assert now >= arrival.application, "the application's metrics came before they were published"
-    late = run.plan.metric_delay + period
+    late = run.plan.metrics.delay + period
     for number in known:
         end = delivery.end_of(number) / 1000
         if not run.world.delivery.outages and not run.world.crashes and end + late < run.record.ended:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from rollout.plan import Limit, Plan
+from rollout.plan import BackTo, Comparison, Limit, Plan
 from rollout.policy.events import DecisionKind, Reason
 from simulate.controlplane import Record
 from simulate.controlplane.cloudwatch import attribute
 from simulate.dataplane import CANDIDATE, STABLE
 
+_Rule = TypeVar("_Rule", Limit, Comparison)
 _NEVER = 10**9  # probe rounds in a row
 
 
@@ -38,27 +40,29 @@ def _endless(limit: Limit) -> Limit:
 
 def _without_stages(plan: Plan) -> Plan:
     """Straight to 100 %, watched as long as the last stage. A rollback to a fixed weight is then one to 0 %."""
-    compared = plan.comparison
-    return replace(
-        plan,
-        stages=plan.stages[-1:],
-        error_rate=replace(plan.error_rate, to=0),
-        latency_p95=replace(plan.latency_p95, to=0),
-        db_connection_errors=replace(plan.db_connection_errors, to=0),
-        comparison=replace(compared, to=0) if compared else None,
+    criteria = plan.criteria
+    return replace(plan, stages=plan.stages[-1:]).with_criteria(
+        error_rate=_to_nothing(criteria.error_rate),
+        latency_p95=_to_nothing(criteria.latency_p95),
+        db_connection_errors=_to_nothing(criteria.db_connection_errors),
+        comparison=criteria.comparison and _to_nothing(criteria.comparison),
     )
 
 
+def _to_nothing(rule: _Rule) -> _Rule:
+    return replace(rule, rollback=BackTo(0)) if isinstance(rule.rollback, BackTo) else rule
+
+
 def _without_errors(plan: Plan) -> Plan:
-    return replace(plan, error_rate=_endless(plan.error_rate))
+    return plan.with_criteria(error_rate=_endless(plan.criteria.error_rate))
 
 
 def _without_latency(plan: Plan) -> Plan:
-    return replace(plan, latency_p95=_endless(plan.latency_p95))
+    return plan.with_criteria(latency_p95=_endless(plan.criteria.latency_p95))
 
 
 def _without_database(plan: Plan) -> Plan:
-    return replace(plan, db_connection_errors=_endless(plan.db_connection_errors))
+    return plan.with_criteria(db_connection_errors=_endless(plan.criteria.db_connection_errors))
 
 
 def _without_health(plan: Plan) -> Plan:
@@ -66,7 +70,7 @@ def _without_health(plan: Plan) -> Plan:
 
 
 def _without_comparison(plan: Plan) -> Plan:
-    return replace(plan, comparison=None)
+    return plan.with_criteria(comparison=None)
 
 
 def _without_any(plan: Plan) -> Plan:
@@ -80,18 +84,20 @@ def _without_raising(plan: Plan) -> Plan:
 def _errors_idle(plan: Plan, record: Record) -> bool:
     """Equal to the limit is no breach, but keeps a stage from passing."""
     return all(
-        100 * errors < plan.error_rate.limit * requests or not requests
+        100 * errors < plan.criteria.error_rate.limit * requests or not requests
         for closed in record.periods
         for requests, errors in (attribute(closed.sides[CANDIDATE], closed.sides[STABLE]),)
     )
 
 
 def _latency_idle(plan: Plan, record: Record) -> bool:
-    return all((closed.sides[CANDIDATE].p95 or 0.0) < plan.latency_p95.limit for closed in record.periods)
+    return all(
+        (closed.sides[CANDIDATE].p95 or 0.0) < plan.criteria.latency_p95.limit for closed in record.periods
+    )
 
 
 def _database_idle(plan: Plan, record: Record) -> bool:
-    limit = plan.db_connection_errors.limit
+    limit = plan.criteria.db_connection_errors.limit
     return all(closed.sides[CANDIDATE].db_connection_errors <= limit for closed in record.periods)
 
 
@@ -104,7 +110,7 @@ def _health_idle(plan: Plan, record: Record) -> bool:
 
 def _any_idle(plan: Plan, record: Record) -> bool:
     criteria = (_errors_idle, _latency_idle, _database_idle, _health_idle)
-    return plan.comparison is None and all(idle(plan, record) for idle in criteria)
+    return plan.criteria.comparison is None and all(idle(plan, record) for idle in criteria)
 
 
 def _raising_idle(plan: Plan, record: Record) -> bool:
@@ -135,4 +141,4 @@ _COMPARISON = Mitigation(
 
 def mitigations_of(plan: Plan) -> tuple[Mitigation, ...]:
     """Those of the guide, and what the plan has beyond it."""
-    return (*_GUIDE, _COMPARISON) if plan.comparison else _GUIDE
+    return (*_GUIDE, _COMPARISON) if plan.criteria.comparison else _GUIDE

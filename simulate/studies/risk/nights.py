@@ -115,7 +115,7 @@ def costs(night: Night, register: Register, names: Collection[str]) -> dict[str,
         "spoiled_pages": pages,
         "websocket_drops": float(drops),
         "hurt": failed + limited + slow + pages + drops,
-        "unsafe_minutes": sum(map(is_unsafe, record.periods)) * night.plan.period / 60,
+        "unsafe_minutes": sum(map(is_unsafe, record.periods)) * night.plan.metrics.period / 60,
         "bad_promoted": float(bad and record.outcome == "promoted"),
         "false_rollback": float(not bad and record.rolled_back),
     }

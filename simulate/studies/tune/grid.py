@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from rollout.plan import Comparison, Plan, Rollback, Stage
+from rollout.plan import BackTo, Comparison, Plan, Rollback, Stage
 
 _LARGER = Stage(10, 180.0)  # 100 requests a minute at 1,000 a minute, and three whole periods of them
 _CAUGHT_IN_ANY_CASE = 5.0  # percent: the fixed limit beside a comparison
@@ -29,23 +29,21 @@ def candidates(guide: Plan) -> list[Plan]:
 
 def _judgements(plan: Plan) -> Iterator[tuple[str, Plan]]:
     """Names and plans; the first one is as it was but for a target that is no stage of it."""
-    first = plan.stages[0].weight
-    guide = replace(plan, error_rate=replace(plan.error_rate, to=first))
-    aborts = replace(
-        plan,
-        error_rate=replace(plan.error_rate, rollback=Rollback.ABORT, to=0),
-        latency_p95=replace(plan.latency_p95, rollback=Rollback.ABORT),
-    )
-    error = aborts.error_rate
+    back, p95 = plan.criteria.error_rate, plan.criteria.latency_p95
+    if isinstance(back.rollback, BackTo):
+        back = replace(back, rollback=BackTo(plan.stages[0].weight))
+    guide = plan.with_criteria(error_rate=back)
+    error = replace(back, rollback=Rollback.ABORT)
+    aborts = plan.with_criteria(error_rate=error, latency_p95=replace(p95, rollback=Rollback.ABORT))
     yield "", guide
-    yield "2 of 3", replace(guide, error_rate=replace(guide.error_rate, breaches=2, of=3))
+    yield "2 of 3", guide.with_criteria(error_rate=replace(back, breaches=2, of=3))
     yield "abort", aborts
-    yield "2 %, abort", replace(aborts, error_rate=replace(error, limit=2.0))
-    yield "100 requests, abort", replace(aborts, error_rate=replace(error, min_requests=100))
-    yield "200 requests, abort", replace(aborts, error_rate=replace(error, min_requests=200))
-    yield "2 of 2, abort", replace(aborts, error_rate=replace(error, breaches=2, of=2))
-    yield "2 of 3, abort", replace(aborts, error_rate=replace(error, breaches=2, of=3))
-    wide = replace(aborts, error_rate=replace(error, limit=_CAUGHT_IN_ANY_CASE, breaches=2, of=2))
-    yield "comparison", replace(wide, comparison=_COMPARISON)
-    both = replace(aborts, error_rate=replace(error, breaches=2, of=3))
-    yield "2 of 3 and comparison", replace(both, comparison=_COMPARISON)
+    yield "2 %, abort", aborts.with_criteria(error_rate=replace(error, limit=2.0))
+    yield "100 requests, abort", aborts.with_criteria(error_rate=replace(error, min_requests=100))
+    yield "200 requests, abort", aborts.with_criteria(error_rate=replace(error, min_requests=200))
+    yield "2 of 2, abort", aborts.with_criteria(error_rate=replace(error, breaches=2, of=2))
+    of_three = replace(error, breaches=2, of=3)
+    yield "2 of 3, abort", aborts.with_criteria(error_rate=of_three)
+    wide = replace(error, limit=_CAUGHT_IN_ANY_CASE, breaches=2, of=2)
+    yield "comparison", aborts.with_criteria(error_rate=wide, comparison=_COMPARISON)
+    yield "2 of 3 and comparison", aborts.with_criteria(error_rate=of_three, comparison=_COMPARISON)

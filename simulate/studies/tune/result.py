@@ -125,7 +125,7 @@ def tune(
 
 def _best(asked: Asked, found: Sequence[Figures], order: Sequence[int], *, compared: bool) -> int | None:
     """The best of a kind by the rule; when none is within its bounds, the one that misses least."""
-    kind = [k for k, plan in enumerate(asked.plans) if (plan.comparison is not None) == compared]
+    kind = [k for k, plan in enumerate(asked.plans) if (plan.criteria.comparison is not None) == compared]
     allowed = [k for k in order if k in kind]
     by_missed = sorted(kind, key=lambda k: (found[k].missed.mean, found[k].hurt.mean))
     return next(iter([*allowed, *by_missed]), None)

@@ -293,12 +293,14 @@ def _effect(decision: Decision) -> object:
 def _setting(plan: Plan) -> object:
     """What the clock and the data plane of a rehearsal are made of."""
     decrease = timing.decrease_limit(plan.apply_limit)
-    return plan.period, plan.metric_delay, plan.health, plan.rate_limit, decrease
+    return plan.metrics.period, plan.metrics.delay, plan.health, plan.rate_limit, decrease
 
 
 def _but_limits(plan: Plan) -> Plan:
     """The plan without its name and the limits by which a mind may tell its plans apart."""
-    return replace(plan, name="", error_rate=_NO_LIMIT, latency_p95=_NO_LIMIT, db_connection_errors=_NO_LIMIT)
+    return replace(plan, name="").with_criteria(
+        error_rate=_NO_LIMIT, latency_p95=_NO_LIMIT, db_connection_errors=_NO_LIMIT
+    )
 
 
 def _alike(things: Sequence[object]) -> list[list[int]]:
@@ -318,8 +320,8 @@ def _beyond(plan: Plan, period: Metrics) -> bool:
     return any(
         value is not None and value > rule.limit
         for rule, value in (
-            (plan.error_rate, period.error_rate),
-            (plan.latency_p95, period.p95),
-            (plan.db_connection_errors, period.db_connection_errors),
+            (plan.criteria.error_rate, period.error_rate),
+            (plan.criteria.latency_p95, period.p95),
+            (plan.criteria.db_connection_errors, period.db_connection_errors),
         )
     )

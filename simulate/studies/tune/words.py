@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 
-from rollout.plan import Comparison, Limit, Plan, Rollback, Stage
-from rollout.plan.yaml import duration
+from rollout.plan import BackTo, Comparison, Limit, Plan, Rollback, Stage
+from rollout.plan.marks import Duration, keys
+from rollout.plan.units import written
 
 _CRITERIA = {
     "error_rate": ("error rate", " %"),
     "latency_p95": ("P95", " s"),
     "db_connection_errors": ("database connection errors", ""),
 }
-_DURATIONS = ("period", "metric_delay", "max_extension", "blind_limit", "hold_timeout", "apply_limit")
-_TOLD = {*_CRITERIA, *_DURATIONS, "name", "stages", "comparison"}
+_TOLD = {"name", "stages", "criteria", "metrics"}
 
 
 def differences(plan: Plan, guide: Plan) -> list[str]:
@@ -25,31 +24,30 @@ def differences(plan: Plan, guide: Plan) -> list[str]:
 def _differences(plan: Plan, guide: Plan) -> Iterator[str]:
     if plan.stages != guide.stages:
         yield _stages(plan.stages, guide.stages)
-    for key, (name, unit) in _CRITERIA.items():
-        mine, its = getattr(plan, key), getattr(guide, key)
+    for name, (words, unit) in _CRITERIA.items():
+        mine, its = getattr(plan.criteria, name), getattr(guide.criteria, name)
         if mine != its and (said := [*_limit(mine, its, unit)]):
-            yield f"{name}: {', '.join(said)}"
-    if plan.comparison != guide.comparison:
-        yield _comparison(plan.comparison)
-    for key in _DURATIONS:
-        if getattr(plan, key) != getattr(guide, key):
-            yield f"{key.replace('_', ' ')} {duration(getattr(plan, key))}"
-    for field in fields(plan):
-        value = getattr(plan, field.name)
-        if field.name not in _TOLD and value != getattr(guide, field.name):
-            yield (
-                f"{field.name.replace('_', ' ')} {value}"
-                if isinstance(value, int | float)
-                else f"another {field.name.replace('_', ' ')}"
-            )
+            yield f"{words}: {', '.join(said)}"
+    if plan.criteria.comparison != guide.criteria.comparison:
+        yield _comparison(plan.criteria.comparison)
+    for part, other in ((plan.metrics, guide.metrics), (plan, guide)):
+        for name, key in keys(type(part)).items():
+            value = getattr(part, name)
+            if name in _TOLD or value == getattr(other, name):
+                continue
+            words = name.replace("_", " ")
+            if isinstance(key.mark, Duration):
+                yield f"{words} {written(value)}"
+            else:
+                yield f"{words} {value}" if isinstance(value, int) else f"another {words}"
 
 
 def _stages(mine: tuple[Stage, ...], its: tuple[Stage, ...]) -> str:
     changed = [stage for stage in mine if stage not in its]
-    said = ", ".join(f"{stage.weight} % for {duration(stage.window)}" for stage in changed or mine)
+    said = ", ".join(f"{stage.weight} % for {written(stage.window)}" for stage in changed or mine)
     if len(mine) == len(its) and mine[1:] == its[1:]:
         return f"first stage {said}"
-    return f"stages {', '.join(f'{stage.weight} % for {duration(stage.window)}' for stage in mine)}"
+    return f"stages {', '.join(f'{stage.weight} % for {written(stage.window)}' for stage in mine)}"
 
 
 def _limit(mine: Limit, its: Limit, unit: str) -> Iterator[str]:
@@ -59,8 +57,8 @@ def _limit(mine: Limit, its: Limit, unit: str) -> Iterator[str]:
         yield f"{mine.breaches} of {mine.of} periods"
     if mine.min_requests != its.min_requests:
         yield f"only with {mine.min_requests} requests"
-    if (mine.rollback, mine.to) != (its.rollback, its.to):
-        yield rollback(mine.rollback, mine.to)
+    if mine.rollback != its.rollback:
+        yield rollback(mine.rollback)
 
 
 def _comparison(rule: Comparison | None) -> str:
@@ -68,9 +66,9 @@ def _comparison(rule: Comparison | None) -> str:
         return "no comparison with stable"
     return (
         f"compared with stable (false alarms {rule.false_alarms:g} %, difference {rule.difference:g} points, "
-        f"{rollback(rule.rollback, rule.to)})"
+        f"{rollback(rule.rollback)})"
     )
 
 
-def rollback(kind: Rollback, to: int) -> str:
-    return f"to {to} %" if kind is Rollback.FIRST_STEP else str(kind)
+def rollback(kind: Rollback | BackTo) -> str:
+    return f"to {kind.to} %" if isinstance(kind, BackTo) else str(kind)

@@ -64,7 +64,9 @@ def predicted_rollouts(
             plane = rehearsal.plane
             rows.append(_times(rehearsal))
         detection, rollback = np.array(rows).T
-        yield Predicted(releases, plan.period, detection[~np.isnan(detection)], rollback[~np.isnan(rollback)])
+        yield Predicted(
+            releases, plan.metrics.period, detection[~np.isnan(detection)], rollback[~np.isnan(rollback)]
+        )
 
 
 def _times(rehearsal: Rehearsal) -> tuple[float, float]:

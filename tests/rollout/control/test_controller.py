@@ -55,7 +55,7 @@ def test_a_candidate_worse_than_stable_is_taken_back_under_a_plan_that_compares(
     cloud = bad(error_rate=0.9)
     cloud.metrics.rate = 1000
     cloud.metrics.stable = Release(error_rate=stable)
-    run = release(cloud, plan=replace(PLAN, comparison=Comparison(0.1, 0.5, Rollback.ABORT)))
+    run = release(cloud, plan=PLAN.with_criteria(comparison=Comparison(0.1, 0.5, Rollback.ABORT)))
     reasons = [record.body["criterion"] for record in run.decisions("set_weight")]
     assert ("comparison" in reasons) == (stable < 0.5)
     assert run.exit is (Exit.ROLLED_BACK if stable < 0.5 else Exit.PROMOTED)

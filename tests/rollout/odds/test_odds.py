@@ -97,7 +97,7 @@ def test_more_patient_plans_are_asked_themselves() -> None:
     """Whatever the plan says is what is counted: a higher limit, more requests, another first weight."""
     release = Release(1000, 0.5, 0.5)
     strict = taken_back(PLAN, release, 200)
-    lax = replace(PLAN, error_rate=replace(PLAN.error_rate, limit=10.0))
+    lax = PLAN.with_criteria(error_rate=replace(PLAN.criteria.error_rate, limit=10.0))
     assert strict > 0.4
     assert taken_back(lax, release, 200) < strict / 3
     larger = replace(PLAN, stages=(Stage(50, 120.0), Stage(100, 300.0)))

@@ -10,7 +10,7 @@ from math import comb, exp, inf, log, sqrt
 import numpy as np
 import pytest
 
-from rollout.plan.rules import Comparison, Rollback
+from rollout.plan import Comparison, Rollback
 from rollout.policy import compare as module
 from rollout.policy.compare import Pair, compare, logarithms
 

@@ -138,10 +138,9 @@ class Policy(RuleBasedStateMachine):
 class WithOptions(Policy):
     """The same rules hold for a plan that uses every option."""
 
-    plan = replace(
-        PLAN,
-        error_rate=replace(PLAN.error_rate, breaches=2, of=3, min_requests=100),
-        latency_p95=replace(PLAN.latency_p95, breaches=2, of=2),
+    plan = PLAN.with_criteria(
+        error_rate=replace(PLAN.criteria.error_rate, breaches=2, of=3, min_requests=100),
+        latency_p95=replace(PLAN.criteria.latency_p95, breaches=2, of=2),
         comparison=Comparison(20, 0.5, Rollback.PREVIOUS),
     )
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from rollout.plan import Plan, PlanError, load_plan, parse_plan, plan_text
+from rollout.plan import MOST_PERIODS, Plan, PlanError, load_plan, parse_plan, plan_text
 from rollout.plan.explain import explain
-from rollout.plan.form import MOST_PERIODS
 from rollout.policy import Phase
 from rollout.policy.state import REMEMBERED
 from tests.rollout.runs import PLAN, Run, at_weight, brief
@@ -45,8 +44,9 @@ def test_the_defaults_written_out_change_nothing() -> None:
     written = TEXT.replace(ERRORS, ERRORS + ", breaches: 1, of: 1, min_requests: 1")
     written = written.replace(P95, P95 + ", breaches: 1, of: 1, min_requests: 1")
     assert parse_plan(written) == PLAN
-    one_of_three = replace(
-        PLAN, error_rate=replace(PLAN.error_rate, of=3), latency_p95=replace(PLAN.latency_p95, of=3)
+    one_of_three = PLAN.with_criteria(
+        error_rate=replace(PLAN.criteria.error_rate, of=3),
+        latency_p95=replace(PLAN.criteria.latency_p95, of=3),
     )
     for seed in range(150):
         assert decisions_of(one_of_three, seed) == decisions_of(PLAN, seed)
@@ -155,9 +155,9 @@ def test_a_period_from_before_the_rollout_is_not_counted() -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ("breaches: 3, of: 2", r"criteria\.error_rate: breaches is 3 and of is 2"),
-        ("breaches: 21", r"criteria\.error_rate: breaches is 21: it takes at most 20 periods"),
-        ("of: 21", r"criteria\.error_rate: of is 21: it takes at most 20 periods"),
+        ("breaches: 3, of: 2", r"criteria\.error_rate\.of is 2 and breaches is 3"),
+        ("breaches: 21", r"criteria\.error_rate\.breaches is 21: it takes a whole number from 1 to 20"),
+        ("of: 21", r"criteria\.error_rate\.of is 21: it takes a whole number from 1 to 20"),
         ("breaches: 0", r"criteria\.error_rate\.breaches"),
         ("of:", r"criteria\.error_rate\.of: this key has no value"),
         ("min_requests: 1.5", r"criteria\.error_rate\.min_requests"),
@@ -179,9 +179,9 @@ def test_the_policy_remembers_as_many_periods_as_a_plan_may_ask_for() -> None:
 
 
 def test_defaults_of_m_and_n() -> None:
-    rule = plan_with("breaches: 2").error_rate
+    rule = plan_with("breaches: 2").criteria.error_rate
     assert (rule.breaches, rule.of, rule.min_requests) == (2, 2, 1)
-    assert load_plan("phase-c").scaled(10).error_rate == PLAN.error_rate
+    assert load_plan("phase-c").scaled(10).criteria.error_rate == PLAN.criteria.error_rate
 
 
 def test_a_plan_says_it_in_words() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -70,7 +69,7 @@ def test_the_panel_shows_a_hold_and_the_watch_after_it() -> None:
 
 
 def test_the_panel_shows_the_comparison_of_a_plan_that_has_one() -> None:
-    plan = replace(PLAN, comparison=Comparison(0.1, 0.5, Rollback.ABORT))
+    plan = PLAN.with_criteria(comparison=Comparison(0.1, 0.5, Rollback.ABORT))
     (before, after), _ = shown_at(30, 400, plan=plan)
     assert re.search(r"against stable +- +1000", before)
     assert re.search(r"against stable +evidence 0\.\d+ +1000", after)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rollout.aws.attribution import Counts
 from rollout.aws.attribution import attribute as attribute_live
-from rollout.plan import Comparison, Limit, Rollback
+from rollout.plan import BackTo, Comparison, Limit, Rollback
 from rollout.policy import decide, initial_state
 from rollout.policy.events import Decision, DecisionKind, Health, Metrics, MetricsError, Reason, Traffic
 from simulate.controlplane import Delivery, Draws, Fault, Habits, Rehearsal, Stream, Switch, Updates
@@ -82,7 +82,7 @@ def test_what_is_left_out_changes_nothing(
     assert quick.record.periods == thorough.record.periods
 
 
-_COUNTING = Limit(1, Rollback.FIRST_STEP, to=5, breaches=2, of=3, min_requests=20)
+_COUNTING = Limit(1, BackTo(5), breaches=2, of=3, min_requests=20)
 _OPTIONS: dict[str, dict[str, Any]] = {
     "comparison": {
         "comparison": Comparison(1, 0.5, Rollback.PREVIOUS),
@@ -95,7 +95,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("option", _OPTIONS)
 @pytest.mark.parametrize("scenario", ["error-regression", "latency-regression"])
 def test_what_is_left_out_changes_nothing_under_a_plan_with_options(option: str, scenario: str) -> None:
-    plan, criteria = replace(short_plan(), **_OPTIONS[option]), set()
+    plan, criteria = short_plan().with_criteria(**_OPTIONS[option]), set()
     for n in range(3):
         world = world_of(scenario, {"rate_per_minute": 2500, "missing_percent": 20})
         quick = Rehearsal(world, plan, 3, n, listen=True)

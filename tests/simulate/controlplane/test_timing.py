@@ -66,12 +66,12 @@ def live_polls() -> set[float]:
     cloud = FakeCloud()
     cloud.metrics = Counted(cloud.traffic)
     run_live(cloud, 200)
-    return {t % PLAN.period for t in polls}
+    return {t % PLAN.metrics.period for t in polls}
 
 
 def simulated_polls() -> set[float]:
     source = CloudWatch(Delivery(), PLAN, Draws(1, 0), 0)
-    return {source.poll_after(ms) / 1000 % PLAN.period for ms in range(0, 120_000, 500)}
+    return {source.poll_after(ms) / 1000 % PLAN.metrics.period for ms in range(0, 120_000, 500)}
 
 
 def polls_of_the_odds() -> set[float]:
@@ -86,7 +86,7 @@ def polls_of_the_odds() -> set[float]:
     for _ in range(20):
         Heard(PLAN, Release(1000, 0, 0), chance).run()
     # A period that was published before its poll is told at it, never before its end.
-    return {event.t % PLAN.period for event in heard if isinstance(event, Metrics)}
+    return {event.t % PLAN.metrics.period for event in heard if isinstance(event, Metrics)}
 
 
 @pytest.mark.parametrize("read", [live_polls, simulated_polls, polls_of_the_odds])
@@ -94,7 +94,7 @@ def polls_of_the_odds() -> set[float]:
 def test_polls_a_period(read: Callable[[], set[float]], polls: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {round(at, 3) for at in read()} == {0, 10, 20, 30, 40, 50}
     monkeypatch.setattr(timing, "POLLS_A_PERIOD", polls)
-    assert {round(at, 3) for at in read()} == {k * PLAN.period / polls for k in range(polls)}
+    assert {round(at, 3) for at in read()} == {k * PLAN.metrics.period / polls for k in range(polls)}
 
 
 # --- a decrease whose stack update hangs goes through the load balancer's own API
@@ -108,7 +108,7 @@ def live_decrease() -> float:
     (_, raised), (moved, lowered) = cloud.traffic.history[:2]
     assert (raised, lowered) == (5, 0)
     decided = (
-        PLAN.period + cloud.metrics.delay
+        PLAN.metrics.period + cloud.metrics.delay
     )  # the first bad period is heard at the poll when it is published
     return moved - decided
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from rollout.plan import Comparison, Rollback
+from rollout.plan import BackTo, Comparison
 from simulate.controlplane import Closed, Record, Rehearsal, model_for
 from simulate.dataplane import EdgePeriod
 from simulate.scenarios import BadParameter
@@ -210,12 +210,14 @@ def test_without_its_time_limit_a_migration_blocks_until_it_ends_by_itself() -> 
 
 
 def test_a_plan_with_a_comparison_has_one_mitigation_more() -> None:
-    compared = replace(PLAN, comparison=Comparison(0.1, 0.5, Rollback.FIRST_STEP, to=5))
+    compared = PLAN.with_criteria(comparison=Comparison(0.1, 0.5, BackTo(5)))
     extra = {one.name for one in mitigations_of(compared)} - {one.name for one in mitigations_of(PLAN)}
     assert extra == {"comparison with stable"}
     for one in mitigations_of(compared):
         for weight in (
-            limit.to for limit in (one.plan(compared).error_rate, one.plan(compared).comparison) if limit
+            limit.rollback.to
+            for limit in (one.plan(compared).criteria.error_rate, one.plan(compared).criteria.comparison)
+            if limit and isinstance(limit.rollback, BackTo)
         ):
             assert weight in (0, *(stage.weight for stage in one.plan(compared).stages))
 

@@ -47,18 +47,22 @@ def limits(draw: st.DrawFn, values: st.SearchStrategy[float]) -> Limit:
 def plans(draw: st.DrawFn) -> Plan:
     weights = draw(st.sampled_from([(5, 25, 50, 100), (5, 50, 100), (10, 100)]))
     windows = draw(st.sampled_from([(60.0, 60.0, 60.0, 60.0), (120.0, 60.0, 60.0, 90.0)]))
-    return replace(
+    named = replace(
         SHORT,
         name=draw(st.sampled_from("ab")),
         stages=tuple(map(Stage, weights, windows[: len(weights)])),
+    )
+    judging = named.with_criteria(
         error_rate=draw(limits(st.sampled_from([0.5, 1.0, 2.0, 5.0]))),
         latency_p95=draw(limits(st.sampled_from([0.09, 0.5, 2.0]))),
         db_connection_errors=Limit(draw(st.sampled_from([0, 5])), draw(rollbacks)),
+        comparison=draw(st.sampled_from([None, Comparison(5, 0.5, Rollback.ABORT)])),
+    )
+    return judging.with_metrics(
         min_periods=draw(st.integers(1, 2)),
         min_requests=draw(st.sampled_from([1, 20, 60])),
         max_extension=draw(st.sampled_from([120.0, 300.0])),
-        metric_delay=draw(st.sampled_from([180.0, 180.0, 120.0])),
-        comparison=draw(st.sampled_from([None, Comparison(5, 0.5, Rollback.ABORT)])),
+        delay=draw(st.sampled_from([180.0, 180.0, 120.0])),
     )
 
 
@@ -94,27 +98,29 @@ def test_shared_or_not_the_rows_are_the_same(scenario: str, company: list[Plan],
 
 
 LIMIT = Limit(1, Rollback.ABORT)
-ABORTS = replace(SHORT, error_rate=LIMIT)
+ABORTS = SHORT.with_criteria(error_rate=LIMIT)
 
 
 @pytest.mark.parametrize("replication", range(3))
 def test_who_leaves_between_two_events_of_one_moment_hears_the_second(replication: int) -> None:
     """The candidate's period makes one plan abort; the other has yet to hear stable's, to compare with it."""
-    compares = replace(
-        SHORT, error_rate=Limit(50, Rollback.ABORT), comparison=Comparison(5, 0.5, Rollback.ABORT)
+    compares = SHORT.with_criteria(
+        error_rate=Limit(50, Rollback.ABORT), comparison=Comparison(5, 0.5, Rollback.ABORT)
     )
     assert check("error-regression", [ABORTS, compares], replication) == 2
 
 
 def test_plans_that_do_the_same_take_one_rehearsal() -> None:
-    patient = replace(ABORTS, max_extension=900.0, hold_timeout=900.0, blind_limit=900.0)
-    other = replace(ABORTS, latency_p95=Limit(9, Rollback.HOLD), error_rate=replace(LIMIT, min_requests=2))
+    patient = replace(ABORTS, hold_timeout=900.0).with_metrics(max_extension=900.0, blind_limit=900.0)
+    other = ABORTS.with_criteria(
+        latency_p95=Limit(9, Rollback.HOLD), error_rate=replace(LIMIT, min_requests=2)
+    )
     assert check("error-regression", [ABORTS, patient, other], 0) == 1
 
 
 def test_one_mind_serves_those_who_judge_a_period_alike() -> None:
     limits = [2, 5, 5, 1, 1, 7]  # percent; the period has 2 %: no breach of the first, but not good either
-    company = [replace(SHORT, error_rate=Limit(limit, Rollback.ABORT)) for limit in limits]
+    company = [SHORT.with_criteria(error_rate=Limit(limit, Rollback.ABORT)) for limit in limits]
     troupe = Troupe.of(company)
     assert [mind.plans for mind in troupe.scenes[0]] == [(0, 1, 2, 3, 4, 5)]
     shared = Shared(World(), troupe.plans, troupe.scenes[0], 1, 0, None)
@@ -123,7 +129,7 @@ def test_one_mind_serves_those_who_judge_a_period_alike() -> None:
 
 
 def test_plans_with_another_clock_never_share() -> None:
-    slower = replace(SHORT, metric_delay=170.0)
+    slower = SHORT.with_metrics(delay=170.0)
     assert [[mind.plans for mind in scene] for scene in Troupe.of([SHORT, slower, SHORT]).scenes] == [
         [(0, 2)],
         [(1,)],

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from rollout.plan import Comparison, Limit, Plan, Rollback, Stage, load_plan, parse_plan
+from rollout.plan import BackTo, Comparison, Limit, Plan, Rollback, Stage, load_plan, parse_plan
 from rollout.plan.yaml import as_yaml
 from simulate.cli import app
 from simulate.commands.errors import BadInput, CommandError
@@ -22,7 +22,7 @@ from simulate.studies.tune.sweep import Sweep, sweep
 from tests.simulate.rehearsals import PLAN, short_plan
 
 GIVEN = {"rate_per_minute": 300.0, "base_error_percent": 0.5}
-ABORTS = replace(short_plan(), error_rate=Limit(1, Rollback.ABORT))
+ABORTS = short_plan().with_criteria(error_rate=Limit(1, Rollback.ABORT))
 COMPANY = (short_plan(), ABORTS, replace(ABORTS, stages=(Stage(20, 60.0), Stage(100, 60.0))))
 CASES = (Case("healthy", 0), Case("error-regression", 30, {"error_percent": 3}), Case("slow-queries", 10))
 N = 22  # more than one block of replications
@@ -136,7 +136,7 @@ def test_the_candidates_are_plans_of_the_guides_length() -> None:
     plans = candidates(PLAN)
     assert plans[GUIDE] == PLAN
     assert len(plans) == len({plan.name for plan in plans}) == 20
-    assert any(plan.comparison for plan in plans)
+    assert any(plan.criteria.comparison for plan in plans)
     for plan in plans:
         assert parse_plan(as_yaml(plan)) == plan
         assert sum(stage.window for stage in plan.stages) <= 2 * 13 * 60
@@ -160,20 +160,17 @@ def test_releases_weigh_what_the_register_says() -> None:
         (replace(PLAN, name="x"), []),
         (replace(PLAN, stages=(Stage(10, 90.0), *PLAN.stages[1:])), ["first stage 10 % for 90s"]),
         (
-            replace(PLAN, error_rate=Limit(2, Rollback.ABORT, breaches=2, of=3, min_requests=50)),
+            PLAN.with_criteria(error_rate=Limit(2, Rollback.ABORT, breaches=2, of=3, min_requests=50)),
             ["error rate: limit 2 %, 2 of 3 periods, only with 50 requests, abort"],
         ),
         (
-            replace(
-                PLAN,
-                comparison=Comparison(0.1, 0.5, Rollback.FIRST_STEP, 5),
-                min_periods=2,
-                hold_timeout=90.0,
-            ),
+            replace(PLAN, hold_timeout=90.0)
+            .with_criteria(comparison=Comparison(0.1, 0.5, BackTo(5)))
+            .with_metrics(min_periods=2),
             [
                 "compared with stable (false alarms 0.1 %, difference 0.5 points, to 5 %)",
-                "hold timeout 90s",
                 "min periods 2",
+                "hold timeout 90s",
             ],
         ),
     ],

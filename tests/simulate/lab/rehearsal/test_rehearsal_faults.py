@@ -106,7 +106,7 @@ def test_a_fault_ends_as_the_guide_says(good: ReleaseResult, rig: Rig, name: str
         # From the first period or round that breached until it was known and acted on, and the traffic moved.
         assert told["fault_started_s"] < told["decided_s"] < told["traffic_moved_s"]
         assert told["first_breach_s"] <= told["decided_s"]
-        assert told["decided_s"] - told["first_breach_s"] <= account.plan.metric_delay
+        assert told["decided_s"] - told["first_breach_s"] <= account.plan.metrics.delay
     if told["last_failure_after_moved_s"] is not None:
         assert told["last_failure_after_moved_s"] < 30, "the guide's improvement within 30 seconds"
     _check(name, account)
