@@ -29,8 +29,8 @@ lint: setup
 quick: setup
 	@$(BIN)/pytest -q -n 2 -m 'not lab and not engine and not compiled'
 
-test: setup  ## everything, with the real engine and the lab
-	@$(BIN)/pytest
+test: setup  ## all tests: what needs no lab on two cores, then those with the real engine and the lab
+	@$(BIN)/python -m tools.test
 
 mutants: setup  ## how many of 400 planted defects in policy, plan and journal the quick tests notice; about half an hour
 	@$(BIN)/python -m tools.mutants

@@ -22,7 +22,7 @@ class SetupError(Exception):
         self.exit_code = exit_code
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
     print(f"set-up: {text}", flush=True)
 
 
@@ -42,7 +42,7 @@ class Progress:
         self._terminal = sys.stdout.isatty()
         self._next_line = _QUIET_INTERVAL
         if not self._terminal:
-            say(f"{title} ({f'takes{self._expected[3:]}' if expected else 'started'})")
+            report(f"{title} ({f'takes{self._expected[3:]}' if expected else 'started'})")
 
     def elapsed(self) -> float:
         return time.monotonic() - self._started
@@ -53,12 +53,12 @@ class Progress:
             print(f"\r\033[Kset-up: {self._title}: {duration(seconds)}{self._expected}", end="", flush=True)
         elif seconds >= self._next_line:
             self._next_line = seconds + _QUIET_INTERVAL
-            say(f"{self._title}: {duration(seconds)}{self._expected}")
+            report(f"{self._title}: {duration(seconds)}{self._expected}")
 
     def end(self, outcome: str = "done") -> None:
         if self._terminal:
             print("\r\033[K", end="")
-        say(f"{self._title}: {outcome} in {duration(self.elapsed())}")
+        report(f"{self._title}: {outcome} in {duration(self.elapsed())}")
 
 
 def run(

@@ -10,7 +10,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from tools.console import Progress, say
+from tools.console import Progress, report
 from tools.programs import Download, Program, Unavailable
 
 _TIMEOUT = 5.0  # seconds to connect, and for each read: a machine without a way out must not wait
@@ -46,7 +46,7 @@ def download(program: Program, folder: Path) -> None:
     except (OSError, tarfile.TarError) as error:
         if progress is None:
             _silent_hosts.add(host)
-            say(f"{host} does not answer ({_reason(error)})")
+            report(f"{host} does not answer ({_reason(error)})")
         else:
             progress.end(f"not usable ({_reason(error)})")
         raise Unavailable(f"{source.url}: {_reason(error)}") from error

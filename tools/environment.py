@@ -9,22 +9,29 @@ from pathlib import Path
 
 from tools.console import SetupError, run
 
-VERSION = (3, 11)
-_NAME = f"python{VERSION[0]}.{VERSION[1]}"
-# The package that gives Debian's Python the means to make virtual environments.
-VENV_PACKAGE = f"{_NAME}-venv"
+OLDEST, NEWEST = (3, 11), (3, 14)  # what requirements.lock is made for
+_NAMES = [f"python3.{minor}" for minor in range(OLDEST[1], NEWEST[1] + 1)]
 
 
 def interpreter() -> str:
-    """A Python of the version that the lock file is made for.
+    """A Python that the lock file is made for: the one that runs set-up if it can be, else the oldest on PATH.
 
     Raises:
         SetupError: there is none.
     """
-    for candidate in (sys.executable, shutil.which(_NAME), f"/usr/bin/{_NAME}"):
-        if candidate and _answers(candidate, f"import sys; sys.exit(sys.version_info[:2] != {VERSION})"):
+    code = f"import sys; sys.exit(not {OLDEST} <= sys.version_info[:2] <= {NEWEST})"
+    for candidate in (sys.executable, *(shutil.which(name) for name in _NAMES), f"/usr/bin/{_NAMES[0]}"):
+        if candidate and _answers(candidate, code):
             return candidate
-    raise SetupError(f"{_NAME} is needed and not here: install {_NAME} and {VENV_PACKAGE}")
+    raise SetupError(
+        f"Python {'.'.join(map(str, OLDEST))} to {'.'.join(map(str, NEWEST))} is needed and not installed: install {_NAMES[0]} and {_NAMES[0]}-venv"
+    )
+
+
+def venv_package(python: str) -> str:
+    """The package that gives Debian's Python the means to make virtual environments."""
+    code = "import sys; print(f'python{sys.version_info[0]}.{sys.version_info[1]}-venv')"
+    return subprocess.run([python, "-c", code], capture_output=True, check=True, text=True).stdout.strip()
 
 
 def can_make_environments(python: str) -> bool:

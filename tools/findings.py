@@ -1,7 +1,7 @@
-"""Holds the tables of docs/findings.md against the commands they are made by, or fills them in.
+"""Compares the tables of docs/findings.md with the commands that make them, or fills them in.
 
 A table belongs to the sentence "Every row is `simulate rehearse ...`" (or `rollout plan ...`) before it; a row adds the options in its
-first cell. The head of a column says what of the command's JSON stands in it: ``rolled back``, ``promoted``, ``held``, ``aborted``
+first cell. The head of a column names its figure in the command's JSON: ``rolled back``, ``promoted``, ``held``, ``aborted``
 (shares), or a figure or finding by the name that `simulate rehearse` prints (``failed requests``, ``detection, s``), each with its 95 %
 interval; of `rollout plan --rate N`, ``taken back at 0.2 %`` of a healthy release and ``missed at 2 %`` of a bad one.
 
@@ -31,7 +31,7 @@ _BASE = re.compile(r"Every row is `((?:simulate rehearse|rollout plan)[^`]*)`")
 _ODDS = re.compile(r"(taken back|missed) at ([\d.]+) %")
 _OPTIONS = re.compile(r"`([^`]*)`")
 _OUTCOMES = ("promoted", "held", "aborted")
-_MANY = 1000  # from here on digits after the point say nothing
+_MANY = 1000  # from here on digits after the point mean nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,21 +124,21 @@ def _number(value: float) -> str:
     return f"{float(f'{value:.3g}'):g}"
 
 
-def _write(row: Row, told: tuple[str, ...]) -> None:
+def _write(row: Row, fresh: tuple[str, ...]) -> None:
     """Into the document as it is now: somebody may have written a sentence meanwhile."""
     lines = DOCUMENT.read_text().splitlines()
     for now in rows("\n".join(lines)):
         if (now.section, now.command) == (row.section, row.command):
             first = lines[now.line].strip("| ").split(" |")[0]
-            lines[now.line] = f"| {first} | {' | '.join(told)} |"
+            lines[now.line] = f"| {first} | {' | '.join(fresh)} |"
     DOCUMENT.write_text("\n".join(lines) + "\n")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Hold docs/findings.md against its commands.")
-    parser.add_argument("--write", action="store_true", help="write what the commands say")
+    parser = argparse.ArgumentParser(description="Compare docs/findings.md with its commands.")
+    parser.add_argument("--write", action="store_true", help="write the commands' numbers")
     parser.add_argument(
-        "--requests", type=float, default=float("inf"), help="only rows that cost at most that"
+        "--requests", type=float, default=float("inf"), help="only rows of at most so many requests"
     )
     parser.add_argument("section", nargs="?", default="", help="only sections whose heading holds this")
     asked = parser.parse_args()
@@ -146,13 +146,13 @@ def main() -> int:
     for row in rows(DOCUMENT.read_text()):
         if asked.section not in row.section or row.requests > asked.requests:
             continue
-        told = cells(row.columns, run(row.command))
-        if told == row.cells:
+        fresh = cells(row.columns, run(row.command))
+        if fresh == row.cells:
             continue
         wrong += 1
-        print(f"{DOCUMENT.name}:{row.line + 1}: {shlex.join(row.command)}\n  {' | '.join(told)}", flush=True)
+        print(f"{DOCUMENT.name}:{row.line + 1}: {shlex.join(row.command)}\n  {' | '.join(fresh)}", flush=True)
         if asked.write:
-            _write(row, told)
+            _write(row, fresh)
     return 1 if wrong and not asked.write else 0
 
 

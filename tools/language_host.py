@@ -164,7 +164,7 @@ def serve(engine_address: str, announce: Callable[[int], None], stop: threading.
     server.start()
     announce(port)
     engine = os.getppid()
-    # An engine that was killed tells nobody, so look whether it is still the parent.
+    # An engine that is killed sends no signal, so check whether it is still the parent.
     while not stop.wait(timeout=1) and os.getppid() == engine:
         pass
     # A program that is still running must not hold up an engine that wants to end.

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools import debian, environment
-from tools.console import SetupError, say
+from tools.console import SetupError, report
 from tools.download import download
 from tools.golang import GoBuilder
 from tools.programs import Program, cache_folder, install, obtain, programs, remove_unfinished
@@ -55,7 +55,7 @@ class Setup:
         wanted = debian.missing()
         python = environment.interpreter() if rebuild else ""
         if rebuild and not environment.can_make_environments(python):
-            wanted = [*wanted, environment.VENV_PACKAGE]
+            wanted = [*wanted, environment.venv_package(python)]
         if wanted:
             log = self._logs / "debian.log"
             steps.append(Step("Debian packages", None, lambda: debian.install(wanted, log)))
@@ -102,7 +102,7 @@ class Setup:
                 step.do()
                 if step.key is not None:
                     self._note(step.name, step.key)
-        say(f"done; `rollout` and `simulate` are in {self._bin}")
+        report(f"done; `rollout` and `simulate` are in {self._bin}")
 
     def _done(self) -> dict[str, str]:
         try:
@@ -129,7 +129,7 @@ class Setup:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                say("another set-up is at work; waiting for it")
+                report("another set-up is at work; waiting for it")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import shutil
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -186,6 +187,18 @@ def test_wrong_python_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "_answers", lambda *_: False)
     with pytest.raises(SetupError, match=r"install python3\.11"):
         environment.interpreter()
+
+
+def test_any_python_of_the_lock_file_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for set-up's own Python that is too old, and a newer one on PATH."""
+    monkeypatch.setattr(environment, "_answers", lambda python, _: python.endswith("python3.13"))
+    monkeypatch.setattr("shutil.which", lambda name: f"/opt/{name}" if name != "python3.11" else None)
+    assert environment.interpreter() == "/opt/python3.13"
+
+
+def test_the_package_for_environments_is_of_the_same_version() -> None:
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert environment.venv_package(sys.executable) == f"python{version}-venv"
 
 
 def test_arguments_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
