@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import partial
 from typing import Any
@@ -212,13 +212,9 @@ class Controller:
             (self.record("decision", decision.to_json(), event.t), decision) for decision in decisions
         ]
         self._follow(event, decisions)
-        commanded = before.commanded
         for effect, decision in numbered:
             self._decisions.append(decision)
-            weight = decision.weight or 0
-            self._effects.carry_out(effect, decision, increase=weight > max(commanded, before.seen))
-            if decision.decision is DecisionKind.SET_WEIGHT:
-                commanded = weight
+            self._effects.carry_out(effect, decision)
         self._look_ahead(before)
         if answer:
             text = "; ".join(decision.reason for decision in decisions) or f"the rollout is {state.phase}"
@@ -229,7 +225,7 @@ class Controller:
         self._last[f"{kind_of(event)} {colour}".strip()] = event
 
     def _follow(self, event: Event, decisions: Sequence[Decision]) -> None:
-        for retreat, milestone in self._timeline.hear(event, decisions):
+        for retreat, milestone in self._timeline.receive(event, decisions):
             self.note(Reached(milestone, retreat.weight, getattr(retreat, milestone)))
 
     def _look_ahead(self, before: State) -> None:
@@ -244,7 +240,7 @@ class Controller:
         for event, decisions in past.heard:
             self._remember(event)
             self._decisions += decisions
-            self._timeline.hear(event, decisions)
+            self._timeline.receive(event, decisions)
         state = past.state
         if state.phase is Phase.READY:
             self._receive(self._started)
@@ -256,8 +252,9 @@ class Controller:
             *((effect, decision, True, True) for effect, decision in lost),
         ]:
             if act:
-                weight = decision.weight or 0
-                self._effects.act(effect, decision, increase=weight > max(state.fallback, state.seen))
+                # What has been seen since it was decided may have made an increase none.
+                again = replace(decision, increase=state.raises(decision.weight or 0))
+                self._effects.act(effect, again)
             if notify:
                 self._effects.notify(effect, decision)
         if past.reconcile and not self._effects.traffic.busy:

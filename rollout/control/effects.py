@@ -228,17 +228,19 @@ class Effects:
         self._tasks: set[asyncio.Task[None]] = set()
         self._limit_lock = asyncio.Lock()
 
-    def carry_out(self, effect: int, decision: Decision, *, increase: bool) -> None:
+    def carry_out(self, effect: int, decision: Decision) -> None:
         """Begins what a decision orders. ``effect`` is its number in the journal."""
-        self.act(effect, decision, increase=increase)
+        self.act(effect, decision)
         self.notify(effect, decision)
 
-    def act(self, effect: int, decision: Decision, *, increase: bool) -> None:
-        """Begins what a decision changes in the environment; ``increase``: its weight is above what users have now."""
+    def act(self, effect: int, decision: Decision) -> None:
+        """Begins what a decision changes in the environment."""
         match decision.decision:
             case DecisionKind.SET_WEIGHT:
                 weight = int(decision.weight or 0)
-                self.traffic.command(effect, weight, increase=increase, break_glass=decision.break_glass)
+                self.traffic.command(
+                    effect, weight, increase=decision.increase, break_glass=decision.break_glass
+                )
             case DecisionKind.PREPARE_ROLLBACK:
                 self._spawn(self._prepare(effect, *describe(decision)))
             case DecisionKind.RAISE_RATE_LIMIT:

@@ -27,6 +27,7 @@ from rollout.policy.events import (
     Traffic,
     parse_event,
 )
+from rollout.policy.state import changed
 from rollout.policy.timeline import Retreat, Timeline
 
 Body = Mapping[str, Any]
@@ -183,7 +184,7 @@ class _Reader:
             self.state, decisions = decide(self.plan, self.state, event)
         except IllegalEvent:
             return  # journaled as rejected
-        self.timeline.hear(event, decisions)
+        self.timeline.receive(event, decisions)
         if self.breach_s is None:
             self.breach_s = self._breach(event, decisions)
         match event:
@@ -230,26 +231,20 @@ class _Reader:
     def visit(self, state: State, left: float | None, verdict: Verdict, reason: str) -> StageVisit:
         opened = state.window_start if state.phase is Phase.WATCHING else None
         # What the policy knew when the stage ended: its own state then, not periods that arrived later.
-        known = [
-            period
-            for period in self.state.periods
-            if isinstance(period, Metrics)
-            and period.role == "candidate"
-            and opened is not None
-            and period.start >= opened
-        ]
-        good = [period for period in known if judge.is_good(self.plan, period)]
-        if judge.compares(self.plan, state):
-            compared = {(pair.start, pair.end) for pair in (*state.pairs, *self.state.pairs)}
-            good = [period for period in good if (period.start, period.end) in compared]
+        known = changed(
+            self.state,
+            window_start=opened,
+            commanded=state.commanded,
+            pairs=(*state.pairs, *self.state.pairs),
+        )
         return StageVisit(
             weight=state.commanded,
             window=self.plan.window_at(state.commanded),
             commanded_s=state.commanded_at,
             seen_s=opened,
             left_s=left,
-            good_periods=len(good),
-            periods=len(known),
+            good_periods=judge.good_periods(self.plan, known) if opened is not None else 0,
+            periods=len(judge.whole_periods(known)) if opened is not None else 0,
             verdict=verdict,
             reason=reason,
         )

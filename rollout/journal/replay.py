@@ -18,7 +18,7 @@ from rollout.journal import Record, parse_journal
 from rollout.journal.header import Header
 from rollout.plan import Plan, load_plan
 from rollout.policy import IllegalEvent, decide, initial_state
-from rollout.policy.events import BadEvent, Event, parse_event
+from rollout.policy.events import BadEvent, Event, comparable, parse_event
 
 _LASTING = ("t", "decision", "weight", "criterion")  # of a decision's keys those that every version has had
 
@@ -109,11 +109,11 @@ def replay(recording: Recording, plan: Plan) -> Iterator[dict[str, Any]]:
 def differences(
     then: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]], keys: Sequence[str] = ()
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Decisions only taken then and only taken now, each in order, compared by ``keys`` (none: all but the reasons,
-    which are prose)."""
+    """Decisions only taken then and only taken now, each in order, compared by ``keys`` (none: what is
+    comparable)."""
 
     def essence(decision: dict[str, Any]) -> str:
-        kept = {k: v for k, v in decision.items() if (k in keys if keys else k != "reason")}
+        kept = {k: v for k, v in decision.items() if k in keys} if keys else comparable(decision)
         return json.dumps(kept, sort_keys=True)
 
     def only(these: Sequence[dict[str, Any]], those: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from rollout.journal.header import Header
 from rollout.journal.notes import Ended, Reconciled
 from rollout.plan import Plan
 from rollout.policy import decide
-from rollout.policy.events import Decision, DecisionKind, Event, parse_event
+from rollout.policy.events import Decision, DecisionKind, Event, comparable, parse_event
 from rollout.policy.state import State
 
 
@@ -75,7 +75,7 @@ def recall(plan: Plan, records: Sequence[Record]) -> Past:
             heard.append((event, decisions))
             expected = list(decisions)
         elif record.kind == "decision":
-            if not expected or _essence(expected[0].to_json()) != _essence(record.body):
+            if not expected or comparable(expected[0].to_json()) != comparable(record.body):
                 wanted = _said(expected[0]) if expected else "nothing"
                 raise ResumeError(
                     f"record {record.seq}: the journal says {record.body}, the policy decides {wanted}"
@@ -108,10 +108,6 @@ def roles_under_way(records: Sequence[Record]) -> Mapping[str, str] | None:
         return Header.read(records[0]).roles
     except JournalError:
         return None  # an abort goes on with what the stacks say
-
-
-def _essence(decision: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in decision.items() if key != "reason"}  # reasons are prose
 
 
 def _said(decision: Decision) -> str:

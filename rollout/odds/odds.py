@@ -20,7 +20,7 @@ from statistics import NormalDist, median
 import numpy as np
 
 from rollout.plan import WHOLE, Plan
-from rollout.policy import Phase, State, decide, timing
+from rollout.policy import Phase, State, decide, due_times, timing
 from rollout.policy.events import DecisionKind, Event, Metrics, Reason, Started, Tick, Traffic
 
 BASE_ERRORS = (0.05, 0.2)  # percent of the requests that fail anyway
@@ -137,7 +137,7 @@ class Rollout:
         self._made = 0
         self._weights = [(0.0, 0.0)]  # (t, the candidate's weight in force from then on)
         self._closes = plan.metrics.period * (1.0 - chance.random())  # the end of the open period
-        self._woken: tuple[Phase, float | None] = (Phase.READY, None)
+        self._woken = 0.0  # the newest wake that was planned
 
     def run(self) -> None:
         self._at(0.0, Started(0.0))
@@ -145,13 +145,13 @@ class Rollout:
         while self.fell is None and self.state.phase is not Phase.FINISHED:
             while self._closes <= self._due[0][0]:
                 self._close()
-            self._hear(heappop(self._due)[2])
+            self._receive(heappop(self._due)[2])
 
     def _at(self, t: float, event: Event) -> None:
         self._made += 1
         heappush(self._due, (t, self._made, event))
 
-    def _hear(self, event: Event) -> None:
+    def _receive(self, event: Event) -> None:
         before = self.state.commanded
         self.state, decisions = decide(self.plan, self.state, event)
         for decision in decisions:
@@ -167,21 +167,11 @@ class Rollout:
         self._wake()
 
     def _wake(self) -> None:
-        """A tick wherever a time-out of the policy can fall due; too many would change nothing."""
-        state, plan = self.state, self.plan
-        now = (state.phase, state.window_start)
-        if now == self._woken:
-            return
-        self._woken = now
-        over = state.window_end(plan)
-        if over is not None:
-            for due in (over, over + plan.metrics.max_extension):
-                self._at(due, Tick(due))
-        if state.phase is Phase.HELD:
-            due = state.held_since + plan.hold_timeout
-            self._at(due, Tick(due))
-        if not state.settled:
-            due = state.commanded_at + plan.apply_limit
+        """A tick when the next time-out of the policy falls due."""
+        now = self.state.t
+        due = min((at for at in due_times(self.plan, self.state) if at > now), default=now)
+        if due not in (now, self._woken):
+            self._woken = due
             self._at(due, Tick(due))
 
     def _close(self) -> None:

@@ -1,14 +1,14 @@
 """The candidate's error rate against stable's over the same periods: a test that may be looked at after every one.
 
-Each metric period that both colours have is a block of two Bernoulli streams. Its e-value is that of Turner, Ly and
+Each metric period that both roles have is a block of two Bernoulli streams. Its e-value is that of Turner, Ly and
 Gruenwald, "Generic E-variables for exact sequential k-sample tests that allow for optional stopping" (2024). For an
 alternative in which the candidate fails at rate c and stable at s < c, and m = (n_c c + n_s s) / (n_c + n_s):
 
     E = (c/m)^e_c ((1-c)/(1-m))^(n_c-e_c)  (s/m)^e_s ((1-s)/(1-m))^(n_s-e_s)
 
-Whatever rate both colours share in that period, or if the candidate's is the lower one, its expectation is at most 1, so the
+Whatever rate both roles share in that period, or if the candidate's is the lower one, its expectation is at most 1, so the
 product over periods exceeds 1/alpha with a chance of at most alpha, however often it is looked at (Ville). The shared
-rate may be another in each period: an incident that hits both colours alike does not set it off. ``s`` is estimated from the
+rate may be another in each period: an incident that hits both roles alike does not set it off. ``s`` is estimated from the
 periods before, ``c = s + delta``, and a tenth of the evidence is not staked on the next period; the evidence is the mean of
 the products over deltas of 1, 2, 4, 8 ... times the difference that matters. Requests are taken as independent of each other: errors that come in bursts break that.
 
@@ -28,13 +28,13 @@ from math import exp, log, log1p
 from rollout.plan import Comparison
 
 KEPT = 0.1  # of the evidence is not staked on the next period: one that misjudges stable's rate costs no more than the rest
-_SHOWN = 1e9  # evidence above it is told as this
+_SHOWN = 1e9  # evidence above it is shown as this
 _PERCENT = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One period (seconds from the start) that both colours have: requests and errors of candidate and stable."""
+    """One period (seconds from the start) that both roles have: requests and errors of candidate and stable."""
 
     start: float
     end: float
@@ -53,11 +53,12 @@ class Finding:
     rate: float
     stable_rate: float
     beyond: bool
+    sample: str  # what was compared, in words
 
     @property
     def in_words(self) -> str:
         return (
-            f"candidate {self.rate:.3g} % against stable {self.stable_rate:.3g} %: "
+            f"error rate {self.rate:.3g} % against stable's {self.stable_rate:.3g} % ({self.sample}): "
             f"evidence {self.evidence:.0f} of {self.limit:.0f}"
         )
 
@@ -66,10 +67,13 @@ def compare(rule: Comparison, pairs: Sequence[Pair]) -> Finding:
     """The evidence of at least one pair. It is beyond its limit only if the difference is one that matters as well."""
     *_, last = logarithms(rule, pairs)
     limit = _PERCENT / rule.false_alarms
-    rate = _PERCENT * sum(p.errors for p in pairs) / sum(p.requests for p in pairs)
-    stable = _PERCENT * sum(p.stable_errors for p in pairs) / sum(p.stable_requests for p in pairs)
+    requests, errors = sum(p.requests for p in pairs), sum(p.errors for p in pairs)
+    its_requests, its_errors = sum(p.stable_requests for p in pairs), sum(p.stable_errors for p in pairs)
+    rate, stable = _PERCENT * errors / requests, _PERCENT * its_errors / its_requests
     beyond = last >= log(limit) and rate - stable >= rule.difference
-    return Finding(exp(min(last, log(max(_SHOWN, limit)))), limit, rate, stable, beyond)
+    periods = f"{len(pairs)} period{'' if len(pairs) == 1 else 's'}"
+    sample = f"{errors:,} of {requests:,} requests and {its_errors:,} of {its_requests:,}, in {periods}"
+    return Finding(exp(min(last, log(max(_SHOWN, limit)))), limit, rate, stable, beyond, sample)
 
 
 def logarithms(rule: Comparison, pairs: Sequence[Pair]) -> Iterator[float]:

@@ -16,12 +16,13 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
+from rollout.plan import WHOLE
+
 PROBES = ("health", "ready", "deep", "targets")
 COMMANDS = ("pause", "resume", "abort")
 TIERS = ("immediate", "warning", "notice")
 ALARM_STATES = ("OK", "ALARM", "INSUFFICIENT_DATA")
 ROLES = ("candidate", "stable")
-WHOLE = 100  # percent
 _LONGEST = 60  # characters of a wrong value in a message
 
 
@@ -59,7 +60,7 @@ class DecisionKind(StrEnum):
 
 
 class Severity(StrEnum):
-    """How loudly an ``alert`` is told: a page wakes somebody, a warning escalates in working order."""
+    """How loud an ``alert`` is: a page wakes somebody, a warning escalates in working order."""
 
     PAGE = "page"
     WARNING = "warning"
@@ -169,11 +170,7 @@ class Breach:
     value: float
     limit: float
     target: float | None
-    words: str = ""
-
-    @property
-    def in_words(self) -> str:
-        return self.words or f"{self.criterion} {self.value:.4g} is above {self.limit:g}"
+    words: str  # with the sample: "error rate 25 % (1 of 4 requests) is above 1 %"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +179,8 @@ class Decision:
 
     ``weight`` is the candidate's weight (percent) that the decision commands or leaves; ``rate_limit`` is in requests
     per minute and client; ``outcome`` and ``verified`` belong to ``finish``; ``break_glass`` asks for the load
-    balancer's own API because a stack update did not arrive.
+    balancer's own API because a stack update did not arrive; ``increase``: a ``set_weight`` above both the weight commanded
+    before and the one seen. Only an increase may be refused, and it is never tried twice.
     """
 
     t: float
@@ -196,6 +194,7 @@ class Decision:
     severity: Severity | None = None
     rate_limit: int | None = None
     break_glass: bool = False
+    increase: bool = False
     outcome: str | None = None
     verified: bool | None = None
     breaches: tuple[Breach, ...] = ()
@@ -212,6 +211,8 @@ class Decision:
             out["rate_limit"] = self.rate_limit
         if self.break_glass:
             out["break_glass"] = True
+        if self.increase:
+            out["increase"] = True
         if self.outcome:
             out |= {"outcome": self.outcome, "verified": self.verified}
         if self.breaches:
@@ -221,6 +222,11 @@ class Decision:
                 for b in self.breaches
             ]
         return out | {"event": self.event, "reason": self.reason}
+
+
+def comparable(decision: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON form of a decision without what may differ between equal ones: reasons are prose, old journals lack ``increase``."""
+    return {key: value for key, value in decision.items() if key not in ("reason", "increase")}
 
 
 def number(value: float | None) -> float | int | None:

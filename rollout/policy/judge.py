@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rollout.plan import WHOLE, BackTo, Comparison, Limit, Plan, Rollback
+from rollout.plan.criteria import CRITERIA, DB_CONNECTION_ERRORS, ERROR_RATE, LATENCY_P95, VERIFIED, Criterion
 from rollout.policy.compare import Pair, compare
 from rollout.policy.events import Breach, Metrics, Reason
 from rollout.policy.state import State
+
+# Of breaches that ask for the same weight the first one is the reason.
+_ORDER = (DB_CONNECTION_ERRORS, ERROR_RATE, LATENCY_P95)
 
 
 def breaches(plan: Plan, state: State, period: Metrics) -> list[Breach]:
@@ -17,75 +21,57 @@ def breaches(plan: Plan, state: State, period: Metrics) -> list[Breach]:
     during its periods. So a period that arrives late counts, and never counts twice.
     """
     found = []
-    for criterion, rule in _rules(plan):
-        value = measured(criterion, period)
+    for row in _ORDER:
+        value, rule = row.value(period), row.limit(plan)
         if value is None or value <= rule.limit:
             continue
+        words = row.beyond(period, rule.limit)
         if rule.breaches == 1:
-            beyond = [period] if _says(rule, criterion, period) else []
-            words = ""
+            beyond = [period] if _says(rule, row, period) else []
         else:
-            beyond, told = _beyond(state, rule, criterion, period)
-            words = f"{criterion} {value:.4g} is above {rule.limit:g} ({len(beyond)} of {told} periods)"
+            beyond, looked_at = _beyond(state, rule, row, period)
+            words += f" in {len(beyond)} of {looked_at} periods"
         if beyond:
             measured_at = max(state.commanded, *(highest_seen(state, p.start, p.end) for p in beyond))
-            found.append(Breach(criterion, value, rule.limit, target(plan, rule, measured_at), words))
+            found.append(Breach(Reason(row.key), value, rule.limit, target(plan, rule, measured_at), words))
     return found
 
 
-def _rules(plan: Plan) -> tuple[tuple[Reason, Limit], ...]:
-    return (
-        (Reason.DB_CONNECTION_ERRORS, plan.criteria.db_connection_errors),
-        (Reason.ERROR_RATE, plan.criteria.error_rate),
-        (Reason.LATENCY_P95, plan.criteria.latency_p95),
-    )
-
-
-def measured(criterion: Reason, period: Metrics) -> float | None:
-    """The period's value of one of the candidate's criteria."""
-    match criterion:
-        case Reason.ERROR_RATE:
-            return period.error_rate
-        case Reason.LATENCY_P95:
-            return period.p95
-        case _:
-            return period.db_connection_errors
-
-
-def _says(rule: Limit, criterion: Reason, period: Metrics) -> bool:
+def _says(rule: Limit, row: Criterion, period: Metrics) -> bool:
     """Whether the period says anything about the criterion. What was measured was measured on one request at least."""
-    return measured(criterion, period) is not None and (period.requests or 1) >= rule.min_requests
+    return row.value(period) is not None and (period.requests or 1) >= rule.min_requests
 
 
-def _beyond(state: State, rule: Limit, criterion: Reason, period: Metrics) -> tuple[list[Metrics], int]:
+def _beyond(state: State, rule: Limit, row: Criterion, period: Metrics) -> tuple[list[Metrics], int]:
     """The periods, this one among them, that make a breach by M of N (none: no breach), and how many were looked at.
 
     A period that says nothing takes no place among the N: no data is never good data. One that arrives late is seen in
     its place, so the order in which periods are told does not decide.
     """
-    told = [p for p in candidates(state) if p.start > state.counted_to and _says(rule, criterion, p)]
+    told = [p for p in candidates(state) if p.start > state.counted_to and _says(rule, row, p)]
     told.sort(key=lambda p: (p.start, p.end))
     if period not in told:
         return [], 0
     at = told.index(period)
     for newest in range(at, min(at + rule.of, len(told))):
         looked_at = told[max(newest + 1 - rule.of, 0) : newest + 1]
-        beyond = [p for p in looked_at if (measured(criterion, p) or 0) > rule.limit]
+        beyond = [p for p in looked_at if (row.value(p) or 0) > rule.limit]
         if len(beyond) >= rule.breaches:
             return beyond, len(looked_at)
     return [], 0
 
 
-def pending(plan: Plan, state: State) -> list[Reason]:
-    """The criteria beyond their limits in the newest period of the open window, which is not yet a breach by M of N."""
+def pending(plan: Plan, state: State) -> list[str]:
+    """What is beyond its limit in the newest period of the open window and not yet a breach by M of N, in words."""
     start = state.window_start or 0.0
     found = []
-    for criterion, rule in _rules(plan):
+    for row in CRITERIA:
+        rule = row.limit(plan)
         if rule.breaches > 1:
-            periods = [p for p in candidates(state) if p.start >= start and _says(rule, criterion, p)]
+            periods = [p for p in candidates(state) if p.start >= start and _says(rule, row, p)]
             newest = max(periods, key=lambda p: (p.start, p.end), default=None)
-            if newest and (measured(criterion, newest) or 0) > rule.limit:
-                found.append(criterion)
+            if newest and (row.value(newest) or 0) > rule.limit:
+                found.append(row.beyond(newest, rule.limit))
     return found
 
 
@@ -153,53 +139,55 @@ def target(plan: Plan, rule: Limit | Comparison, measured_at: float) -> float | 
 
 def is_good(plan: Plan, period: Metrics) -> bool:
     """Enough requests, everything measured, every value below its limit (equal is no breach, but not good either)."""
-    rate = period.error_rate
-    return (
-        period.requests is not None
-        and period.requests >= plan.metrics.min_requests
-        and rate is not None
-        and rate < plan.criteria.error_rate.limit
-        and period.p95 is not None
-        and period.p95 < plan.criteria.latency_p95.limit
-        and period.db_connection_errors is not None
-        # a count: at its limit of 0 it is as good as it can be
-        and period.db_connection_errors <= plan.criteria.db_connection_errors.limit
-    )
+    enough = period.requests is not None and period.requests >= plan.metrics.min_requests
+    return enough and all(row.is_good(plan, period) for row in CRITERIA)
+
+
+def whole_periods(state: State) -> list[Metrics]:
+    """The candidate's periods that began in the open window."""
+    start = state.window_start or 0.0
+    return [
+        period
+        for period in state.periods
+        if isinstance(period, Metrics) and period.role == "candidate" and period.start >= start
+    ]
 
 
 def good_periods(plan: Plan, state: State) -> int:
-    """How many good whole periods of the candidate began in the open window.
+    """How many good whole periods the open window has.
 
     Under a plan that compares, one that was not compared is unmeasured.
     """
-    start = state.window_start or 0.0
-    good = [
-        period
-        for period in state.periods
-        if isinstance(period, Metrics)
-        and period.role == "candidate"
-        and period.start >= start
-        and is_good(plan, period)
-    ]
+    good = [period for period in whole_periods(state) if is_good(plan, period)]
     if not compares(plan, state):
         return len(good)
     compared_ones = {(pair.start, pair.end) for pair in state.pairs}
     return sum((period.start, period.end) in compared_ones for period in good)
 
 
+# --- stable, after an abort
+
+
+def is_normal(plan: Plan, period: Metrics) -> bool:
+    """Everything that the verification asks for was measured, and is below its limit."""
+    return is_measured(period) and not not_normal(plan, period)
+
+
 def is_measured(period: Metrics) -> bool:
-    """Whether error rate and P95 are both known."""
-    return period.error_rate is not None and period.p95 is not None
+    """Whether everything that the verification asks for is known."""
+    return all(row.value(period) is not None for row in VERIFIED)
 
 
 def not_normal(plan: Plan, period: Metrics) -> list[Breach]:
-    """What in a period of stable after an abort is not below the verification's limits."""
-    rule = plan.verification
-    return [
-        Breach(criterion, value, limit, None)
-        for criterion, value, limit in (
-            (Reason.ERROR_RATE, period.error_rate, rule.error_rate),
-            (Reason.LATENCY_P95, period.p95, rule.latency_p95),
-        )
-        if value is not None and value >= limit
-    ]
+    """What in a period of stable is not below the verification's limits. What is unmeasured is neither normal nor this."""
+    found = []
+    for row, limit in zip(
+        VERIFIED, (plan.verification.error_rate, plan.verification.latency_p95), strict=True
+    ):
+        value = row.value(period)
+        if value is not None and value >= limit:
+            words = (
+                f"stable is not back to normal: {row.measured(period)}, below {row.shown(limit)} was expected"
+            )
+            found.append(Breach(Reason(row.key), value, limit, None, words))
+    return found

@@ -1,153 +1,118 @@
-"""What the policy makes of metric periods and of alarms: breaches and retreats, the rate limit, stable after an abort."""
+"""What the policy makes of metric periods and of alarms: breaches and retreats, and the rate limit.
+
+Rules 2 to 4, 6 and 8 to 10 of docs/theory.md.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 from rollout.plan import Limit
-from rollout.policy import judge
+from rollout.plan.criteria import requests
+from rollout.policy import judge, verification
 from rollout.policy.events import Alarm, Breach, DecisionKind, EdgeMetrics, Metrics, Reason, Severity
-from rollout.policy.state import ON_STABLE, STOPPED, Cause, Phase
-from rollout.policy.step import Step
+from rollout.policy.state import ON_STABLE, STOPPED, Phase, changed
+from rollout.policy.step import Measured, Step
 
 
-class MetricRules(Step):
-    """Rules 2 to 4, 6, 8 to 10 and 13 of docs/theory.md."""
+def receive_metrics(step: Step, event: Metrics) -> None:
+    if event.role == "candidate":
+        step.state = changed(step.state, answered_at=step.t)
+    if not step.remember(event):
+        return
+    if event.end <= 0:
+        return  # what the role did before this rollout says nothing about it
+    found: list[Breach] = []
+    if event.role == "candidate":
+        found = judge.breaches(step.plan, step.state, event)
+    elif step.state.phase is Phase.VERIFYING:
+        verification.receive_metrics(step, event)
+    if step.plan.criteria.comparison is not None and _pair(step, event):
+        found += judge.compared(step.plan, step.state)
+    _retreat(step, found)
 
-    def hear_metrics(self, event: Metrics) -> None:
-        if event.role == "candidate":
-            self.set(answered_at=self.t)
-        if not self.remember(event):
-            return
-        if event.end <= 0:
-            return  # what the colour did before this rollout says nothing about it
-        found: list[Breach] = []
-        if event.role == "candidate":
-            found = judge.breaches(self.plan, self.state, event)
-        elif self.state.phase is Phase.VERIFYING:
-            self._verify(event)
-        if self.plan.criteria.comparison is not None and self._pair(event):
-            found += judge.compared(self.plan, self.state)
-        self._retreat(found)
 
-    def _pair(self, event: Metrics) -> bool:
-        """Puts the period beside the other colour's, in place of an earlier version. Whether there is a pair to judge."""
-        if event.start <= self.state.counted_to or self.state.phase in ON_STABLE:
-            return False
-        pair, pairs = judge.pair_of(self.state, event), self.state.pairs
-        for index, known in enumerate(pairs):
-            if (known.start, known.end) == (event.start, event.end):
-                self.set(pairs=(*pairs[:index], *([pair] if pair else []), *pairs[index + 1 :]))
-                return pair is not None
-        if pair:
-            self.set(pairs=(*pairs, pair))
-        return pair is not None
+def _pair(step: Step, event: Metrics) -> bool:
+    """Puts the period beside the other role's, in place of an earlier version. Whether there is a pair to judge."""
+    state = step.state
+    if event.start <= state.counted_to or state.phase in ON_STABLE:
+        return False
+    pair, pairs = judge.pair_of(state, event), state.pairs
+    for index, known in enumerate(pairs):
+        if (known.start, known.end) == (event.start, event.end):
+            pairs = (*pairs[:index], *([pair] if pair else []), *pairs[index + 1 :])
+            step.state = changed(state, pairs=pairs)
+            return pair is not None
+    if pair:
+        step.state = changed(state, pairs=(*pairs, pair))
+    return pair is not None
 
-    def _retreat(self, breaches: list[Breach]) -> None:
-        """The lowest resulting weight wins; every breach is recorded."""
-        if not breaches or self.state.phase in ON_STABLE:
-            return
-        worst = min(breaches, key=lambda b: -1.0 if b.target is None else b.target)
-        said: dict[str, Any] = {"value": worst.value, "limit": worst.limit, "breaches": tuple(breaches)}
-        beyond, commanded = worst.in_words, self.state.commanded
-        self.count_anew()
-        if worst.target is None:
-            self.abort(worst.criterion, beyond, **said)
-        elif worst.target < commanded:
-            self.command(worst.target, worst.criterion, f"{beyond}: {worst.target:g} %", **said)
-            self.hold(worst.criterion, beyond, value=worst.value, limit=worst.limit)
-        elif self.state.phase in STOPPED:
-            self.page(worst.criterion, f"{beyond}; already held at {commanded:g} %", **said)
-        else:
-            self.hold(worst.criterion, f"{beyond}; measured before {commanded:g} % was commanded", **said)
-        for other in breaches:
-            if other is not worst:
-                self.page(
-                    other.criterion,
-                    f"{other.in_words} in the same period",
-                    value=other.value,
-                    limit=other.limit,
-                )
 
-    def count_anew(self) -> None:
-        """What led to a retreat, or was there when a person resumed, is not used again: not by M of N, not to compare."""
-        newest = max((p.start for p in judge.candidates(self.state)), default=self.state.counted_to)
-        self.set(counted_to=max(newest, self.state.counted_to), pairs=())
-
-    def hear_edge(self, event: EdgeMetrics) -> None:
-        state, rule = self.state, self.plan.rate_limit
-        already = state.raised_at is not None and event.end <= state.raised_at
-        if not self.remember(event) or already or event.share <= rule.share or state.phase in STOPPED:
-            return
-        now = state.rate_limit or rule.initial
-        said = {"value": event.share, "limit": rule.share}
-        self.set(raised_at=event.end)
-        limited = f"{event.share:.3g} % of the requests were rate limited"
-        if now >= rule.cap:
-            self.page(Reason.RATE_LIMITED, f"{limited}; the limit is at its cap of {rule.cap}/min", **said)
-            return
-        raised = min(now + rule.step, rule.cap)
-        self.set(rate_limit=raised)
-        self.say(
-            DecisionKind.RAISE_RATE_LIMIT,
-            Reason.RATE_LIMITED,
-            f"{limited}: from {now} to {raised} requests per minute",
-            rate_limit=raised,
-            **said,
+def _retreat(step: Step, breaches: list[Breach]) -> None:
+    """The lowest resulting weight wins; every breach is recorded."""
+    if not breaches or step.state.phase in ON_STABLE:
+        return
+    worst = min(breaches, key=lambda b: -1.0 if b.target is None else b.target)
+    measured: Measured = {"value": worst.value, "limit": worst.limit}
+    all_of_them: Measured = {**measured, "breaches": tuple(breaches)}
+    commanded = step.state.commanded
+    count_anew(step)
+    if worst.target is None:
+        step.abort(worst.criterion, worst.words, **all_of_them)
+    elif worst.target < commanded:
+        step.command(worst.target, worst.criterion, f"{worst.words}: {worst.target:g} %", **all_of_them)
+        step.hold(worst.criterion, worst.words, **measured)
+    elif step.state.phase in STOPPED:
+        step.page(worst.criterion, f"{worst.words}; already held at {commanded:g} %", **all_of_them)
+    else:
+        step.hold(
+            worst.criterion, f"{worst.words}; measured before {commanded:g} % was commanded", **all_of_them
         )
-
-    def hear_alarm(self, event: Alarm) -> None:
-        if event.state != "ALARM":
-            return
-        if action := self.plan.alarms.get(event.name):
-            target = judge.target(self.plan, Limit(0, action), self.state.commanded)
-            self._retreat([Breach(Reason.ALARM, 1, 0, target)])
-        elif event.tier != "notice":
-            severity = Severity.PAGE if event.tier == "immediate" else Severity.WARNING
-            self.say(DecisionKind.ALERT, Reason.ALARM, f"{event.tier} alarm {event.name}", severity=severity)
-
-    # --- after an abort
-
-    def stable_periods(self) -> list[Metrics]:
-        """Stable's periods since all traffic is on it, those that measured anything at all."""
-        start = self.state.window_start or 0.0
-        return [
-            p
-            for p in self.state.periods
-            if isinstance(p, Metrics) and p.role == "stable" and p.start >= start and p.requests
-        ]
-
-    def _verify(self, event: Metrics) -> None:
-        if event not in self.stable_periods() or self.state.verification_paged:
-            return
-        for breach in judge.not_normal(self.plan, event):
-            self.set(verification_paged=True)
-            self.page(
-                breach.criterion,
-                f"stable is not back to normal: {breach.criterion} {breach.value:.4g}, "
-                f"below {breach.limit:g} was expected",
-                value=breach.value,
-                limit=breach.limit,
+    for other in breaches:
+        if other is not worst:
+            step.page(
+                other.criterion, f"{other.words} in the same period", value=other.value, limit=other.limit
             )
 
-    def verified(self) -> None:
-        state, plan = self.state, self.plan
-        periods = self.stable_periods()
-        measured = [p for p in periods if judge.is_measured(p)]
-        normal = not any(judge.not_normal(plan, p) for p in periods)
-        reason = f"all traffic on stable, which was normal for {plan.verification.watch:g} s"
-        if not normal:
-            reason = "all traffic on stable, which did not return to normal"
-        elif not measured:
-            reason = "all traffic on stable, whose metrics never came: not verified"
-            self.page(Reason.BLIND, reason, value=0, limit=1)
-        self.move(Cause.VERIFIED)
-        self.say(
-            DecisionKind.FINISH,
-            state.abort_criterion or Reason.OPERATOR,
-            reason,
-            weight=0,
-            value=len(measured),
-            outcome="aborted",
-            verified=normal and bool(measured),
-        )
+
+def count_anew(step: Step) -> None:
+    """What led to a retreat, or was there when a person resumed, is not used again: not by M of N, not to compare."""
+    state = step.state
+    newest = max((p.start for p in judge.candidates(state)), default=state.counted_to)
+    step.state = changed(state, counted_to=max(newest, state.counted_to), pairs=())
+
+
+def receive_edge(step: Step, event: EdgeMetrics) -> None:
+    state, rule = step.state, step.plan.rate_limit
+    already = state.raised_at is not None and event.end <= state.raised_at
+    if not step.remember(event) or already or event.share <= rule.share or state.phase in STOPPED:
+        return
+    now = state.rate_limit or rule.initial
+    measured: Measured = {"value": event.share, "limit": rule.share}
+    step.state = changed(step.state, raised_at=event.end)
+    arrived = requests(event.requests + event.rate_limited)
+    limited = (
+        f"{event.share:.3g} % of the requests were rate limited ({event.rate_limited:,} of {arrived}), "
+        f"more than {rule.share:g} %"
+    )
+    if now >= rule.cap:
+        step.page(Reason.RATE_LIMITED, f"{limited}; the limit is at its cap of {rule.cap}/min", **measured)
+        return
+    raised = min(now + rule.step, rule.cap)
+    step.state = changed(step.state, rate_limit=raised)
+    step.emit(
+        DecisionKind.RAISE_RATE_LIMIT,
+        Reason.RATE_LIMITED,
+        f"{limited}: from {now} to {raised} requests per minute",
+        rate_limit=raised,
+        **measured,
+    )
+
+
+def receive_alarm(step: Step, event: Alarm) -> None:
+    if event.state != "ALARM":
+        return
+    if action := step.plan.alarms.get(event.name):
+        target = judge.target(step.plan, Limit(0, action), step.state.commanded)
+        _retreat(step, [Breach(Reason.ALARM, 1, 0, target, f"alarm {event.name} is in ALARM")])
+    elif event.tier != "notice":
+        severity = Severity.PAGE if event.tier == "immediate" else Severity.WARNING
+        step.emit(DecisionKind.ALERT, Reason.ALARM, f"{event.tier} alarm {event.name}", severity=severity)

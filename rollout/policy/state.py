@@ -11,11 +11,27 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from math import inf
 from operator import attrgetter
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 from rollout.plan import Plan
 from rollout.policy.compare import Pair
 from rollout.policy.events import EdgeMetrics, Metrics, Reason
+
+if TYPE_CHECKING:
+    from dataclasses import replace as changed
+
+__all__ = [
+    "AT_WORK",
+    "ON_STABLE",
+    "REMEMBERED",
+    "STOPPED",
+    "TRANSITIONS",
+    "Cause",
+    "IllegalEvent",
+    "Phase",
+    "State",
+    "changed",
+]
 
 REMEMBERED = 64  # periods and weights kept: at one a minute and colour, more than any metric is late
 
@@ -95,12 +111,9 @@ class State:
         Pair, ...
     ] = ()  # what the comparison has of the periods since, in the order they were completed
 
-    def changed(self, **changes: Any) -> Self:
-        """The state with these changes; ``dataclasses.replace`` takes twice as long, and each event needs it."""
-        values = list(_values(self))
-        for name, value in changes.items():
-            values[_PLACES[name]] = value
-        return type(self)(*values)
+    def raises(self, weight: float) -> bool:
+        """Whether the newest command, to this weight, still raises the candidate's traffic: above the one before and what is seen."""
+        return weight > max(self.fallback, self.seen)
 
     def window_end(self, plan: Plan) -> float | None:
         """When the open stage's window is over; ``None`` without an open window."""
@@ -109,5 +122,17 @@ class State:
         return self.window_start + plan.window_at(self.commanded)
 
 
-_PLACES = {field.name: place for place, field in enumerate(fields(State))}
-_values = attrgetter(*_PLACES)
+if not TYPE_CHECKING:
+    # Typed as `dataclasses.replace`, which takes twice as long, and each event needs it. Most health rounds change nothing.
+    _PLACES = {field.name: place for place, field in enumerate(fields(State))}
+    _values = attrgetter(*_PLACES)
+
+    def changed(state: State, **changes: Any) -> State:
+        """The state with these changes; itself when they change nothing."""
+        values = list(_values(state))
+        new = False
+        for name, value in changes.items():
+            place = _PLACES[name]
+            new = new or values[place] != value
+            values[place] = value
+        return State(*values) if new else state

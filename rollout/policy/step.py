@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TypedDict, Unpack
 
 from rollout.plan import Plan
 from rollout.policy.events import (
+    Breach,
     Decision,
     DecisionKind,
     EdgeMetrics,
@@ -16,69 +17,132 @@ from rollout.policy.events import (
     Severity,
     kind_of,
 )
-from rollout.policy.state import ON_STABLE, REMEMBERED, TRANSITIONS, Cause, IllegalEvent, Phase, State
+from rollout.policy.state import (
+    ON_STABLE,
+    REMEMBERED,
+    TRANSITIONS,
+    Cause,
+    IllegalEvent,
+    Phase,
+    State,
+    changed,
+)
+
+
+class Measured(TypedDict, total=False):
+    """What a decision was made on; see :class:`rollout.policy.events.Decision`."""
+
+    value: float | None
+    limit: float | None
+    breaches: tuple[Breach, ...]
 
 
 class Step:
-    """What a rule may do while it hears one event."""
+    """What a rule may do while an event is received."""
 
     def __init__(self, plan: Plan, state: State, event: Event) -> None:
         self.plan, self.event, self.t = plan, event, event.t
-        self.kind = kind_of(event)
-        self.state = state.changed(t=event.t)
+        self.state = changed(state, t=event.t)
         self.decisions: list[Decision] = []
 
-    def set(self, **changes: Any) -> None:
-        state = self.state
-        if any(getattr(state, key) != value for key, value in changes.items()):  # most rounds change nothing
-            self.state = state.changed(**changes)
-
-    def move(self, cause: Cause, **changes: Any) -> None:
+    def move(self, cause: Cause) -> None:
+        """To the next phase, by the table of transitions. Raises :class:`IllegalEvent`."""
         target = TRANSITIONS[self.state.phase].get(cause)
         if target is None:
             raise IllegalEvent(f"'{cause}' cannot happen while {self.state.phase}")
-        self.set(phase=target, **changes)
+        self.state = changed(self.state, phase=target)
 
-    def say(self, kind: DecisionKind, criterion: Reason, reason: str, **more: Any) -> None:
+    def emit(
+        self,
+        kind: DecisionKind,
+        criterion: Reason,
+        reason: str,
+        *,
+        weight: float | None = None,
+        severity: Severity | None = None,
+        rate_limit: int | None = None,
+        break_glass: bool = False,
+        increase: bool = False,
+        outcome: str | None = None,
+        verified: bool | None = None,
+        **measured: Unpack[Measured],
+    ) -> None:
         self.decisions.append(
-            Decision(t=self.t, decision=kind, criterion=criterion, event=self.kind, reason=reason, **more)
+            Decision(
+                self.t,
+                kind,
+                criterion,
+                kind_of(self.event),
+                reason,
+                weight=weight,
+                severity=severity,
+                rate_limit=rate_limit,
+                break_glass=break_glass,
+                increase=increase,
+                outcome=outcome,
+                verified=verified,
+                **measured,
+            )
         )
 
-    def command(self, weight: float, criterion: Reason, reason: str, **more: Any) -> None:
+    def command(
+        self,
+        weight: float,
+        criterion: Reason,
+        reason: str,
+        *,
+        break_glass: bool = False,
+        **measured: Unpack[Measured],
+    ) -> None:
+        """Orders a weight (percent) of the candidate."""
         state = self.state
-        self.set(
-            commanded=weight, commanded_at=self.t, settled=False, before=state.seen, fallback=state.commanded
+        self.state = changed(
+            state,
+            commanded=weight,
+            commanded_at=self.t,
+            settled=False,
+            before=state.seen,
+            fallback=state.commanded,
         )
-        self.say(DecisionKind.SET_WEIGHT, criterion, reason, weight=weight, **more)
+        self.emit(
+            DecisionKind.SET_WEIGHT,
+            criterion,
+            reason,
+            weight=weight,
+            break_glass=break_glass,
+            increase=self.state.raises(weight),
+            **measured,
+        )
 
-    def hold(self, criterion: Reason, reason: str, **more: Any) -> None:
-        fresh = self.state.phase is not Phase.HELD
-        self.move(Cause.HOLD, held_since=self.t if fresh else self.state.held_since)
-        self.say(DecisionKind.HOLD, criterion, reason, weight=self.state.commanded, **more)
+    def hold(self, criterion: Reason, reason: str, **measured: Unpack[Measured]) -> None:
+        if self.state.phase is not Phase.HELD:
+            self.state = changed(self.state, held_since=self.t)
+        self.move(Cause.HOLD)
+        self.emit(DecisionKind.HOLD, criterion, reason, weight=self.state.commanded, **measured)
 
-    def abort(self, criterion: Reason, reason: str, **more: Any) -> None:
+    def abort(self, criterion: Reason, reason: str, **measured: Unpack[Measured]) -> None:
         if self.state.phase in ON_STABLE:
             return
-        self.move(Cause.ABORT, abort_criterion=criterion)
-        self.command(0, criterion, f"abort: {reason}", **more)
+        self.move(Cause.ABORT)
+        self.state = changed(self.state, abort_criterion=criterion)
+        self.command(0, criterion, f"abort: {reason}", **measured)
 
-    def page(self, criterion: Reason, reason: str, **more: Any) -> None:
-        self.say(DecisionKind.ALERT, criterion, reason, severity=Severity.PAGE, **more)
+    def page(self, criterion: Reason, reason: str, **measured: Unpack[Measured]) -> None:
+        self.emit(DecisionKind.ALERT, criterion, reason, severity=Severity.PAGE, **measured)
 
     def remember(self, event: Metrics | EdgeMetrics) -> bool:
         """Keeps a period, in place of an earlier version of it. False when nothing about it is new."""
-        key = _key(event)
-        for index, known in enumerate(self.state.periods):
+        key, periods = _key(event), self.state.periods
+        for index, known in enumerate(periods):
             if _key(known) == key:
                 if replace(known, t=event.t) == event:
                     return False
-                kept = self.state.periods[:index] + self.state.periods[index + 1 :]
-                self.set(periods=(*kept, event))
+                self.state = changed(self.state, periods=(*periods[:index], *periods[index + 1 :], event))
                 return True
-        self.set(periods=(*self.state.periods, event)[-REMEMBERED:])
+        self.state = changed(self.state, periods=(*periods, event)[-REMEMBERED:])
         return True
 
 
 def _key(period: Metrics | EdgeMetrics) -> tuple[str, float, float]:
-    colour = period.role if isinstance(period, Metrics) else "edge"
-    return colour, period.start, period.end
+    role = period.role if isinstance(period, Metrics) else "edge"
+    return role, period.start, period.end

@@ -7,7 +7,7 @@ the start of the rollout:
 - decided (T+1): the command;
 - moved (T+2): the lower weight read back at the load balancer;
 - flowing (T+3): stable's requests of a metric period that ends after the move;
-- stable (T+5): a whole metric period of stable after the move, within the plan's verification limits.
+- stable (T+5): a whole metric period of stable after the move, measured and within the plan's verification limits.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rollout.plan import Plan
+from rollout.policy import judge
 from rollout.policy.events import Decision, DecisionKind, Event, Health, Metrics, Reason, Traffic, number
 
 RAISES = (Reason.STARTED, Reason.STAGE_PASSED)  # why the weight rises by itself
@@ -59,7 +60,7 @@ class Timeline:
         self._commanded = 0.0
         self.retreats: list[Retreat] = []
 
-    def hear(self, event: Event, decisions: Sequence[Decision]) -> list[tuple[Retreat, str]]:
+    def receive(self, event: Event, decisions: Sequence[Decision]) -> list[tuple[Retreat, str]]:
         """The milestones that this event reached."""
         if isinstance(event, Health) and event.role == "candidate":
             began = event.t if self._streak_began is None else self._streak_began
@@ -92,13 +93,8 @@ class Timeline:
             if retreat.flowing is None and event.end > moved:
                 retreat = replace(retreat, flowing=event.t)
                 reached.append("flowing")
-            if retreat.stable is None and event.start >= moved and self._is_normal(event):
+            if retreat.stable is None and event.start >= moved and judge.is_normal(self._plan, event):
                 retreat = replace(retreat, stable=event.t)
                 reached.append("stable")
         self.retreats[index] = retreat
         return [(retreat, name) for name in reached]
-
-    def _is_normal(self, period: Metrics) -> bool:
-        limits, rate = self._plan.verification, period.error_rate
-        within = rate is not None and rate < limits.error_rate
-        return within and (period.p95 is None or period.p95 < limits.latency_p95)

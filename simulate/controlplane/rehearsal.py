@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rollout.plan import Plan
-from rollout.policy import IllegalEvent, Phase, State, decide, timing
+from rollout.policy import IllegalEvent, Phase, State, decide, due_times, timing
 from rollout.policy.events import (
     Decision,
     DecisionKind,
@@ -35,7 +35,6 @@ from simulate.controlplane.cloudwatch import NEVER, ROLES
 from simulate.controlplane.draws import Stream
 from simulate.controlplane.record import Record
 from simulate.controlplane.surroundings import Surroundings
-from simulate.controlplane.wake import due_times
 from simulate.controlplane.world import World
 from simulate.dataplane import DataPlane
 
@@ -198,13 +197,13 @@ class Rehearsal(Surroundings):
         commanded = before.commanded
         for decision in decisions:
             record.decisions.append(decision)
-            self._carry_out(decision, commanded, before.seen)
+            self._carry_out(decision, commanded)
             if decision.decision is DecisionKind.SET_WEIGHT:
                 commanded = decision.weight or 0
         if before.phase in _STOPPED and self.state.phase not in _STOPPED:
             record.held += event.t - before.held_since
 
-    def _carry_out(self, decision: Decision, commanded: float, seen: float) -> None:
+    def _carry_out(self, decision: Decision, commanded: float) -> None:
         record = self.record
         match decision.decision:
             case DecisionKind.SET_WEIGHT:
@@ -213,7 +212,7 @@ class Rehearsal(Surroundings):
                     by_health = decision.criterion is Reason.HEALTH and self._streak_began is not None
                     record.detected = self._streak_began if by_health else decision.t
                     record.decided = decision.t
-                self._move(weight, increase=weight > max(commanded, seen), by_api=decision.break_glass)
+                self._move(weight, increase=decision.increase, by_api=decision.break_glass)
             case DecisionKind.RAISE_RATE_LIMIT:
                 self._raises += 1
                 took = self.draws.time(self.world.updates.stack, Stream.LIMIT, self._raises)
@@ -232,7 +231,8 @@ class Rehearsal(Surroundings):
 
     def _wakes(self, plan: Plan, state: State) -> int:
         """The controller hears something twice a probe interval and at each round; here only when something is due."""
-        due = min((ms for ms in due_times(plan, state) if ms >= self.now), default=NEVER)
+        times = (round(1000 * t) for t in due_times(plan, state))
+        due = min((ms for ms in times if ms >= self.now), default=NEVER)
         if due == NEVER:
             return NEVER
         step, due = self._interval // timing.TICKS_A_ROUND, max(due, self.now + 1)
@@ -314,8 +314,6 @@ class Rehearsal(Surroundings):
         state = self.state
         self.look_again()
         if not state.settled:
-            self._move(
-                state.commanded, increase=state.commanded > max(state.fallback, state.seen), by_api=False
-            )
+            self._move(state.commanded, increase=state.raises(state.commanded), by_api=False)
         self._look_for_rounds()
         self._plan_wake()

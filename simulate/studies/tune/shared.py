@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 from rollout.plan import Limit, Plan, Rollback
+from rollout.plan.criteria import CRITERIA
 from rollout.policy import IllegalEvent, Phase, State, decide, timing
 from rollout.policy.events import Decision, DecisionKind, EdgeMetrics, Event, Metrics, Reason, Tick
 from rollout.policy.judge import is_good
@@ -279,6 +280,7 @@ def _effect(decision: Decision) -> object:
     return (
         decision.decision,
         decision.weight,
+        decision.increase,
         decision.criterion in _TOLD_APART and decision.criterion,
         decision.break_glass,
         decision.rate_limit,
@@ -317,11 +319,4 @@ def _alike(things: Sequence[object]) -> list[list[int]]:
 
 def _beyond(plan: Plan, period: Metrics) -> bool:
     """Whether any value is above its limit."""
-    return any(
-        value is not None and value > rule.limit
-        for rule, value in (
-            (plan.criteria.error_rate, period.error_rate),
-            (plan.criteria.latency_p95, period.p95),
-            (plan.criteria.db_connection_errors, period.db_connection_errors),
-        )
-    )
+    return any((row.value(period) or 0) > row.limit(plan).limit for row in CRITERIA)

@@ -65,7 +65,7 @@ class World:
         self.effects.traffic.command(effect, weight, increase=increase)
 
     def act(self, kind: DecisionKind, **values: Any) -> None:
-        self.effects.act(1, decision(kind, **values), increase=False)
+        self.effects.act(1, decision(kind, **values))
 
 
 def decision(kind: DecisionKind, reason: Reason = Reason.ERROR_RATE, **values: Any) -> Decision:
@@ -371,7 +371,7 @@ def test_each_decision_notifies_by_its_urgency(
 
 
 def test_a_notification_says_what_why_and_when() -> None:
-    breach = Breach(Reason.ERROR_RATE, 4.2, 1.0, 5.0)
+    breach = Breach(Reason.ERROR_RATE, 4.2, 1.0, 5.0, "error rate 4.2 % is above 1 %")
     subject, body = describe(
         decision(DecisionKind.SET_WEIGHT, weight=5, value=4.2, limit=1.0, breaches=(breach,))
     )

@@ -197,4 +197,7 @@ def test_a_journal_that_does_not_lead_to_its_own_decisions_fails(tmp_path: Path)
 
 def test_in_words(tmp_path: Path) -> None:
     _, lines, _ = run(journal(tmp_path), plan=None, as_json=False)
-    assert " ".join(lines[1].split()) == "7.0 s set_weight 0 % [error_rate] error_rate 2 is above 1: 0 %"
+    assert (
+        " ".join(lines[1].split())
+        == "7.0 s set_weight 0 % [error_rate] error rate 2 % (1 of 50 requests) is above 1 %: 0 %"
+    )

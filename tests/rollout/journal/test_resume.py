@@ -118,6 +118,18 @@ def test_a_journal_of_another_policy_is_refused() -> None:
         recall(PLAN, [r for r in written if r.kind != "decision"])
 
 
+def test_a_journal_from_before_decisions_said_increase_is_continued() -> None:
+    async def run() -> list[Record]:
+        return (await killed_after(cloud_of("good"), None))[1]
+
+    written = run_virtually(run())
+    raised = [r for r in written if r.kind == "decision" and r.body.get("increase")]
+    assert [r.body["weight"] for r in raised] == [50, 100]
+    old = [replace(r, body={k: v for k, v in r.body.items() if k != "increase"}) for r in written]
+    past = recall(PLAN, old)
+    assert [d.weight for d in past.decisions if d.increase] == [50, 100]
+
+
 def test_what_the_crash_swallowed_is_done_again() -> None:
     async def run() -> list[Record]:
         return (await killed_after(cloud_of("good"), None))[1]

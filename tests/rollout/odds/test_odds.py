@@ -67,8 +67,8 @@ def test_requests_follow_the_weight_in_force() -> None:
     """The events themselves: a period's requests are those of the weights that were in force in it."""
     told: list[Any] = []
     run = Rollout(PLAN, Release(600_000, 0, 0), np.random.default_rng(2))
-    hear = run._hear
-    run._hear = lambda event: (told.append(event), hear(event))[1]  # type: ignore[method-assign, func-returns-value]
+    receive = run._receive
+    run._receive = lambda event: (told.append(event), receive(event))[1]  # type: ignore[method-assign, func-returns-value]
     run.run()
     weights = [(event.t, event.weight) for event in told if isinstance(event, Traffic)]
     periods = [event for event in told if isinstance(event, Metrics) and event.requests]

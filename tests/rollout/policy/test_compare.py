@@ -210,9 +210,12 @@ def test_a_difference_that_does_not_matter_is_no_breach_however_sure() -> None:
     assert found.rate - found.stable_rate == pytest.approx(0.3)
 
 
-def test_evidence_is_told_in_words_and_never_endless() -> None:
+def test_evidence_is_said_in_words_and_never_endless() -> None:
     found = compare(STRICT, [Pair(0, 60, 100_000, 50_000, 100_000, 100)])
-    assert found.in_words == "candidate 50 % against stable 0.1 %: evidence 1000000000 of 1000"
+    assert found.in_words == (
+        "error rate 50 % against stable's 0.1 % (50,000 of 100,000 requests and 100 of 100,000, in 1 period): "
+        "evidence 1000000000 of 1000"
+    )
     assert found.beyond
 
 

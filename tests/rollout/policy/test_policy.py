@@ -74,7 +74,7 @@ def test_a_decision_names_criterion_value_limit_and_event() -> None:
     assert decision["value"] == pytest.approx(100 / 52, abs=1e-6)
     assert decision["limit"] == 1
     assert decision["event"] == "metrics"
-    assert "error_rate" in decision["reason"]
+    assert decision["reason"] == "error rate 1.923 % (1 of 52 requests) is above 1 %: 0 %"
 
 
 # --- 5: health

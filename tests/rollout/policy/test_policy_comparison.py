@@ -48,7 +48,10 @@ def test_the_candidate_is_compared_when_the_later_half_is_told() -> None:
     assert brief(decided) == [("set_weight", 0, "comparison")]
     assert (decided[0]["limit"], decided[0]["event"]) == (1000, "metrics")
     assert decided[0]["value"] > 1000
-    assert "candidate 1.75 % against stable 0.167 %: evidence 3807 of 1000" in decided[0]["reason"]
+    assert (
+        "error rate 1.75 % against stable's 0.167 % (21 of 1,200 requests and 2 of 1,200, in 4 periods): "
+        "evidence 3807 of 1000"
+    ) in decided[0]["reason"]
     assert run.state.phase is Phase.ABORTED
 
 
@@ -146,7 +149,7 @@ def test_without_stables_metrics_the_stage_is_inconclusive() -> None:
     run.metrics(t + 301, t + 240)
     (decision,) = run(t + 420, "tick")
     assert (decision["decision"], decision["criterion"], decision["value"]) == ("hold", "inconclusive", 0)
-    assert "without enough good periods that were compared with stable's" in decision["reason"]
+    assert "with 0 of 1 good metric periods that were compared with stable's" in decision["reason"]
 
 
 def test_at_100_percent_there_is_nothing_to_compare_with() -> None:
@@ -263,7 +266,7 @@ def test_replay_shows_what_the_comparison_would_have_changed(tmp_path: Path) -> 
     notes: list[str] = []
     assert main_replay(str(journal), str(plan), True, out.append, notes.append) == 0
     assert any(json.loads(line)["criterion"] == "comparison" for line in out)
-    assert any(note.startswith("+") and "[comparison] abort: candidate" in note for note in notes)
+    assert any(note.startswith("+") and "[comparison] abort: error rate" in note for note in notes)
     assert any(note.startswith("-") and "promote" in note for note in notes)
 
 

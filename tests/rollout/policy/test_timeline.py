@@ -5,6 +5,7 @@ from __future__ import annotations
 from rollout.plan import load_plan
 from rollout.policy.events import Decision, DecisionKind, Event, Health, Metrics, Reason, Traffic
 from rollout.policy.timeline import Retreat, Timeline
+from tests.rollout.runs import at_weight
 
 PLAN = load_plan("phase-c")
 
@@ -13,14 +14,16 @@ def command(t: float, weight: float, criterion: Reason) -> Decision:
     return Decision(t, DecisionKind.SET_WEIGHT, criterion, "x", "", weight=weight)
 
 
-def stable(t: float, start: float, requests: int = 900, errors: int = 0) -> Metrics:
-    return Metrics(t, "stable", start, start + 60, requests, errors, 0.2, 0)
+def stable(
+    t: float, start: float, requests: int = 900, errors: int | None = 0, p95: float | None = 0.2
+) -> Metrics:
+    return Metrics(t, "stable", start, start + 60, requests, errors, p95, 0)
 
 
 def follow(*steps: tuple[Event, list[Decision]]) -> Timeline:
     timeline = Timeline(PLAN)
     for event, decisions in steps:
-        timeline.hear(event, decisions)
+        timeline.receive(event, decisions)
     return timeline
 
 
@@ -41,11 +44,32 @@ def test_an_abort_by_health_began_with_the_first_failed_round() -> None:
         (stable(70, -10), []),  # ended before the move
         (stable(100, 40), []),  # the move is in it
         (stable(160, 100, errors=9), []),  # not back to normal
+        (stable(161, 100, p95=None), []),  # unmeasured is not normal
+        (stable(162, 100, errors=None), []),
+        (stable(163, 100, p95=0.5), []),  # nor is what is at the limit
         (stable(220, 160), []),
     )
     (retreat,) = timeline.retreats
     assert retreat == Retreat(0, Reason.HEALTH, 50, 60, 63, 100, 220)
     assert retreat.late(PLAN) == ()
+
+
+def test_the_timeline_and_the_verification_agree_on_what_is_normal() -> None:
+    """A release that was taken back is verified on the data that made stable normal again, and on no other."""
+    for p95, normal in ((0.2, True), (None, False), (0.5, False)):
+        run, t = at_weight(50)
+        timeline = Timeline(PLAN)
+        run(t + 1, "operator", command="abort")
+        run(t + 2, "traffic", weight=0)
+        timeline.receive(Traffic(t + 1, 50), [command(t + 1, 25, Reason.STARTED)])
+        timeline.receive(Traffic(t + 1, 50), [command(t + 1, 0, Reason.OPERATOR)])
+        timeline.receive(Traffic(t + 2, 0), [])
+        run.metrics(t + 100, t + 10, end=t + 70, colour="stable", p95=p95)
+        timeline.receive(stable(t + 100, t + 10, p95=p95), [])
+        run(t + 2 + 300 + 180, "tick")
+        assert run.all[-1]["decision"] == "finish"
+        assert run.all[-1]["verified"] is normal
+        assert (timeline.retreats[0].stable is not None) is normal
 
 
 def test_what_was_late_or_never_came_is_named() -> None:

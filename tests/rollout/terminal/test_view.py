@@ -84,7 +84,7 @@ def test_plain_lines_tell_the_story() -> None:
         "set weight 5 %  [started]",
         "read back: the candidate has 5 % of the traffic",
         "traffic moved (",
-        "set weight 0 %  [error_rate] error_rate 5 is above 1: 0 %",
+        "set weight 0 %  [error_rate] error rate 5 % (14 of 280 requests) is above 1 %: 0 %",
         "finish 0 %  [hold_timeout]",
     ):
         assert told in story

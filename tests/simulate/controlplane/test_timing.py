@@ -78,9 +78,9 @@ def polls_of_the_odds() -> set[float]:
     heard: list[Event] = []
 
     class Heard(Rollout):
-        def _hear(self, event: Event) -> None:
+        def _receive(self, event: Event) -> None:
             heard.append(event)
-            super()._hear(event)
+            super()._receive(event)
 
     chance = np.random.default_rng(1)
     for _ in range(20):

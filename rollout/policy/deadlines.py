@@ -1,0 +1,152 @@
+"""What falls due: the policy's time-outs, and a stage that has held its window.
+
+:func:`due_times` gives the moments to whoever must wake the policy at them; :func:`act` acts on the same list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from rollout.plan import Plan
+from rollout.policy import judge, verification
+from rollout.policy.events import DecisionKind, Reason
+from rollout.policy.state import ON_STABLE, Cause, Phase, State, changed
+from rollout.policy.step import Measured, Step
+
+_Deadline = tuple[float, int, Callable[[Step], None]]  # due (s), order among equals, what to do
+
+
+def due_times(plan: Plan, state: State) -> Iterator[float]:
+    """The moments (s from the start, in any order, past ones among them) at which time alone may lead to a decision.
+
+    They hold until the next event: waking the policy at other times changes nothing.
+    """
+    return (at for at, _, _ in _deadlines(plan, state))
+
+
+def act(step: Step, *, before_event: bool) -> None:
+    """Acts on what falls due, earliest first: strictly before the event, or up to and with it."""
+    while True:
+        due = [
+            deadline
+            for deadline in _deadlines(step.plan, step.state)
+            if deadline[0] <= step.t and (deadline[2] is not _advance or may_advance(step.plan, step.state))
+        ]
+        if not due:
+            return
+        at, _, do = min(due, key=_when)
+        if before_event and at == step.t:
+            return
+        do(step)
+
+
+def _when(deadline: _Deadline) -> tuple[float, int]:
+    return deadline[:2]
+
+
+def _deadlines(plan: Plan, state: State) -> list[_Deadline]:
+    due: list[_Deadline] = []
+    if not state.settled:
+        due.append((state.commanded_at + plan.apply_limit, 2, _not_applied))
+    if state.phase is Phase.WATCHING and state.window_start is not None:
+        over = state.window_start + plan.window_at(state.commanded)
+        blind_since = max(state.answered_at, state.window_start)
+        due.append((blind_since + plan.metrics.blind_limit, 1, _blind))
+        due.append((over + plan.metrics.max_extension, 3, _inconclusive))
+        due.append((over, 0, _advance))
+    elif state.phase is Phase.HELD:
+        due.append((state.held_since + plan.hold_timeout, 1, _hold_timed_out))
+    elif state.phase is Phase.PAUSED:
+        due.append((state.reminded_at + plan.hold_timeout, 4, _remind))
+    elif state.phase is Phase.VERIFYING and state.window_start is not None:
+        watched = state.window_start + plan.verification.watch
+        if not any(judge.is_measured(p) for p in verification.stable_periods(state)):
+            watched += plan.metrics.delay  # the last chance for data; without any it is not verified
+        due.append((watched, 4, verification.finish))
+    return due
+
+
+def _not_applied(step: Step) -> None:
+    state, limit = step.state, step.plan.apply_limit
+    waited = f"{state.commanded:g} % not seen at the load balancer within {limit:g} s"
+    measured: Measured = {"value": state.seen, "limit": state.commanded}
+    if state.commanded > state.before and state.phase not in ON_STABLE:
+        back = state.fallback
+        step.command(back, Reason.TRAFFIC, f"{waited}: back to {back:g} %", **measured)
+        step.hold(Reason.TRAFFIC, waited, **measured)
+        return
+    step.command(state.commanded, Reason.TRAFFIC, f"{waited}: break-glass", break_glass=True, **measured)
+    step.page(Reason.TRAFFIC, f"{waited}; the rule is changed through the load balancer's API", **measured)
+
+
+def _blind(step: Step) -> None:
+    state, limit = step.state, step.plan.metrics.blind_limit
+    since = max(state.answered_at, state.window_start or 0.0)
+    step.abort(
+        Reason.BLIND,
+        f"no successful query of the candidate for {limit:g} s",
+        value=step.t - since,
+        limit=limit,
+    )
+
+
+def _inconclusive(step: Step) -> None:
+    plan, state = step.plan, step.state
+    good, needed = judge.good_periods(plan, state), plan.metrics.min_periods
+    reason = f"the extension is over with {good} of {needed} good metric periods"
+    if judge.compares(plan, state):
+        reason += " that were compared with stable's"
+    if state.candidate_streak:
+        reason = "the extension is over and the last health round was not clean"
+    elif pending := judge.pending(plan, state):
+        reason = f"the extension is over and the newest period's {' and '.join(pending)}"
+    step.hold(Reason.INCONCLUSIVE, reason, value=good, limit=needed)
+
+
+def _hold_timed_out(step: Step) -> None:
+    held, limit = step.t - step.state.held_since, step.plan.hold_timeout
+    step.abort(Reason.HOLD_TIMEOUT, f"held for {held:g} s and nobody resumed", value=held, limit=limit)
+
+
+def _remind(step: Step) -> None:
+    state = step.state
+    held = step.t - state.held_since
+    step.state = changed(state, reminded_at=step.t)
+    step.page(
+        Reason.OPERATOR,
+        f"still paused by the operator at {state.commanded:g} %, for {held:g} s",
+        value=held,
+    )
+
+
+def may_advance(plan: Plan, state: State) -> bool:
+    """Whether a stage whose window is over has passed (rule 7)."""
+    # The guide continues only while health checks pass, so one failed round already waits for the next.
+    return (
+        not state.candidate_streak
+        and judge.good_periods(plan, state) >= plan.metrics.min_periods
+        and not judge.pending(plan, state)
+    )
+
+
+def _advance(step: Step) -> None:
+    state, needed = step.state, step.plan.metrics.min_periods
+    good = judge.good_periods(step.plan, state)
+    reason = f"{state.commanded:g} % held its window with {good} good period{'' if good == 1 else 's'}"
+    measured: Measured = {"value": good, "limit": needed}
+    following = step.plan.above(state.commanded)
+    if following:
+        step.move(Cause.PASSED)
+        step.command(following.weight, Reason.STAGE_PASSED, reason, **measured)
+        return
+    step.move(Cause.COMPLETED)
+    promoted = f"{reason}: candidate becomes stable"
+    step.emit(DecisionKind.PROMOTE, Reason.STAGE_PASSED, promoted, weight=state.commanded, **measured)
+    step.emit(
+        DecisionKind.FINISH,
+        Reason.STAGE_PASSED,
+        "promoted",
+        weight=state.commanded,
+        outcome="promoted",
+        **measured,
+    )
