@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulate.lab.errors import LabError, bad_input
+from simulate.lab.errors import LabError
 from simulate.lab.faults import DEFAULT_FAULT, FAULTS
 from simulate.lab.layout import BUILD, DEFAULT_LAB
 
@@ -57,7 +57,10 @@ NameOption = Annotated[
 TimeScaleOption = Annotated[
     float,
     typer.Option(
-        "--time-scale", metavar="N", help="How many times faster than in production clocks run, 1 to 60."
+        "--time-scale",
+        metavar="N",
+        help="How many times faster than in production, 1 to 60.",
+        show_default="10",
     ),
 ]
 
@@ -159,8 +162,6 @@ def execute(
 
 
 def _become(lab: Lab, argv: list[str]) -> None:
-    if not argv:
-        raise bad_input("no command given", "simulate lab exec -- COMMAND")
     try:
         lab.become(argv)
     except OSError as failure:
@@ -200,7 +201,13 @@ def rehearse(
     ] = DEFAULT_FAULT,
     time_scale: TimeScaleOption = 10.0,
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Where the report goes; emptied first.")
+        Path,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Where the report goes; emptied first.",
+            show_default="build/rehearsal",
+        ),
     ] = BUILD / "rehearsal",
     keep: Annotated[bool, typer.Option("--keep", help="Leave the lab running at the end.")] = False,
     as_json: Annotated[
@@ -227,8 +234,10 @@ def bench(
     updates: Annotated[
         int, typer.Option("--updates", metavar="N", min=FEWEST_UPDATES, help="Traffic updates to measure.")
     ] = 12,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the figures go.")] = BUILD
-    / "bench.json",
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="FILE", help="Where the figures go.", show_default="build/bench.json"),
+    ] = BUILD / "bench.json",
 ) -> None:
     """Measure how long a traffic update by Pulumi takes, beside a bare ModifyRule call."""
     from rich.console import Console
@@ -243,7 +252,10 @@ def measure(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", metavar="FILE", help="Where the figures go; parts that are not measured again stay."
+            "--out",
+            metavar="FILE",
+            help="Where the figures go; parts that are not measured again stay.",
+            show_default="build/lab.json",
         ),
     ] = BUILD / "lab.json",
     part: Annotated[

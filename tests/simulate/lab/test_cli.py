@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from simulate import cli
 from simulate.lab.errors import LabError
@@ -185,3 +186,21 @@ def test_a_stale_file_is_no_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lab.state() is None
     assert not lab.stop()
     assert not lab.paths.state.exists()
+
+
+def test_a_command_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, "lab", "exec", "--") == 2
+
+
+def test_the_names_of_faults_and_of_running_labs_are_completed(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend("other")
+
+    def completions(words: str) -> list[str]:
+        monkeypatch.setenv("_SIMULATE_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(len(words.split())))
+        outcome = CliRunner().invoke(cli.app, [], prog_name="simulate")
+        return outcome.output.split()
+
+    assert "slow-queries" in completions("simulate lab rehearse --fault ")
+    assert completions("simulate lab stop --name ") == ["other"]

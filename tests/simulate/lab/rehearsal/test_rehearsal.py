@@ -176,7 +176,7 @@ class TestClient:
 def test_the_page_shows_both_releases_and_what_the_clients_saw() -> None:
     good, bad = result_of(journals.good_release()), result_of(journals.bad_release(), "errors-5pct", failed=3)
     text = page([good, bad])
-    assert "Both releases ended as they must" in text
+    assert "Both releases ended as expected" in text
     assert text.count("What the clients saw") == 2
     assert text.count('<section class="release"') == 2
     assert FAULTS["errors-5pct"].sentence in unescape(text)
@@ -193,7 +193,7 @@ def test_the_table_fits_a_terminal_of_80_columns() -> None:
 def test_missed_deadlines_are_in_the_headline_and_below_the_table(tmp_path: Path) -> None:
     good = result_of(journals.good_release())
     text = unescape(page([good, late(2)]))
-    assert "Both releases ended as they must; 2 of the guide's deadlines were missed</h1>" in text
+    assert "Both releases ended as expected; 2 of the guide's deadlines were missed</h1>" in text
     assert "<h1>Rolled back by itself; 2 of the guide's deadlines were missed</h1>" in text
     out = StringIO()
     options = RehearsalOptions(FAULTS["errors-5pct"], 10, tmp_path, keep=False)
@@ -203,7 +203,7 @@ def test_missed_deadlines_are_in_the_headline_and_below_the_table(tmp_path: Path
 
 def test_a_failure_is_said_on_the_page() -> None:
     text = page([result_of(journals.good_release(), failed=2)])
-    assert "A release did not end as it must" in text
+    assert "A release did not end as expected" in text
     assert "2 requests of the good release failed" in text
 
 
