@@ -221,7 +221,7 @@ def test_a_journal_is_followed_as_it_grows(tmp_path: Path) -> None:
     assert [line.split("s  ")[1] for line in said][:3] == [
         "set weight 5 %: the first stage begins",
         "the candidate has 5 % of the traffic",
-        "set weight 0 %: error_rate 6.667 is above 1: 0 %",
+        "set weight 0 %: error rate 6.667 % (2 of 30 requests) is above 1 %: 0 %",
     ]
 
 
