@@ -1,73 +1,140 @@
-"""The command `rollout`.
+"""The command `rollout`. What a command needs is imported when it runs: most need little of it.
 
-Exit codes: 0 promoted (or the command was carried out), 1 a failure at run time or nobody watches any more, 2 bad
-input, before anything was touched, 3 rolled back and verified, 4 rolled back and stable is not back to normal.
+Exit codes: 0 promoted (or the command was carried out), 1 a failure at run time, or nothing to act on, 2 bad input,
+before anything was touched, 3 rolled back and verified, 4 rolled back but stable is not verified to be back to normal.
 """
+
+# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
-import asyncio
 import json
+import shutil
 import sys
+import textwrap
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 
-from rollout import session
-from rollout.control.controller import Exit
-from rollout.control.ports import TrafficError
-from rollout.extras import missing
-from rollout.journal import JournalError, Record, read_journal
-from rollout.journal.replay import ReplayError, main_replay
-from rollout.journal.report import write_report
-from rollout.journal.resume import ResumeError, ended, roles_under_way
-from rollout.journal.station import Station, StationError
-from rollout.plan import Plan, PlanError, load_plan, parse_plan, plan_text
-from rollout.plan.explain import explain
-from rollout.stacks.engine import Engine, EngineMissing
-from rollout.stacks.environment import Environment, EnvironmentProblem, check_name, check_project
-from rollout.stacks.stackfile import StackFileError
-from rollout.terminal.status import Status, status_of
-from rollout.terminal.view import LiveView, PlainView, Screen
+from rollout.control.exits import Exit
+from rollout.stacks.project import EnvironmentProblem, check_name, check_project
+
+if TYPE_CHECKING:
+    from rollout.journal import Record
+    from rollout.journal.station import Station
+    from rollout.plan import Plan
+    from rollout.session import Connector
+    from rollout.stacks.engine import Engine
+    from rollout.stacks.environment import Environment
+    from rollout.terminal.status import Status
+    from rollout.terminal.view import Screen
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    help="Releases the idle colour in stages, watches it, and takes it back by itself when it is bad.\n\n"
-    "Exit codes: 0 promoted, 1 failure at run time, 2 bad input, 3 rolled back and verified, 4 rolled back but stable "
-    "is not back to normal.",
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Releases the idle colour in stages, watches it, and rolls back automatically if it misbehaves.",
+    epilog="Exit codes: 0 promoted, or the command was carried out; 1 failure at run time, or nothing to act on; "
+    "2 bad input, before anything was touched; 3 rolled back, and stable is verified; 4 rolled back, but stable is not "
+    "verified to be back to normal.",
 )
+HERE = Path()
+WATCH_INTERVAL = 2.0  # seconds between two looks of `status --watch`
+
+
+def _complete_plan(typed: str) -> list[str]:
+    shipped = [path.stem for path in Path(__file__).with_name("plans").glob("*.yaml")]
+    return [name for name in sorted([*shipped, *map(str, HERE.glob("*.yaml"))]) if name.startswith(typed)]
+
+
+def _complete_env(typed: str) -> list[str]:
+    names = (path.name[len("Pulumi.") : -len("-traffic.yaml")] for path in HERE.glob("Pulumi.*-traffic.yaml"))
+    return [name for name in sorted(names) if name.startswith(typed)]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib import metadata
+
+        typer.echo(f"rollout {metadata.version('simple378')}")
+        raise typer.Exit
+
 
 Env = Annotated[
     str,
     typer.Option(
-        "--env", help="The environment: its stacks are ENV, ENV-traffic and so on.", callback=check_name
+        "--env",
+        metavar="ENV",
+        help="The environment; its stacks are ENV, ENV-traffic and so on.",
+        callback=check_name,
+        autocompletion=_complete_env,
     ),
 ]
 ProjectDir = Annotated[
-    Path, typer.Option("--project-dir", help="Where Pulumi.yaml is.", file_okay=False, show_default="here")
+    Path,
+    typer.Option(
+        "--project-dir",
+        metavar="DIR",
+        help="The folder with Pulumi.yaml.",
+        file_okay=False,
+        show_default="here",
+    ),
 ]
-HERE = Path()
-_BAD_INPUT = (
-    PlanError,
-    EngineMissing,
-    EnvironmentProblem,
-    StationError,
-    StackFileError,
-    ReplayError,
-    JournalError,
-    ResumeError,
-)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    pass
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Prints plain text; at a terminal without breaking words."""
+    if (sys.stderr if err else sys.stdout).isatty():
+        width = shutil.get_terminal_size().columns
+        text = "\n".join(_wrapped(line, width) for line in text.split("\n"))
+    typer.echo(text, err=err)
+
+
+def _wrapped(line: str, width: int) -> str:
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    return textwrap.fill(
+        line,
+        width,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+        drop_whitespace=True,
+    )
 
 
 def fail(message: str, code: int = Exit.BAD_INPUT) -> NoReturn:
-    typer.echo(f"rollout: {message}", err=True)
+    say(f"rollout: {message}", err=True)
     raise typer.Exit(code)
+
+
+def _connector(context: typer.Context) -> Connector:
+    from rollout.session import Connector
+
+    return context.obj or Connector()
+
+
+def _station(project_dir: Path, env: str) -> Station:
+    """The environment's directory of rollouts. Raises :class:`EnvironmentProblem` in a folder that has no such environment."""
+    from rollout.journal.station import Station
+
+    check_project(project_dir, env)
+    return Station(project_dir, env)
 
 
 def _scaled(plan: Plan, time_scale: float) -> Plan:
@@ -83,56 +150,93 @@ def _scaled(plan: Plan, time_scale: float) -> Plan:
 
 
 def _screen(title: str) -> Screen:
+    from rich.console import Console
+
+    from rollout.terminal.lines import PlainView
+    from rollout.terminal.view import LiveView, Screen
+
     console = Console(highlight=False)
     if console.is_terminal:
         live = LiveView(console, title)
-        return Screen(console.print, live.observe, live)
-    view = PlainView(typer.echo)
-    return Screen(typer.echo, view.observe)
+        return Screen(live.say, live.observe, live)
+    view = PlainView(say)
+    return Screen(say, view.observe)
+
+
+def _traffic_now(station: Station) -> str:
+    """Where traffic is, for the end of whatever failed."""
+    from rollout.journal import JournalError, read_journal
+    from rollout.journal.header import Header
+    from rollout.terminal.traffic_now import traffic_now
+
+    path = station.latest()
+    if path is None:
+        return "traffic now: unknown: no journal here names the load balancer"
+    try:
+        records = read_journal(path)
+        if not records:
+            return f"traffic now: unknown: {path} is empty"
+        return f"traffic now: {traffic_now(Header.read(records[0])).in_words()}"
+    except (JournalError, OSError) as error:
+        return f"traffic now: unknown: {error}"
 
 
 @app.command()
 def run(
+    context: typer.Context,
     env: Env = "prod",
     plan: Annotated[
-        str, typer.Option("--plan", help="A plan file, or one that ships: phase-c, tuned.")
+        str,
+        typer.Option(
+            "--plan",
+            metavar="PLAN",
+            help="A plan file, or the name of a plan that ships.",
+            autocompletion=_complete_plan,
+        ),
     ] = "phase-c",
     project_dir: ProjectDir = HERE,
     time_scale: Annotated[
         float,
         typer.Option(
-            "--time-scale", envvar="SIMPLE378_TIME_SCALE", help="Shorten windows and periods (lab only)."
+            "--time-scale",
+            metavar="N",
+            envvar="SIMPLE378_TIME_SCALE",
+            help="Divide windows and periods by N (lab only).",
         ),
     ] = 1.0,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Decide on live metrics, pretend the weights, move nothing.")
+        bool, typer.Option("--dry-run", help="Decide on live metrics as if traffic moved, but move nothing.")
     ] = False,
     journal: Annotated[
         Path | None,
         typer.Option(
             "--journal",
-            help="A new file for the journal; else .rollout/ENV/TIME.jsonl in the project.",
+            metavar="FILE",
+            help="A new file for the journal instead of .rollout/ENV/TIME.jsonl in the project.",
             dir_okay=False,
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the first step.")] = False,
 ) -> None:
-    """Release the idle colour: stage by stage, back by itself when it is bad."""
+    """Release the idle colour in stages; roll back automatically if it misbehaves."""
+    from rollout.plan import parse_plan, plan_text
+
     text, source = plan_text(plan)
     _scaled(parse_plan(text, source), time_scale)
-    check_project(project_dir, env)
+    station = _station(project_dir, env)
     if journal and journal.exists():
-        fail(
-            f"--journal {journal}: there is a file already; a journal is only ever continued by `rollout resume`"
-        )
+        fail(f"--journal {journal}: the file exists; only `rollout resume` continues a journal")
     if not (yes or dry_run or sys.stdin.isatty()):
-        fail("nobody can be asked here: add --yes")
-    station = Station(project_dir, env)
-    engine = Engine(project_dir, None if dry_run else station.directory)
+        fail("stdin is not a terminal; pass --yes to skip the question")
+    from rollout import session
+
+    connector = _connector(context)
+    engine = connector.engine(project_dir, None if dry_run else station.directory)
     screen = _screen(f"rollout {env}")
 
     async def work() -> Exit:
         return await session.run_new(
+            connector,
             engine,
             station,
             plan_text=text,
@@ -144,49 +248,59 @@ def run(
             confirm=lambda environment: yes or _confirm(environment, source),
         )
 
-    _conduct(work, None if dry_run else station, screen, _DRY_ENDS if dry_run else _ENDS)
+    if dry_run:
+        code = _conduct(work, screen)
+        screen.say(_DRY_ENDS[code])
+        raise typer.Exit(code)
+    station.take()
+    try:
+        code = _conduct(work, screen)
+    finally:
+        station.give_back()
+    _end(code, screen, station)
 
 
 def _confirm(environment: Environment, plan: str) -> bool:
     colours, versions = environment.colours, environment.versions
     return typer.confirm(
-        f"Release {versions['candidate']} ({colours['candidate']}) over {versions['stable']} ({colours['stable']}) "
-        f"in {environment.name} by {plan}?"
+        f"Release {versions['candidate']} ({colours['candidate']}) in place of {versions['stable']} "
+        f"({colours['stable']}) in {environment.name}, following the plan {plan}?"
     )
 
 
-def _conduct(
-    work: Callable[[], Any], station: Station | None, screen: Screen, ends: Mapping[Exit, str]
-) -> NoReturn:
-    """Runs a controller with the environment's lock held; ends the process with its exit code and last words."""
-    if station:
-        station.take()
+def _conduct(work: Callable[[], Any], screen: Screen) -> Exit:
+    """Runs a controller to its end."""
+    import asyncio
+    from contextlib import nullcontext
+
     try:
-        if screen.live:
-            with screen.live:
-                code = asyncio.run(work())
-        else:
-            code = asyncio.run(work())
+        with screen.live or nullcontext():
+            code: Exit = asyncio.run(work())
+            return code
     except KeyboardInterrupt:
-        fail("interrupted before the first step: nothing was touched", Exit.FAILED)
-    finally:
-        if station:
-            station.give_back()
-    screen.say(ends[code])
+        fail("interrupted before the first step; nothing was touched", Exit.FAILED)
+
+
+def _end(code: Exit, screen: Screen, station: Station) -> NoReturn:
+    """The last lines of a rollout, and the end of the process."""
+    screen.say(_ENDS[code])
+    if code in (Exit.FAILED, Exit.ROLLED_BACK_RED):
+        screen.say(_traffic_now(station))
     raise typer.Exit(code)
 
 
 _ENDS = {
-    Exit.PROMOTED: "promoted: the candidate is stable now",
+    Exit.DONE: "promoted: the candidate is stable now",
     Exit.ROLLED_BACK: "rolled back: all traffic is on stable, which is back to normal",
-    Exit.ROLLED_BACK_RED: "rolled back: all traffic is on stable, but it is NOT back to normal",
-    Exit.FAILED: "ended without a result; `rollout status` says where the traffic is, `rollout resume` goes on",
+    Exit.ROLLED_BACK_RED: "rolled back: all traffic is on stable, but stable is NOT verified to be back to normal",
+    Exit.FAILED: "the controller ended without a result; `rollout resume` continues, `rollout abort` sends all traffic "
+    "to stable",
 }
 _DRY_ENDS = {
-    Exit.PROMOTED: "dry run ended: it would have been promoted; nothing was moved",
-    Exit.ROLLED_BACK: "dry run ended: it would have been rolled back; nothing was moved",
-    Exit.ROLLED_BACK_RED: "dry run ended: it would have been rolled back, and stable is NOT normal; nothing was moved",
-    Exit.FAILED: "dry run ended without a result; nothing was moved",
+    Exit.DONE: "dry run: the release would have been promoted; nothing was moved",
+    Exit.ROLLED_BACK: "dry run: the release would have been rolled back; nothing was moved",
+    Exit.ROLLED_BACK_RED: "dry run: the release would have been rolled back, and stable is NOT normal; nothing was moved",
+    Exit.FAILED: "dry run: ended without a result; nothing was moved",
 }
 
 
@@ -194,86 +308,125 @@ _DRY_ENDS = {
 def status(
     env: Env = "prod",
     project_dir: ProjectDir = HERE,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every 2 s, until Ctrl-C.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Say how the latest rollout stands, whether or not its controller lives."""
-    station = Station(project_dir, env)
-    found = _status(station, env)
-    typer.echo(found.to_json() if as_json else found.in_words())
+    """Show how the latest rollout stands, whether or not a controller is running."""
+    station = _station(project_dir, env)
+    try:
+        while True:
+            text = _status_text(station, env, as_json)
+            if watch and not as_json and sys.stdout.isatty():
+                typer.echo("\x1b[H\x1b[2J", nl=False)
+            say(text)
+            if not watch:
+                return
+            time.sleep(WATCH_INTERVAL)
+    except KeyboardInterrupt:
+        raise typer.Exit from None
 
 
-def _status(station: Station, env: str) -> Status:
+def _status_text(station: Station, env: str, as_json: bool) -> str:
+    found = _status(station)
+    if found is not None:
+        return found.to_json() if as_json else found.in_words()
+    if as_json:
+        return json.dumps({"journal": None, "env": env, "controller": station.holder(), "outcome": None})
+    return f"no rollout of {env} has been started from this folder ({station.directory} holds no journal)"
+
+
+def _status(station: Station) -> Status | None:
     path = station.latest()
     if path is None:
-        fail(f"there is no rollout of {env} in {station.directory}")
-    return status_of(path, read_journal(path), station.holder())
+        return None
+    from rollout.journal import read_journal
+    from rollout.journal.header import Header
+    from rollout.journal.resume import ended
+    from rollout.terminal.status import status_of
+    from rollout.terminal.traffic_now import traffic_now
+
+    records = read_journal(path)
+    if not records:
+        return None
+    # Once a rollout is over the rule is the next one's, and boto3 is slow to import.
+    traffic = None if ended(records) else traffic_now(Header.read(records[0]))
+    return status_of(path, records, station.holder(), time.time(), traffic)
 
 
 @app.command()
 def pause(env: Env = "prod", project_dir: ProjectDir = HERE) -> None:
     """Hold the traffic where it is until `resume` or `abort`."""
-    station = Station(project_dir, env)
+    station = _station(project_dir, env)
     if station.holder() is None:
-        fail(
-            f"no controller is at work in {env}: nothing moves traffic. `rollout resume` goes on, `rollout abort` ends it"
+        say(
+            f"rollout: no controller is running in {env}, so there is nothing to pause. `rollout resume` continues an "
+            "unfinished rollout, `rollout abort` sends all traffic to stable",
+            err=True,
         )
+        fail(_traffic_now(station), Exit.FAILED)
     _ask(station, "pause")
 
 
 @app.command()
-def resume(env: Env = "prod", project_dir: ProjectDir = HERE) -> None:
-    """End a hold; or, when the controller is gone, go on with its rollout from the journal."""
-    _again(env, project_dir, "resume")
+def resume(context: typer.Context, env: Env = "prod", project_dir: ProjectDir = HERE) -> None:
+    """End a hold or, when the controller is gone, continue its rollout from the journal."""
+    _again(_connector(context), env, project_dir, "resume")
 
 
 @app.command()
-def abort(env: Env = "prod", project_dir: ProjectDir = HERE) -> None:
-    """Send all traffic to stable, whether or not a controller is at work."""
-    _again(env, project_dir, "abort")
+def abort(context: typer.Context, env: Env = "prod", project_dir: ProjectDir = HERE) -> None:
+    """Send all traffic to stable, whether or not a controller is running."""
+    _again(_connector(context), env, project_dir, "abort")
 
 
-def _again(env: str, project_dir: Path, command: str) -> None:
-    station = Station(project_dir, env)
+def _again(connector: Connector, env: str, project_dir: Path, command: str) -> None:
+    from rollout import session
+    from rollout.journal import JournalError
+    from rollout.journal.resume import ResumeError, roles_under_way
+    from rollout.plan import PlanError
+
+    station = _station(project_dir, env)
     if station.holder() is not None:
         _ask(station, command)
         return
-    check_project(project_dir, env)
     path = station.latest()
     if path is None and command != "abort":
-        fail(f"there is no rollout of {env} in {station.directory}")
+        fail(f"nothing to resume: no rollout of {env} has been started from this folder", Exit.FAILED)
     station.take()
-    engine = Engine(project_dir, station.directory)
-    screen = _screen(f"rollout {env}")
     records: Sequence[Record] = ()
     try:
+        engine = connector.engine(project_dir, station.directory)
+        screen = _screen(f"rollout {env}")
         path, records = _unfinished(path, env)
-        typer.echo(
-            f"no controller is at work: going on with {path}"
+        say(
+            f"no controller is running: continuing the rollout in {path}"
             + (", to abort it" if command == "abort" else "")
         )
-        _conduct(
-            lambda: session.run_again(engine, station, path, records, screen, command == "abort"),
-            None,
+        code = _conduct(
+            lambda: session.run_again(connector, engine, station, path, records, screen, command == "abort"),
             screen,
-            _ENDS,
         )
+        _end(code, screen, station)
     except (JournalError, ResumeError, PlanError, OSError) as error:
         if command != "abort":
             raise
-        typer.echo(f"rollout: {error}", err=True)
-        _abort_without_controller(engine, env, roles_under_way(records))
+        say(f"rollout: {error}", err=True)
+        _abort_without_controller(connector, engine, station, env, roles_under_way(records))
     finally:
         station.give_back()
 
 
 def _unfinished(path: Path | None, env: str) -> tuple[Path, tuple[Record, ...]]:
-    """The journal to go on with. Raises :class:`ResumeError`, :class:`JournalError`, ``OSError``."""
+    """The journal to continue. Raises :class:`ResumeError`, :class:`JournalError`, ``OSError``."""
+    from rollout.journal import read_journal
+    from rollout.journal.resume import ResumeError, ended
+
     if path is None:
-        raise ResumeError(f"no rollout of {env} is recorded here")
+        raise ResumeError(f"no rollout of {env} has been started from this folder")
     records = read_journal(path)
     if not records:
         raise ResumeError(
-            f"{path}: the rollout ended before its first record: nothing was touched. Start a new one"
+            f"{path}: the rollout ended before its first record; nothing was touched. Start a new one"
         )
     if end := ended(records):
         raise ResumeError(
@@ -282,14 +435,22 @@ def _unfinished(path: Path | None, env: str) -> tuple[Path, tuple[Record, ...]]:
     return path, records
 
 
-def _abort_without_controller(engine: Engine, env: str, roles: Mapping[str, str] | None) -> NoReturn:
+def _abort_without_controller(
+    connector: Connector, engine: Engine, station: Station, env: str, roles: Mapping[str, str] | None
+) -> NoReturn:
     """Moves all traffic to stable: the journal's, if it names one, else the one that the stacks name."""
-    typer.echo("no rollout to continue: moving all traffic to stable")
+    import asyncio
+
+    from rollout import session
+    from rollout.control.ports import TrafficError
+
+    say("no rollout to continue: moving all traffic to stable")
     try:
-        asyncio.run(session.to_stable(engine, env, typer.echo, roles))
+        asyncio.run(session.to_stable(connector, engine, env, say, roles))
     except TrafficError as error:
-        fail(f"traffic could NOT be moved: {error}", Exit.FAILED)
-    typer.echo("all traffic is on stable; nobody has verified that it is back to normal")
+        say(f"rollout: traffic could NOT be moved: {error}", err=True)
+        fail(_traffic_now(station), Exit.FAILED)
+    say("all traffic is on stable, which is not verified to be back to normal")
     raise typer.Exit(Exit.ROLLED_BACK_RED)
 
 
@@ -297,29 +458,54 @@ def _ask(station: Station, command: str) -> None:
     accepted, text = station.ask(command)
     if not accepted:
         fail(f"{command} was refused: {text}")
-    typer.echo(f"{command}: {text}")
+    say(f"{command}: {text}")
+
+
+@app.command()
+def doctor(env: Env = "prod", project_dir: ProjectDir = HERE, as_json: AsJson = False) -> None:
+    """Check folder, engine, login, plugins, stacks, credentials and rights, without touching anything."""
+    from dataclasses import asdict
+
+    from rollout.procedure.doctor import WRITES, examine
+
+    problems = 0
+    for finding in examine(project_dir, env):
+        problems += bool(finding.problem)
+        say(json.dumps(asdict(finding)) if as_json else finding.in_words())
+    if not as_json:
+        say(f"Not tried, for they would change something: {', '.join(WRITES)}.")
+        say(f"{problems or 'no'} problem{'s' if problems != 1 else ''} found")
+    raise typer.Exit(Exit.FAILED if problems else Exit.DONE)
 
 
 @app.command()
 def report(
     journal: Annotated[
-        Path | None, typer.Argument(help="A rollout's journal; else the latest one of ENV.", dir_okay=False)
+        Path | None,
+        typer.Argument(
+            metavar="[JOURNAL]", help="A rollout's journal; by default the latest one of ENV.", dir_okay=False
+        ),
     ] = None,
     env: Env = "prod",
     project_dir: ProjectDir = HERE,
-    html: Annotated[Path, typer.Option("--html", help="The page to write.", dir_okay=False)] = Path(
-        "report.html"
-    ),
+    html: Annotated[
+        Path, typer.Option("--html", metavar="FILE", help="The page to write.", dir_okay=False)
+    ] = Path("report.html"),
 ) -> None:
-    """Write what happened in a rollout as one HTML page: the picture, the stages, the guide's timeline."""
-    path = journal or Station(project_dir, env).latest()
+    """Write one HTML page about a rollout: a picture of it, its stages, and the guide's timeline."""
+    path = journal
     if path is None:
-        fail(f"there is no rollout of {env} in {Station(project_dir, env).directory}; name a journal")
+        station = _station(project_dir, env)
+        path = station.latest()
+    if path is None:
+        fail(f"no rollout of {env} has been started from this folder; name a journal")
+    from rollout.journal.report import write_report
+
     try:
         account = write_report(path, html)
     except OSError as error:
         fail(f"{error.filename or path}: {error.strerror}")
-    typer.echo(f"{html}: {account.outcome}")
+    say(f"{html}: {account.outcome}")
 
 
 @app.command()
@@ -328,18 +514,28 @@ def replay(
         str, typer.Argument(metavar="EVENTS.jsonl", help="Events, or the journal of a rollout.")
     ],
     plan: Annotated[
-        str | None, typer.Option("--plan", help="Plan file or name; else the journal's own, or phase-c.")
+        str | None,
+        typer.Option(
+            "--plan",
+            metavar="PLAN",
+            help="A plan file or name; by default the journal's own plan, or phase-c.",
+            autocompletion=_complete_plan,
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a decision.")] = False,
 ) -> None:
     """Run the policy on recorded or hand-written events and print its decisions."""
+    from rollout.journal.replay import main_replay
+
     code = main_replay(events, plan, as_json, typer.echo, lambda line: typer.echo(line, err=True))
     raise typer.Exit(code)
 
 
 @app.command()
 def plan(
-    plan: Annotated[str, typer.Argument(metavar="[PLAN]", help="Plan file or name.")] = "phase-c",
+    plan: Annotated[
+        str, typer.Argument(metavar="[PLAN]", help="Plan file or name.", autocompletion=_complete_plan)
+    ] = "phase-c",
     time_scale: Annotated[float, typer.Option("--time-scale", help="As `run` would shorten it.")] = 1.0,
     rate: Annotated[
         float | None,
@@ -354,14 +550,19 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Explain a plan in words: stages, what each breach does, how long it takes; with --rate, its odds."""
+    from dataclasses import asdict
+
+    from rollout.plan import load_plan
+    from rollout.plan.explain import explain
+
     scaled = _scaled(load_plan(plan), time_scale)
     if base_errors is not None and rate is None:
         fail("--base-errors says what --rate looks at: give both")
     if rate is None:
         typer.echo(json.dumps({"plan": asdict(scaled)}) if as_json else "\n".join(explain(scaled)))
         return
-    from rollout.odds import text as odds_text  # noqa: PLC0415 -- numpy, which the night does without
-    from rollout.odds.odds import BASE_ERRORS, HIGHEST_RATE, WORST, odds  # noqa: PLC0415
+    from rollout.odds import text as odds_text
+    from rollout.odds.odds import BASE_ERRORS, HIGHEST_RATE, WORST, odds
 
     if not 0 < rate <= HIGHEST_RATE:
         fail(f"--rate {rate:g}: it takes requests per minute, above 0 and up to {HIGHEST_RATE:,}")
@@ -374,18 +575,46 @@ def plan(
     typer.echo("\n".join([*explain(scaled), "", *odds_text.words(found)]))
 
 
-def main() -> None:
-    """The console script."""
+def main(connector: Connector | None = None) -> None:
+    """The console script. ``connector``: to another world than AWS and Pulumi, for tests."""
     try:
-        app()
-    except _BAD_INPUT as error:
-        typer.echo(f"rollout: {error}", err=True)
-        sys.exit(Exit.BAD_INPUT)
-    except TrafficError as error:
-        typer.echo(f"rollout: {error}", err=True)
-        sys.exit(Exit.FAILED)
-    except ModuleNotFoundError as error:
-        if (sentence := missing(error)) is None:
+        app(obj=connector)
+    except Exception as error:
+        sentence, code = _explained(error)
+        if code is None:
             raise
-        typer.echo(f"rollout: {sentence}", err=True)
-        sys.exit(Exit.BAD_INPUT)
+        say(f"rollout: {sentence}", err=True)
+        sys.exit(code)
+
+
+def _explained(error: Exception) -> tuple[str, Exit | None]:
+    """What a failure is to the user, and the exit code; None for a bug."""
+    if isinstance(error, EnvironmentProblem):
+        return str(error), Exit.BAD_INPUT
+    if isinstance(error, ModuleNotFoundError):
+        from rollout.extras import missing
+
+        return missing(error) or "", Exit.BAD_INPUT if missing(error) else None
+    from rollout.control.ports import TrafficError
+    from rollout.journal import JournalError
+    from rollout.journal.replay import ReplayError
+    from rollout.journal.resume import ResumeError
+    from rollout.journal.station import StationError
+    from rollout.plan import PlanError
+    from rollout.stacks.engine import EngineMissing
+    from rollout.stacks.stackfile import StackFileError
+
+    bad_input = (
+        EngineMissing,
+        JournalError,
+        PlanError,
+        ReplayError,
+        ResumeError,
+        StackFileError,
+        StationError,
+    )
+    if isinstance(error, bad_input):
+        return str(error), Exit.BAD_INPUT
+    if isinstance(error, TrafficError):
+        return f"{error}\ntraffic now: as it was before this command", Exit.FAILED
+    return "", None

@@ -1,4 +1,4 @@
-"""One controller at work: adapters put together, commands and signals heard, the journal opened and closed."""
+"""One controller at work: adapters put together, commands and signals received, the journal opened and closed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Protocol, Self
 
 from rollout.aws.clients import clients
 from rollout.aws.cloudwatch import CloudWatchMetrics, Watched
@@ -16,8 +16,9 @@ from rollout.aws.elb import WeightedRule
 from rollout.aws.notify import SnsNotifier
 from rollout.aws.probes import HttpProbes, ProbeLog, probe_client
 from rollout.control import dry_run
-from rollout.control.controller import Controller, Exit
-from rollout.control.ports import Ports, TrafficError
+from rollout.control.controller import Controller
+from rollout.control.exits import Exit
+from rollout.control.ports import MetricsSource, Ports, Probes, TrafficControl, TrafficError
 from rollout.journal import FileJournal, Record
 from rollout.journal.header import Header
 from rollout.journal.notes import EnginesEnded
@@ -26,7 +27,8 @@ from rollout.journal.station import Station
 from rollout.plan import Plan
 from rollout.procedure.preflight import Finding, check
 from rollout.stacks.engine import Engine
-from rollout.stacks.environment import Environment, EnvironmentProblem, read_environment
+from rollout.stacks.environment import Environment, read_environment
+from rollout.stacks.project import EnvironmentProblem
 from rollout.stacks.traffic import StackLimits, StackTraffic
 from rollout.terminal.signals import Signals
 from rollout.terminal.view import Screen
@@ -44,8 +46,27 @@ class WallClock:
         return self._epoch + time.monotonic() - self._monotonic
 
 
-class World:
+class Adapters(Protocol):
     """The adapters to one environment. A context: leaving it closes connections."""
+
+    environment: Environment
+    metrics: MetricsSource
+    probes: Probes
+
+    @property
+    def ports(self) -> Ports: ...
+    async def check(self, *, moving: bool) -> Sequence[Finding]:
+        """The checks before a rollout; ``moving`` is False for a dry run."""
+
+    def begin(self, start: float) -> None:
+        """The rollout's clock reads 0 at this epoch second."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+class AwsAdapters:
+    """:class:`Adapters` to AWS, and to Pulumi's engine."""
 
     def __init__(
         self, engine: Engine, environment: Environment, plan: Plan, start: float, clock: WallClock
@@ -53,15 +74,12 @@ class World:
         self.environment, self.plan = environment, plan
         self.aws = clients(environment.region, plan.health.timeout)
         roles = environment.colours
-        rule = WeightedRule(self.aws.elbv2, environment.rule_arn, environment.groups)
-        self.traffic = StackTraffic(
-            engine, environment.traffic_stack, rule, environment.rule_target, environment.generation, roles
-        )
+        self.traffic = _traffic(engine, environment, self.aws.elbv2)
         self.limits = StackLimits(engine, environment.limits_stack, environment.limits_target)
         self.notifier = SnsNotifier(self.aws.sns, environment.topics, environment.name)
         probe_log = ProbeLog(clock.now)
         self._http = probe_client(plan.health.timeout)
-        self.probes = HttpProbes(
+        self.probes: Probes = HttpProbes(
             self._http,
             self.aws.probing,
             environment.probe_url,
@@ -79,9 +97,10 @@ class World:
             alarm_prefix=f"simple378-{environment.name}-",
             topics=environment.topics,
         )
-        self.metrics = CloudWatchMetrics(
+        self._cloudwatch = CloudWatchMetrics(
             self.aws.cloudwatch, watched, plan, start, probe_log, self.aws.edge_cloudwatch
         )
+        self.metrics: MetricsSource = self._cloudwatch
 
     async def __aenter__(self) -> Self:
         return self
@@ -93,8 +112,47 @@ class World:
     def ports(self) -> Ports:
         return Ports(self.traffic, self.limits, self.notifier)
 
+    async def check(self, *, moving: bool) -> Sequence[Finding]:
+        return await check(self.environment, self.aws, self.probes, self.traffic, self.plan, moving=moving)
+
+    def begin(self, start: float) -> None:
+        self._cloudwatch.start = start
+
+
+class Connector:
+    """How a session comes to an engine, what the stacks say, and adapters. Tests override it."""
+
+    def engine(self, project_dir: Path, running: Path | None) -> Engine:
+        """Raises :class:`rollout.stacks.engine.EngineMissing`."""
+        return Engine(project_dir, running)
+
+    async def read(self, engine: Engine, env: str, roles: Mapping[str, str] | None = None) -> Environment:
+        """Raises :class:`EnvironmentProblem`."""
+        return await read_environment(engine, env, roles)
+
+    def adapters(
+        self, engine: Engine, environment: Environment, plan: Plan, start: float, clock: WallClock
+    ) -> Adapters:
+        return AwsAdapters(engine, environment, plan, start, clock)
+
+    def traffic(self, engine: Engine, environment: Environment) -> TrafficControl:
+        """What moves traffic, and nothing else that could fail."""
+        return _traffic(engine, environment, clients(environment.region).elbv2)
+
+
+def _traffic(engine: Engine, environment: Environment, elbv2: Any) -> StackTraffic:
+    return StackTraffic(
+        engine,
+        environment.traffic_stack,
+        WeightedRule(elbv2, environment.rule_arn, environment.groups),
+        environment.rule_target,
+        environment.generation,
+        environment.colours,
+    )
+
 
 async def run_new(
+    connector: Connector,
     engine: Engine,
     station: Station,
     *,
@@ -107,18 +165,17 @@ async def run_new(
     confirm: Callable[[Environment], bool],
 ) -> Exit:
     """A new rollout: reads, checks, asks, runs. Raises :class:`EnvironmentProblem` before anything is touched."""
-    environment = await read_environment(engine, env)
+    environment = await connector.read(engine, env)
     clock = WallClock()
     header = _header(environment, plan_text, time_scale, clock.now(), dry)
     plan = header.plan
-    async with World(engine, environment, plan, header.start, clock) as world:
-        findings = await check(environment, world.aws, world.probes, world.traffic, plan, moving=not dry)
-        _show(findings, screen)
+    async with connector.adapters(engine, environment, plan, header.start, clock) as adapters:
+        _show(await adapters.check(moving=not dry), screen)
         if not dry and not confirm(environment):
-            raise EnvironmentProblem("not confirmed: nothing was touched")
+            raise EnvironmentProblem("not confirmed, nothing was touched")
         # The questions took time; the rollout begins now.
         start = clock.now()
-        world.metrics.start = start
+        adapters.begin(start)
         path = journal_path or station.new_journal(start, "dry-" if dry else "")
         journal = FileJournal(path, clock.now, secrets=environment.secrets)
         try:
@@ -127,14 +184,20 @@ async def run_new(
             if not dry:
                 station.point_at(journal.path)
             screen.say(f"journal: {journal.path}")
-            controller = _controller(world, plan, journal, clock, start, screen, dry)
+            controller = _controller(adapters, plan, journal, clock, start, screen, dry)
             return await _conduct(controller, None if dry else station, screen, None)
         finally:
             journal.close()
 
 
 async def run_again(
-    engine: Engine, station: Station, path: Path, records: Sequence[Record], screen: Screen, abort: bool
+    connector: Connector,
+    engine: Engine,
+    station: Station,
+    path: Path,
+    records: Sequence[Record],
+    screen: Screen,
+    abort: bool,
 ) -> Exit:
     """Continues a rollout whose controller ended. ``abort``: and aborts it at once."""
     header = Header.read(records[0])
@@ -142,12 +205,12 @@ async def run_again(
     plan = header.plan
     past = recall(plan, records)
     left = engine.end_left_over()
-    environment = await read_environment(engine, header.env, header.roles)
+    environment = await connector.read(engine, header.env, header.roles)
     clock = WallClock()
-    async with World(engine, environment, plan, header.start, clock) as world:
+    async with connector.adapters(engine, environment, plan, header.start, clock) as adapters:
         journal = FileJournal(path, clock.now, resume=True, secrets=environment.secrets)
         try:
-            controller = _controller(world, plan, journal, clock, header.start, screen, dry=False)
+            controller = _controller(adapters, plan, journal, clock, header.start, screen, dry=False)
             if left:
                 controller.note(EnginesEnded(left))
             return await _conduct(controller, station, screen, past, "abort" if abort else None)
@@ -157,8 +220,7 @@ async def run_again(
 
 def _show(findings: Sequence[Finding], screen: Screen) -> None:
     for finding in findings:
-        mark = "ok" if not finding.problem else "warning" if finding.warning else "NO"
-        screen.say(f"  {mark:<8}{finding.name}" + (f": {finding.problem}" if finding.problem else ""))
+        screen.say(finding.in_words())
     problems = [f"{f.name}: {f.problem}" for f in findings if f.problem and not f.warning]
     if problems:
         more = f" (and {len(problems) - 1} more above)" if len(problems) > 1 else ""
@@ -184,17 +246,23 @@ def _header(environment: Environment, plan_text: str, time_scale: float, start: 
 
 
 def _controller(
-    world: World, plan: Plan, journal: FileJournal, clock: WallClock, start: float, screen: Screen, dry: bool
+    adapters: Adapters,
+    plan: Plan,
+    journal: FileJournal,
+    clock: WallClock,
+    start: float,
+    screen: Screen,
+    dry: bool,
 ) -> Controller:
     controller = Controller(
         plan,
-        ports=dry_run.ports() if dry else world.ports,
-        metrics=world.metrics,
-        probes=world.probes,
+        ports=dry_run.ports() if dry else adapters.ports,
+        metrics=adapters.metrics,
+        probes=adapters.probes,
         journal=journal,
         clock=clock,
         start=start,
-        rate_limit=world.environment.rate_limit,
+        rate_limit=adapters.environment.rate_limit,
         observer=screen.observe,
         dry_run=dry,
     )
@@ -210,7 +278,7 @@ async def _conduct(
     past: Past | None,
     command: str | None = None,
 ) -> Exit:
-    """``station``: whose operator is heard; none for a dry run, which must not take a real rollout's commands."""
+    """``station``: whose commands are carried out; none for a dry run, which must not take a real rollout's."""
 
     async def operate(command: str) -> tuple[bool, str]:
         answer = await controller.operate(command)
@@ -238,7 +306,11 @@ async def _command(controller: Controller, command: str) -> None:
 
 
 async def to_stable(
-    engine: Engine, env: str, say: Callable[[str], None], roles: Mapping[str, str] | None = None
+    connector: Connector,
+    engine: Engine,
+    env: str,
+    say: Callable[[str], None],
+    roles: Mapping[str, str] | None = None,
 ) -> None:
     """All traffic to stable without a controller: by stack update, else break-glass. Raises :class:`TrafficError`.
 
@@ -246,16 +318,8 @@ async def to_stable(
     what is there before it is moved.
     """
     engine.end_left_over()
-    environment = await read_environment(engine, env, roles)
-    rule = WeightedRule(clients(environment.region).elbv2, environment.rule_arn, environment.groups)
-    traffic = StackTraffic(
-        engine,
-        environment.traffic_stack,
-        rule,
-        environment.rule_target,
-        environment.generation,
-        environment.colours,
-    )
+    environment = await connector.read(engine, env, roles)
+    traffic = connector.traffic(engine, environment)
     try:
         shown = f"{await traffic.read_weight():g} %"
     except TrafficError:
@@ -263,7 +327,7 @@ async def to_stable(
     stable, candidate = (
         f"{environment.colours[r]} {environment.versions[r]}" for r in ("stable", "candidate")
     )
-    say(f"there: {candidate} has {shown} of the traffic, stable is {stable}")
+    say(f"before: {candidate} has {shown} of the traffic, stable is {stable}")
     try:
         await traffic.set_weight(0, increase=False)
     except TrafficError:

@@ -28,15 +28,19 @@ class Clients:
     sts: Any
 
 
+def _impatient(timeout: float) -> Config:
+    return Config(connect_timeout=timeout, read_timeout=timeout, retries={"total_max_attempts": 1}, **_COMMON)
+
+
+def quick_elbv2(region: str, timeout: float) -> Any:
+    """One client, one try of at most ``timeout`` seconds: for whoever only looks."""
+    return boto3.session.Session(region_name=region).client("elbv2", config=_impatient(timeout))
+
+
 def clients(region: str, probe_timeout: float = 2.0) -> Clients:
     """``probe_timeout`` in seconds."""
     session = boto3.session.Session(region_name=region)
-    impatient = Config(
-        connect_timeout=probe_timeout,
-        read_timeout=probe_timeout,
-        retries={"total_max_attempts": 1},
-        **_COMMON,
-    )
+    impatient = _impatient(probe_timeout)
 
     def client(service: str, config: Config = _PATIENT, **more: str) -> Any:
         return session.client(service, config=config, **more)

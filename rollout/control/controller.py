@@ -13,11 +13,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from functools import partial
 from typing import Any
 
 from rollout.control.effects import Effects
+from rollout.control.exits import Exit
 from rollout.control.ports import (
     Clock,
     EventMaker,
@@ -59,16 +59,6 @@ from rollout.policy.events import (
 )
 from rollout.policy.state import IllegalEvent, Phase, State
 from rollout.policy.timeline import Timeline
-
-
-class Exit(IntEnum):
-    """Exit codes of `rollout run`."""
-
-    PROMOTED = 0
-    FAILED = 1
-    BAD_INPUT = 2
-    ROLLED_BACK = 3
-    ROLLED_BACK_RED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,7 +362,7 @@ class Controller:
     def _finish(self) -> Exit:
         final = next(d for d in reversed(self._decisions) if d.decision is DecisionKind.FINISH)
         if final.outcome == "promoted":
-            code = Exit.FAILED if self._effects.promoted is False else Exit.PROMOTED
+            code = Exit.FAILED if self._effects.promoted is False else Exit.DONE
         else:
             code = Exit.ROLLED_BACK if final.verified else Exit.ROLLED_BACK_RED
         if code is not Exit.FAILED:

@@ -20,11 +20,18 @@ from rollout.stacks.traffic import StackTraffic
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check: ``problem`` is '' when it passed; a ``warning`` stops nobody."""
+    """One check: ``problem`` is '' when it passed and then ``detail`` says what was found; a ``warning`` stops nobody."""
 
     name: str
     problem: str = ""
     warning: bool = False
+    detail: str = ""
+
+    def in_words(self) -> str:
+        """One line."""
+        mark = "ok" if not self.problem else "warning" if self.warning else "PROBLEM"
+        more = self.problem or self.detail
+        return f"  {mark:<8}{self.name}" + (f": {more}" if more else "")
 
 
 async def check(

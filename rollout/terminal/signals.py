@@ -1,8 +1,8 @@
-"""Ctrl-C at a terminal asks: abort, hold or leave; once more while it asks aborts.
+"""Ctrl-C at a terminal asks: abort, hold or leave; a second Ctrl-C aborts.
 
-Elsewhere, and on SIGTERM, the controller leaves: traffic stays as it is, people are paged that nobody watches, and
-`rollout resume` goes on. It does not abort by itself: whoever ends a process has not said that the release is bad.
-A dry run has nothing to ask about: it ends.
+Elsewhere, and on SIGTERM, the controller leaves: traffic stays as it is, somebody is paged because nothing watches it,
+and `rollout resume` continues. It does not abort: ending a process does not say that the release is bad. A dry run has
+nothing to ask about: it ends.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class Pausable(Protocol):
     """A view that gives way to a question."""
 
     def pause(self) -> None: ...
-    def go_on(self) -> None: ...
+    def resume(self) -> None: ...
 
 
 class Signals:
-    """Hears SIGINT and SIGTERM while a controller runs."""
+    """Handles SIGINT and SIGTERM while a controller runs."""
 
     def __init__(
         self, controller: Controller, say: Callable[[str], None], live: Pausable | None, *, asks: bool
@@ -33,25 +33,28 @@ class Signals:
         self._controller, self._say, self._live, self._asks = controller, say, live, asks
         self._asking = self._leaving = False
         self._tasks: set[asyncio.Task[object]] = set()
+        # A shell starts background jobs with SIGINT ignored: the Ctrl-C of its terminal is not meant for them.
+        ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        self._numbers = (signal.SIGTERM,) if ignored else (signal.SIGINT, signal.SIGTERM)
 
     def install(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.hear, number)
+        for number in self._numbers:
+            loop.add_signal_handler(number, self.receive, number)
 
     def remove(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in self._numbers:
             loop.remove_signal_handler(number)
         self._end_question()
 
-    def hear(self, number: int) -> None:
+    def receive(self, number: int) -> None:
         """A signal arrived."""
         if self._leaving:
-            self._say("leaving already")
+            self._say("leaving already: waiting until no stack update is under way")
         elif self._asking:
             self._end_question()
-            self._say("again: the rollout is aborted, all traffic goes to stable")
+            self._say("Ctrl-C again: the rollout is aborted, all traffic goes to stable")
             self._order("abort")
         elif self._asks and number == signal.SIGINT and sys.stdin.isatty():
             self._ask()
@@ -71,8 +74,11 @@ class Signals:
         if self._live:
             self._live.pause()
         print(
-            "\nThe rollout goes on while you choose: [a]bort (all traffic to stable), [h]old (traffic stays, this "
-            "goes on watching), [l]eave (traffic stays, nobody watches), anything else: go on. Ctrl-C again aborts.",
+            "\nThe rollout continues while you choose:\n"
+            "  [a]bort  all traffic to stable\n"
+            "  [h]old   traffic stays as it is and is still watched, until `rollout resume` or `rollout abort`\n"
+            "  [l]eave  traffic stays as it is and is NOT watched, until `rollout resume`\n"
+            "Anything else continues; Ctrl-C again aborts.",
             flush=True,
         )
         self._asking = True
@@ -93,4 +99,4 @@ class Signals:
             self._asking = False
             asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
             if self._live:
-                self._live.go_on()
+                self._live.resume()

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from rollout import cli, session
-from rollout.control.ports import Ports
+from rollout import cli
+from rollout.control.ports import MetricsSource, Ports, Probes, TrafficControl
 from rollout.control.testing import (
     FakeMetrics,
     FakeNotifier,
@@ -24,6 +24,8 @@ from rollout.control.testing import (
     FakeTraffic,
     Release,
 )
+from rollout.procedure.preflight import Finding
+from rollout.session import Connector
 from rollout.stacks.environment import Environment
 from rollout.stacks.traffic import Target
 
@@ -44,26 +46,25 @@ class FileTraffic(FakeTraffic):
         self._file.write_text(str(weight))
 
 
-class Metrics(FakeMetrics):
-    """Metrics that may be told when the rollout began."""
+class Adapters:
+    """:class:`rollout.session.Adapters` to a load balancer that is a file."""
 
-    start = 0.0
-
-
-class World:
-    """What :class:`rollout.session.World` offers."""
-
-    def __init__(
-        self, engine: object, environment: Environment, plan: object, start: float, clock: object
-    ) -> None:
-        self.aws, self.environment = None, environment
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
         self.traffic = FileTraffic()
         self.traffic.history.append((0, self.traffic.weight))
         self.ports = Ports(self.traffic, FakeRateLimits(), FakeNotifier())
-        self.probes = FakeProbes()
+        self.probes: Probes = FakeProbes()
         candidate = Release(error_rate=float(os.environ.get("ERROR_RATE", "0")))
-        self.metrics = Metrics(self.traffic, candidate=candidate, period=1, delay=0.2)
-        self.metrics._next = asyncio.get_running_loop().time()
+        metrics = FakeMetrics(self.traffic, candidate=candidate, period=1, delay=0.2)
+        metrics._next = asyncio.get_running_loop().time()
+        self.metrics: MetricsSource = metrics
+
+    async def check(self, *, moving: bool) -> Sequence[Finding]:
+        return []
+
+    def begin(self, start: float) -> None:
+        pass
 
     async def __aenter__(self) -> Self:
         return self
@@ -72,17 +73,12 @@ class World:
         pass
 
 
-class Engine:
-    """No engine."""
-
-    def __init__(self, project_dir: Path, running: Path | None = None) -> None:
-        pass
-
+class NoEngine:
     def end_left_over(self) -> list[str]:
         return []
 
 
-async def read_environment(engine: object, env: str, colours: Mapping[str, str] | None = None) -> Environment:
+def environment(env: str) -> Environment:
     nothing: Any = Target("", ())
     return Environment(
         name=env,
@@ -107,16 +103,26 @@ async def read_environment(engine: object, env: str, colours: Mapping[str, str] 
     )
 
 
-async def check(*_: object, **__: object) -> list[object]:
-    return []
+class FileConnector(Connector):
+    """Comes to no engine, and to adapters of files. ``roles``: those that the last environment was read with."""
+
+    roles: Mapping[str, str] | None = None
+
+    def engine(self, project_dir: Path, running: Path | None) -> Any:
+        return NoEngine()
+
+    async def read(self, engine: object, env: str, roles: Mapping[str, str] | None = None) -> Environment:
+        self.roles = roles
+        return environment(env)
+
+    def adapters(
+        self, engine: object, environment: Environment, plan: object, start: float, clock: object
+    ) -> Adapters:
+        return Adapters(environment)
+
+    def traffic(self, engine: object, environment: Environment) -> TrafficControl:
+        return FileTraffic()
 
 
 if __name__ == "__main__":
-    for module, name, fake in (
-        (session, "World", World),
-        (session, "read_environment", read_environment),
-        (session, "check", check),
-        (cli, "Engine", Engine),
-    ):
-        setattr(module, name, fake)
-    cli.main()
+    cli.main(FileConnector())

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollout.control.controller import Answer, Controller, Exit
+from rollout.control.controller import Answer, Controller
+from rollout.control.exits import Exit
 from rollout.control.testing import FakeCloud, MemoryJournal, run_virtually
 from rollout.journal import Record
 from rollout.plan import Plan, load_plan

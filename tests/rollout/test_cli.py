@@ -9,18 +9,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from rollout import cli, session
-from rollout.control.testing import FakeTraffic, run_virtually
+from rollout import cli
+from rollout.control.ports import TrafficControl
+from rollout.control.testing import FakeTraffic
 from rollout.journal import Record, read_journal
 from rollout.journal.station import Station
 from rollout.plan import plan_text
-from tests.rollout import driver
+from rollout.session import Connector
+from rollout.stacks.environment import Environment
+from tests.rollout.driver import FileConnector
 
 DRIVER = Path(__file__).with_name("driver.py")
 # A whole rollout in a few real seconds.
@@ -59,11 +61,11 @@ def rollout(
 ) -> Iterator[object]:
     monkeypatch.chdir(project)
 
-    def run(*args: str) -> Ran:
+    def run(*args: str, connector: Connector | None = None) -> Ran:
         monkeypatch.setattr(sys, "argv", ["rollout", *args])
         code = 0
         try:
-            cli.main()
+            cli.main(connector)
         except SystemExit as end:
             code = int(end.code or 0)
         out, err = capsys.readouterr()
@@ -92,11 +94,13 @@ def rollout(
         (["run", "--time-scale", "nan"], "--time-scale nan: it takes a number above 0"),
         (["run", "--time-scale", "7"], "take one that leaves whole seconds"),
         (["run", "--time-scale", "100"], "take one that leaves whole seconds"),
-        (["run"], "nobody can be asked here: add --yes"),
-        (["run", "--yes", "--journal", "quick.yaml"], "--journal quick.yaml: there is a file already"),
-        (["status"], "there is no rollout of prod in .rollout/prod"),
-        (["pause"], "no controller is at work in prod"),
-        (["resume"], "there is no rollout of prod"),
+        (["run"], "stdin is not a terminal; pass --yes to skip the question"),
+        (["run", "--yes", "--journal", "quick.yaml"], "--journal quick.yaml: the file exists"),
+        (["status", "--project-dir", "/"], "/: there is no Pulumi.yaml in it"),
+        (["pause", "--project-dir", "/"], "/: there is no Pulumi.yaml in it"),
+        (["resume", "--project-dir", "/"], "/: there is no Pulumi.yaml in it"),
+        (["report", "--project-dir", "/"], "/: there is no Pulumi.yaml in it"),
+        (["status", "--env", "staging"], "there is no Pulumi.staging-traffic.yaml in ."),
         (["run", "--env", "prod-traffic"], "--env 'prod-traffic': not an environment's name"),
         (["status", "--env", "../prod"], "--env '../prod': not an environment's name"),
         (["abort", "--env", ""], "--env '': not an environment's name"),
@@ -118,7 +122,7 @@ def test_a_plan_with_an_unknown_key_is_refused_before_anything(rollout: object, 
     (project / "bad.yaml").write_text(plan_text("phase-c")[0] + "\nstagse: []\n")
     ran = rollout("run", "--yes", "--plan", "bad.yaml")  # type: ignore[operator]
     assert (ran.code, ran.err.count("\n")) == (2, 1)
-    assert "bad.yaml: stagse: unknown key" in ran.err
+    assert "bad.yaml: line 43: stagse: unknown key" in ran.err
     assert not (project / ".rollout").exists()
 
 
@@ -160,6 +164,21 @@ ENDED = "".join(
 )
 
 
+def test_where_nothing_runs_is_no_bad_input(rollout: object) -> None:
+    ran = rollout("status")  # type: ignore[operator]
+    assert (ran.code, ran.err) == (0, "")
+    assert "no rollout of prod has been started from this folder" in ran.out
+    ran = rollout("status", "--json")  # type: ignore[operator]
+    assert json.loads(ran.out) == {"journal": None, "env": "prod", "controller": None, "outcome": None}
+    ran = rollout("pause")  # type: ignore[operator]
+    assert ran.code == 1
+    assert "no controller is running in prod" in ran.err
+    assert ran.err.splitlines()[-1].startswith("rollout: traffic now: unknown: no journal")
+    ran = rollout("resume")  # type: ignore[operator]
+    assert ran.code == 1
+    assert "nothing to resume" in ran.err
+
+
 @pytest.mark.parametrize(
     ("journal", "message"),
     [
@@ -171,78 +190,95 @@ ENDED = "".join(
     ],
     ids=["none", "empty", "torn", "ended", "broken"],
 )
-def test_abort_needs_no_journal(
-    rollout: object, monkeypatch: pytest.MonkeyPatch, project: Path, journal: str | None, message: str
-) -> None:
-    moved: list[str] = []
+def test_abort_needs_no_journal(rollout: object, project: Path, journal: str | None, message: str) -> None:
+    class Locked(FileConnector):
+        def traffic(self, engine: object, environment: Environment) -> TrafficControl:
+            assert Station(project, "prod").holder(), "the lock is not held"
+            return super().traffic(engine, environment)
 
-    async def to_stable(
-        engine: object, env: str, say: Callable[[str], None], roles: Mapping[str, str] | None
-    ) -> None:
-        assert roles is None, "whoever is stable is what the stacks say"
-        assert Station(project, env).holder(), "the lock is not held"
-        say("there: green 2.0.0 has 25 % of the traffic")
-        moved.append(env)
+    connector = Locked()
+    (project / "weight").write_text("25")
+    record_of(project, journal)
+    ran = rollout("resume", connector=connector)  # type: ignore[operator]
+    assert (ran.code, weight(project)) == (1 if journal is None else 2, 25)
+    assert message in ran.err
+    ran = rollout("abort", connector=connector)  # type: ignore[operator]
+    assert (ran.code, weight(project)) == (4, 0)
+    assert connector.roles is None, "who is stable is what the stacks say"
+    assert message in ran.err
+    assert ran.out.splitlines() == [
+        "no rollout to continue: moving all traffic to stable",
+        "before: green 2.0.0 has 25 % of the traffic, stable is blue 1.0.0",
+        "all traffic is on stable, which is not verified to be back to normal",
+    ]
+    assert Station(project, "prod").holder() is None
 
-    monkeypatch.setattr(cli, "Engine", lambda *args: None)
-    monkeypatch.setattr(session, "to_stable", to_stable)
+
+def record_of(project: Path, journal: str | None) -> None:
+    """Puts a journal where the latest rollout's is."""
     station = project / ".rollout/prod"
     station.mkdir(parents=True)
     if journal is not None:
         (station / "journal.jsonl").write_text(journal)
         (station / "latest").symlink_to("journal.jsonl")
-    ran = rollout("resume")  # type: ignore[operator]
-    assert (ran.code, ran.err.count("\n"), moved) == (2, 1, [])
-    assert message.replace("no rollout", "there is no rollout") in ran.err
-    ran = rollout("abort")  # type: ignore[operator]
-    assert (ran.code, moved) == (4, ["prod"])
-    assert message in ran.err
-    assert ran.out.splitlines() == [
-        "no rollout to continue: moving all traffic to stable",
-        "there: green 2.0.0 has 25 % of the traffic",
-        "all traffic is on stable; nobody has verified that it is back to normal",
-    ]
-    assert Station(project, "prod").holder() is None
 
 
-def test_a_rollout_of_other_rules_is_not_resumed_but_aborted(
-    rollout: object, monkeypatch: pytest.MonkeyPatch, project: Path
-) -> None:
-    moved: list[object] = []
-
-    async def to_stable(*args: object) -> None:
-        moved.append(args[-1])
-
-    monkeypatch.setattr(cli, "Engine", lambda *args: None)
-    monkeypatch.setattr(session, "to_stable", to_stable)
-    station = project / ".rollout/prod"
-    station.mkdir(parents=True)
-    begins = {
-        "plan": "stages: of another format",
-        "env": "prod",
-        "stable": "green",
-        "candidate": "blue",
-        "start": 0,
-    }
-    (station / "journal.jsonl").write_text(Record(1, "", "rollout", 0, begins).to_line())
-    (station / "latest").symlink_to("journal.jsonl")
-    ran = rollout("resume")  # type: ignore[operator]
-    assert (ran.code, ran.err.count("\n"), moved) == (2, 1, [])
+def test_a_rollout_of_other_rules_is_not_resumed_but_aborted(rollout: object, project: Path) -> None:
+    begins = {"plan": "stages: of another format", "env": "prod", "stable": "green", "candidate": "blue"}
+    record_of(project, Record(1, "", "rollout", 0, begins | {"start": 0}).to_line())
+    (project / "weight").write_text("25")
+    connector = FileConnector()
+    ran = rollout("status")  # type: ignore[operator]
+    assert ran.code == 0
+    assert "unknown (the journal has format 1" in ran.out
+    ran = rollout("resume", connector=connector)  # type: ignore[operator]
+    assert (ran.code, ran.err.count("\n"), weight(project)) == (2, 1, 25)
     assert "cannot be resumed: the journal has format 1" in ran.err
-    ran = rollout("abort")  # type: ignore[operator]
-    assert (ran.code, moved) == (4, [{"stable": "green", "candidate": "blue"}])
+    ran = rollout("abort", connector=connector)  # type: ignore[operator]
+    assert (ran.code, weight(project)) == (4, 0)
+    assert connector.roles == {"stable": "green", "candidate": "blue"}
 
 
-def test_to_stable_says_what_is_there_and_moves_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    traffic, said = FakeTraffic(), list[str]()
-    traffic.weight = 25
-    monkeypatch.setattr(session, "read_environment", driver.read_environment)
-    monkeypatch.setattr(session, "clients", lambda region: SimpleNamespace(elbv2=None))
-    monkeypatch.setattr(session, "StackTraffic", lambda *args: traffic)
-    engine = driver.Engine(Path())
-    run_virtually(session.to_stable(engine, "prod", said.append))  # type: ignore[arg-type]
-    assert traffic.weight == 0
-    assert said == ["there: green 2.0.0 has 25 % of the traffic, stable is blue 1.0.0"]
+def test_a_failed_abort_says_where_traffic_is(rollout: object, project: Path) -> None:
+    class Broken(FileConnector):
+        def traffic(self, engine: object, environment: Environment) -> TrafficControl:
+            return FakeTraffic(broken_stack=True, broken_api=True)
+
+    record_of(project, ENDED)
+    ran = rollout("abort", connector=Broken())  # type: ignore[operator]
+    assert ran.code == 1
+    assert "traffic could NOT be moved: the load balancer's API does not answer" in ran.err
+    assert ran.err.splitlines()[-1].startswith("rollout: traffic now: unknown: record 1 does not describe")
+
+
+def test_version_and_short_help(rollout: object) -> None:
+    assert re.fullmatch(r"rollout \d+\.\d+\.\d+\n", rollout("--version").out)  # type: ignore[operator]
+    for args in (("-h",), ("run", "-h")):
+        ran = rollout(*args)  # type: ignore[operator]
+        assert (ran.code, ran.err) == (0, "")
+        assert "Usage: rollout" in ran.out
+    assert "Exit codes: 0 promoted" in rollout("--help").out  # type: ignore[operator]
+
+
+LATE = ("asyncio", "boto3", "httpx", "jinja2", "numpy", "pulumi", "yaml", "rollout.plan", "rollout.policy")
+
+
+@pytest.mark.parametrize("args", [("--help",), ("run", "--help"), ("status",)], ids=" ".join)
+def test_commands_import_what_they_need(project: Path, args: tuple[str, ...]) -> None:
+    script = f"""
+import sys
+from rollout import cli
+sys.argv = ["rollout", *{args!r}]
+try:
+    cli.main()
+except SystemExit as end:
+    assert not end.code, end.code
+print(*(name for name in {LATE!r} if name in sys.modules), file=sys.stderr)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", script], cwd=project, capture_output=True, text=True, check=True
+    )
+    assert ran.stderr.split() == (["asyncio"] if args == ("status",) else [])
 
 
 # --- two terminals; those that only add a case run with the lab's tests, for starting programs takes time
@@ -333,10 +369,10 @@ def test_a_killed_controller_is_resumed_and_ends_in_the_same_place(project: Path
     controller.kill()
     controller.wait()
     code, out = command(project, "status")
-    assert "nobody watches it: `rollout resume` goes on" in out
+    assert "No controller is running: `rollout resume` continues" in out
     code, out = command(project, "resume")
     assert code == 0, out
-    assert "no controller is at work: going on with" in out
+    assert "no controller is running: continuing the rollout in" in out
     assert weight(project) == 100
 
 
@@ -361,7 +397,7 @@ def test_a_signal_without_a_terminal_leaves_traffic_as_it_is(project: Path, numb
     assert controller.returncode == 1
     assert "nobody watches the rollout" in out
     assert weight(project) == 5
-    assert "`rollout status` says where the traffic is" in out
+    assert "traffic now: unknown: the journal does not name the load balancer" in out
     journal = read_journal((project / ".rollout/prod/latest").resolve())
     assert any(r.body.get("what") == "left" for r in journal)
 
@@ -381,7 +417,7 @@ def test_a_dry_run_that_is_ended_pages_nobody_and_takes_no_commands(project: Pat
     controller.send_signal(signal.SIGTERM)
     rest, _ = controller.communicate(timeout=30)
     assert controller.returncode == 1
-    assert rest.splitlines()[-1] == "dry run ended without a result; nothing was moved"
+    assert rest.splitlines()[-1] == "dry run: ended without a result; nothing was moved"
     assert "PAGE" not in shown + rest
     assert question.exists()
     assert weight(project) == 0
@@ -393,7 +429,7 @@ def test_a_dry_run_moves_nothing_and_needs_no_lock(project: Path) -> None:
     wait_for_weight(project, 5)
     code, out = command(project, "run", "--dry-run", "--plan", "quick.yaml")
     assert code in (0, 3, 4), out
-    assert out.splitlines()[-1].startswith("dry run ended: it would have been ")
+    assert out.splitlines()[-1].startswith("dry run: the release would have been ")
     assert weight(project) == 5
     assert command(project, "abort")[0] == 0
     assert controller.wait(30) == 3

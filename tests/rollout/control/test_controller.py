@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from rollout.control.controller import Controller, Exit
+from rollout.control.controller import Controller
+from rollout.control.exits import Exit
 from rollout.control.ports import Ports, Reading, TrafficError
 from rollout.control.testing import (
     FakeClock,
@@ -30,7 +31,7 @@ from tests.rollout.releases import PLAN, Act, Run, controller, operate, release
 
 def test_a_good_release_is_promoted() -> None:
     run = release(FakeCloud())
-    assert run.exit is Exit.PROMOTED
+    assert run.exit is Exit.DONE
     assert run.weights == [5, 25, 50, 100]
     assert run.cloud.traffic.promoted
     assert [retreat for note in run.notes("ended") for retreat in note.body["retreats"]] == []
@@ -58,7 +59,7 @@ def test_a_candidate_worse_than_stable_is_taken_back_under_a_plan_that_compares(
     run = release(cloud, plan=PLAN.with_criteria(comparison=Comparison(0.1, 0.5, Rollback.ABORT)))
     reasons = [record.body["criterion"] for record in run.decisions("set_weight")]
     assert ("comparison" in reasons) == (stable < 0.5)
-    assert run.exit is (Exit.ROLLED_BACK if stable < 0.5 else Exit.PROMOTED)
+    assert run.exit is (Exit.ROLLED_BACK if stable < 0.5 else Exit.DONE)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +227,7 @@ def test_a_full_disk_stops_increases_only() -> None:
 
 def test_pause_holds_and_resume_opens_a_new_window() -> None:
     run = release(FakeCloud(), (60, operate("pause")), (2000, operate("resume")))
-    assert run.exit is Exit.PROMOTED
+    assert run.exit is Exit.DONE
     assert run.weights == [5, 25, 50, 100]
     assert run.cloud.traffic.history[1][0] >= 2000 + PLAN.stages[0].window
 
@@ -291,7 +292,7 @@ def test_many_rate_limited_requests_raise_the_limit() -> None:
     cloud = FakeCloud()
     cloud.metrics.rate_limited = 8
     run = release(cloud)
-    assert run.exit is Exit.PROMOTED
+    assert run.exit is Exit.DONE
     assert cloud.limits.limits[:3] == [1500, 2000, 2500]
 
 
@@ -308,7 +309,7 @@ def test_weights_that_cannot_be_read_are_paged_once_an_outage() -> None:
     run = release(cloud, *((at, api(broken=at % 40 == 20)) for at in (20, 40, 60, 80)))
     assert [note.body["subject"] for note in run.notes("page")] == [page] * 2
     assert [subject for topic, subject, _ in cloud.notifier.sent if topic == "immediate"] == [page] * 2
-    assert run.exit is Exit.PROMOTED
+    assert run.exit is Exit.DONE
 
 
 def test_one_reading_that_fails_pages_nobody() -> None:
@@ -351,7 +352,7 @@ def test_a_part_of_the_controller_that_fails_is_paged_and_started_again() -> Non
 
     cloud = FakeCloud(traffic=Buggy())
     run = release(cloud)
-    assert run.exit is Exit.PROMOTED
+    assert run.exit is Exit.DONE
     (page,) = run.notes("page")
     assert page.body["subject"] == "a part of the controller failed and was restarted"
     assert "_watch_traffic: ValueError('a bug')" in page.body["text"]
@@ -383,7 +384,7 @@ def test_a_clock_that_steps_back_does_not_turn_back_the_rollout() -> None:
     times = [record.t for record in run.journal.records]
     assert times == sorted(times)
     assert not [record for record in run.journal.records if record.kind == "rejected"]
-    assert run.exit is Exit.PROMOTED
+    assert run.exit is Exit.DONE
 
 
 def test_a_weight_is_read_back_often_while_it_is_to_change() -> None:

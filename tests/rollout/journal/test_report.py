@@ -162,11 +162,10 @@ def test_the_command_writes_the_page_of_a_journal(tmp_path: Path) -> None:
     assert "Promoted" in page.read_text()
 
 
-@pytest.mark.parametrize("arguments", [["missing.jsonl"], ["--env", "nowhere"]])
-def test_the_command_without_a_journal_is_bad_input(tmp_path: Path, arguments: list[str]) -> None:
-    ran = CliRunner().invoke(app, ["report", *arguments, "--html", str(tmp_path / "page.html")])
+def test_the_command_without_a_journal_is_bad_input(tmp_path: Path) -> None:
+    ran = CliRunner().invoke(app, ["report", "missing.jsonl", "--html", str(tmp_path / "page.html")])
     assert ran.exit_code == 2
-    assert ("missing.jsonl" if len(arguments) == 1 else "nowhere") in ran.output
+    assert "missing.jsonl" in ran.output
     assert not (tmp_path / "page.html").exists()
 
 

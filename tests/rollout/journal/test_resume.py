@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from rollout.control.controller import Controller, Exit
+from rollout.control.controller import Controller
+from rollout.control.exits import Exit
 from rollout.control.testing import Crash, FakeCloud, MemoryJournal, Release, run_virtually
 from rollout.journal import Record
 from rollout.journal.resume import ResumeError, recall

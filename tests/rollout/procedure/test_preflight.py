@@ -17,7 +17,8 @@ from rollout.control.testing import FakeProbes
 from rollout.plan import load_plan
 from rollout.procedure.preflight import check
 from rollout.session import _show
-from rollout.stacks.environment import Environment, EnvironmentProblem, check_project
+from rollout.stacks.environment import Environment
+from rollout.stacks.project import EnvironmentProblem, check_project
 from rollout.stacks.traffic import Target
 from rollout.terminal.view import Screen
 
@@ -218,7 +219,7 @@ def test_one_problem_is_named_and_the_others_counted(world: World) -> None:
     )
     with pytest.raises(EnvironmentProblem, match=r"^targets of stable \(blue\): .* \(and 1 more above\)$"):
         _show(findings, Screen(shown.append, lambda kind, t, body: None))
-    assert sum(line.startswith("  NO") for line in shown) == 2
+    assert sum(line.startswith("  PROBLEM") for line in shown) == 2
 
 
 def test_a_directory_without_an_environment(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from rollout.aws.elb import WeightedRule
 from rollout.control.ports import TrafficError, TrafficRefused
 from rollout.stacks import stackfile
 from rollout.stacks.engine import Engine
-from rollout.stacks.environment import EnvironmentProblem, read_environment
+from rollout.stacks.environment import read_environment
+from rollout.stacks.project import EnvironmentProblem
 from rollout.stacks.traffic import StackTraffic, find_target
 from tests.infra.test_engine import TRAFFIC, Project, project
 

@@ -13,7 +13,8 @@ from rich.console import Console
 from rollout.control.controller import Controller
 from rollout.control.testing import FakeCloud, MemoryJournal, Release, run_virtually
 from rollout.plan import Comparison, Plan, Rollback, load_plan
-from rollout.terminal.view import PlainView, describe_record, panel
+from rollout.terminal.lines import PlainView, describe_record
+from rollout.terminal.view import LiveView, panel
 
 PLAN = load_plan("phase-c")
 
@@ -63,7 +64,7 @@ def test_the_panel_shows_stage_window_and_criteria() -> None:
 
 def test_the_panel_shows_a_hold_and_the_watch_after_it() -> None:
     (held, verifying), _ = shown_at(200, 800, error_rate=5)
-    assert "held: `rollout resume` or `rollout abort`; aborts by itself in" in held
+    assert "held: `rollout resume` or `rollout abort`; aborts automatically in" in held
     assert "error rate       5 %" in held
     assert "all traffic on stable, watched for" in verifying
 
@@ -83,7 +84,7 @@ def test_plain_lines_tell_the_story() -> None:
     for told in (
         "set weight 5 %  [started]",
         "read back: the candidate has 5 % of the traffic",
-        "traffic moved (",
+        "traffic moved",
         "set weight 0 %  [error_rate] error rate 5 % (14 of 280 requests) is above 1 %: 0 %",
         "finish 0 %  [hold_timeout]",
     ):
@@ -99,7 +100,7 @@ def test_plain_lines_tell_the_story() -> None:
         (
             "note",
             {"what": "break_glass", "weight": 0, "because": "locked"},
-            "break glass: weight 0, because locked",
+            "break-glass to 0 %: locked",
         ),
         (
             "event",
@@ -109,7 +110,7 @@ def test_plain_lines_tell_the_story() -> None:
         (
             "result",
             {"act": "notify", "ok": False, "topic": "immediate", "error": "x"},
-            "not told (immediate): x",
+            "notification not sent (immediate): x",
         ),
     ],
 )
@@ -117,6 +118,16 @@ def test_lines(kind: str, body: dict[str, Any], line: str) -> None:
     told = describe_record(kind, 1.5, body)
     assert told
     assert told[0] == f"      1.5 s  {line}"
+
+
+def test_what_others_wrote_is_never_read_as_markup() -> None:
+    foreign = "a preview failed: [/some/path] [red]is[/red] [link=x]"
+    out = io.StringIO()
+    view = LiveView(Console(file=out, width=110), "rollout [/prod]")
+    view.say(foreign)
+    view.observe("note", 0, {"what": "page", "subject": foreign, "text": foreign})
+    view.observe("event", 0, {"event": "metrics_error", "reason": foreign})
+    assert out.getvalue().replace("\n", "").count("[/some/path] [red]is[/red] [link=x]") == 4
 
 
 def test_routine_makes_no_lines() -> None:

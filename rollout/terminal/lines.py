@@ -1,0 +1,106 @@
+"""What happened and what is awaited, each as a line of plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rollout.journal.notes import (
+    BreakGlass,
+    Left,
+    Note,
+    Page,
+    Reconciled,
+    Resumed,
+    parse_note,
+)
+from rollout.plan import Plan
+from rollout.plan.units import duration
+from rollout.policy.state import Phase, State
+
+_COLOURS = {
+    "set_weight": "cyan",
+    "alert": "yellow",
+    "hold": "yellow",
+    "prepare_rollback": "yellow",
+    "finish": "bold",
+}
+
+
+def describe_record(kind: str, t: float, body: Mapping[str, Any]) -> tuple[str, str] | None:
+    """One record as a line and its colour; ``None`` for what is not worth one."""
+    match kind:
+        case "decision":
+            found = _describe_decision(body), _COLOURS.get(body["decision"], "")
+        case "event" if body["event"] == "traffic":
+            found = f"read back: the candidate has {body['weight']:g} % of the traffic", "green"
+        case "event" if body["event"] == "metrics_error":
+            found = f"metrics could not be queried: {body['reason']}", "yellow"
+        case "rejected":
+            found = f"refused: {body['why']}", "yellow"
+        case "result" if body.get("act") == "set_weight" and body["ok"]:
+            took = [
+                f"{key[:-2].replace('_', ' ')} {value:g} s"
+                for key, value in body.items()
+                if key.endswith("_s")
+            ]
+            found = "traffic moved" + (f" ({', '.join(took)})" if took else ""), ""
+        case "result" if body.get("act") == "notify" and not body["ok"]:
+            found = f"notification not sent ({body['topic']}): {body['error']}", "yellow"
+        case "note":
+            found = _describe_note(parse_note(body))
+        case _:
+            return None
+    return (f"{t:9.1f} s  {found[0]}", found[1]) if found[0] else None
+
+
+def _describe_decision(body: Mapping[str, Any]) -> str:
+    weight = f" {body['weight']:g} %" if "weight" in body else ""
+    return f"{body['decision'].replace('_', ' ')}{weight}  [{body['criterion']}] {body['reason']}"
+
+
+def _describe_note(note: Note) -> tuple[str, str]:
+    match note:
+        case Page(subject, text):
+            return f"PAGE {subject}: {text}", "red"
+        case Resumed(phase, commanded, seen):
+            return f"resumed: {phase}, {commanded:g} % commanded, {seen:g} % seen", ""
+        case Left(why, weight):
+            has = "an unknown share" if weight is None else f"{weight:g} %"
+            return f"the controller left ({why}): the candidate has {has} of the traffic", ""
+        case BreakGlass(weight, because):
+            return f"break-glass to {weight} %: {because}", ""
+        case Reconciled(weight):
+            return f"the traffic stack agrees with the load balancer again: {weight} %", ""
+        case _:
+            return "", ""
+
+
+class PlainView:
+    """One line a record that says something."""
+
+    def __init__(self, out: Callable[[str], None]) -> None:
+        self._out = out
+
+    def observe(self, kind: str, t: float, body: Mapping[str, Any]) -> None:
+        if line := describe_record(kind, t, body):
+            self._out(line[0])
+
+
+def awaited(plan: Plan, state: State, t: float) -> str:
+    """What the rollout waits for at ``t`` (seconds from the start); '' when for nothing that has a time."""
+    end = state.window_end(plan)
+    if end is not None:
+        left = end - t
+        if left > 0:
+            return f"window: {duration(round(left))} left"
+        return f"window over; waits for good periods, at most {duration(round(max(left + plan.metrics.max_extension, 0)))} more"
+    if state.phase is Phase.HELD:
+        left = max(state.held_since + plan.hold_timeout - t, 0)
+        return f"held: `rollout resume` or `rollout abort`; aborts automatically in {duration(round(left))}"
+    if state.phase is Phase.PAUSED:
+        return "paused by the operator: `rollout resume` or `rollout abort`"
+    if state.phase is Phase.VERIFYING and state.window_start is not None:
+        left = max(state.window_start + plan.verification.watch - t, 0)
+        return f"all traffic on stable, watched for {duration(round(left))} more"
+    return ""
