@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=378)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
+    # Ended from outside, it ends what it runs, as with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     commit = _commit()
     mutants, places = draw(CHECKOUT, options.number, options.seed)
     print(
