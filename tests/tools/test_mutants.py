@@ -24,10 +24,15 @@ def small(tmp_path: Path) -> Path:
         textwrap.dedent("""\
             from __future__ import annotations
 
+            import os
+
             LIMIT: int | None = 3
 
             def breached(value: float | None, *more: int) -> bool | None:
-                total = sum([*more])
+                try:
+                    total = sum([*more])
+                except (os.error, ValueError):
+                    raise
                 return value is not None and value + total > LIMIT
             """)
     )
@@ -38,8 +43,8 @@ def test_the_same_seed_draws_the_same_mutants_each_in_a_place_of_its_own(small: 
     first, places = draw(small, 100, seed=1)
     again, _ = draw(small, 100, seed=1)
     assert first == again
-    # 3, `is not`, `and`, `value + total`, `> LIMIT`, and the whole comparison or condition negated.
-    assert 5 <= len(first) == places
+    # 3, `is not`, `and`, `value + total`, `> LIMIT`, not the exceptions, which cosmic-ray cannot replace.
+    assert len(first) == places - 1 >= 5
     assert draw(small, 3, seed=1)[0] == first[:3]
     assert draw(small, 100, seed=2)[0] != first
 
@@ -57,7 +62,7 @@ def test_a_mutant_is_python_with_one_changed_line_and_no_changed_annotation(smal
                 lines[mutant.line - 1].strip(),
             )
             assert (
-                "int | None" in lines[2] and "float | None, *more" in lines[4] and "bool | None" in lines[4]
+                "int | None" in lines[4] and "float | None, *more" in lines[6] and "bool | None" in lines[6]
             )
 
 

@@ -106,7 +106,10 @@ def _mutant(checkout: Path, place: _Place, mutations: Sequence[tuple[str, int]])
 
     original = (checkout / place.module).read_text()
     for operator, occurrence in mutations:
-        source = mutate_code(original, get_operator(operator)(), occurrence)
+        try:
+            source = mutate_code(original, get_operator(operator)(), occurrence)
+        except AttributeError:  # cosmic-ray's replacement of exceptions, for `except (a.B, C)`
+            continue
         if source is None or not _compiles(source):
             continue
         line = place.start[0]
