@@ -45,3 +45,10 @@ def test_security_names_every_secret_setting() -> None:
     assert secrets
     assert {name for name in secrets if f"`simple378:{name}`" not in text} == set()
     assert set(re.findall(r"`simple378:(\w+)`", text)) >= secrets
+
+
+def test_security_names_every_right_that_doctor_tries() -> None:
+    text = (CHECKOUT / "SECURITY.md").read_text()
+    tried = re.findall(r'"(\w+:[A-Z]\w+)"', (CHECKOUT / "rollout/procedure/doctor.py").read_text())
+    assert len(tried) > 3
+    assert [action for action in tried if f"`{action}`" not in text] == []
