@@ -300,6 +300,15 @@ def test_the_rate_limit(world: World) -> None:
         asyncio.run(limits.set_rate_limit(2000))
 
 
+def test_a_rate_limit_that_somebody_raised_further_is_not_lowered(world: World) -> None:
+    """The file may be ahead of what is deployed, so the first update is made even when it declares enough."""
+    file = world.file.with_name("Pulumi.prod-limits.yaml")
+    file.write_text(FILE.replace("encryptionsalt: v1:abc\n", "  simple378:rateLimit: 2000\n"))
+    asyncio.run(StackLimits(world.engine, "prod-limits", TARGET).set_rate_limit(1500))  # type: ignore[arg-type]
+    assert stackfile.read_config(file)["rateLimit"] == 2000
+    assert len(world.updates()) == 1
+
+
 # --- the state and the file
 
 

@@ -1,0 +1,388 @@
+"""Defects planted in controller, effects, session and adapters: a quick test must notice each.
+
+A row breaks one promise to whoever is on call; the test it names is the one that holds the promise.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+PLANTING = Path(__file__).with_name("planting.py")
+CONTROLLER = "control/test_controller.py::test_"
+EFFECTS = "control/test_effects.py::test_"
+SESSION = "test_session.py::test_"
+TRAFFIC = "stacks/test_traffic.py::test_"
+CLOUDWATCH = "aws/test_cloudwatch.py::test_"
+
+
+class Defect(NamedTuple):
+    file: str  # below rollout/
+    old: str
+    new: str
+    test: str  # below tests/rollout/
+
+
+DEFECTS = {
+    # --- controller
+    "weights that cannot be read are never paged": Defect(
+        "control/controller.py",
+        "if failures == timing.UNREADABLE:",
+        "if failures < 0:",
+        CONTROLLER + "weights_that_cannot_be_read_are_paged_once_an_outage",
+    ),
+    "weights that cannot be read are paged at each reading": Defect(
+        "control/controller.py",
+        "if failures == timing.UNREADABLE:",
+        "if failures >= timing.UNREADABLE:",
+        CONTROLLER + "weights_that_cannot_be_read_are_paged_once_an_outage",
+    ),
+    "one failed reading is paged": Defect(
+        "control/controller.py",
+        "if failures == timing.UNREADABLE:",
+        "if failures == 1:",
+        CONTROLLER + "one_reading_that_fails_pages_nobody",
+    ),
+    "a query of the metrics may hang": Defect(
+        "control/controller.py",
+        "async with asyncio.timeout(limit):",
+        "async with asyncio.timeout(None):",
+        CONTROLLER + "a_query_that_never_ends_is_no_data[metrics]",
+    ),
+    "a probe round may hang": Defect(
+        "control/controller.py",
+        "asyncio.timeout(2 * self.plan.health.timeout)",
+        "asyncio.timeout(None)",
+        CONTROLLER + "a_query_that_never_ends_is_no_data[probes]",
+    ),
+    "a part that failed is not started again": Defect(
+        "control/controller.py",
+        "                await asyncio.sleep(self.plan.health.interval)\n\n    async def _tick",
+        "                return\n\n    async def _tick",
+        CONTROLLER + "a_part_of_the_controller_that_fails_is_paged_and_started_again",
+    ),
+    "time runs back with the clock": Defect(
+        "control/controller.py",
+        "return max(round(self._clock.now() - self._start, 3), self.state.t)",
+        "return round(self._clock.now() - self._start, 3)",
+        CONTROLLER + "a_clock_that_steps_back_does_not_turn_back_the_rollout",
+    ),
+    "a weight is read back as rarely while it changes": Defect(
+        "control/controller.py",
+        "changing=changing",
+        "changing=False",
+        CONTROLLER + "a_weight_is_read_back_often_while_it_is_to_change",
+    ),
+    "the next step is not checked ahead": Defect(
+        "control/controller.py",
+        "self._effects.traffic.foresee(following.weight)",
+        "pass",
+        CONTROLLER + "a_refused_preview_stops_an_increase_but_not_a_decrease",
+    ),
+    "an increase goes on when the controller leaves": Defect(
+        "control/controller.py",
+        "stopping = self._effects.traffic.stop()",
+        "stopping = None",
+        CONTROLLER + "leaving_stops_an_increase_in_flight",
+    ),
+    "the controller leaves without a page": Defect(
+        "control/controller.py",
+        'self.page(\n            "nobody watches',
+        'print(\n            "nobody watches',
+        CONTROLLER + "leaving_keeps_traffic_and_says_so",
+    ),
+    "a release that is not promoted is a success": Defect(
+        "control/controller.py",
+        "Exit.FAILED if self._effects.promoted is False else Exit.PROMOTED",
+        "Exit.PROMOTED",
+        CONTROLLER + "a_release_whose_promotion_fails_is_no_success",
+    ),
+    "a command at the end is never answered": Defect(
+        "control/controller.py",
+        "                task.cancel()\n            self._refuse_waiting()",
+        "                task.cancel()",
+        CONTROLLER + "a_command_that_comes_too_late_is_answered",
+    ),
+    # --- effects
+    "a decrease is done at the first reading": Defect(
+        "control/effects.py",
+        "for _ in range(2):",
+        "for _ in range(1):",
+        EFFECTS + "a_decrease_counts_as_done_only_when_two_readings_agree",
+    ),
+    "a decrease waits for the disk": Defect(
+        "control/effects.py",
+        "asyncio.timeout(timing.DISK_WAIT)",
+        "asyncio.timeout(None)",
+        EFFECTS + "a_decrease_waits_for_the_disk_no_longer_than_a_second",
+    ),
+    "an increase does not wait for the disk": Defect(
+        "control/effects.py",
+        "            await self._recorder.durable()\n            async with asyncio.timeout(self._apply_limit)",
+        "            async with asyncio.timeout(self._apply_limit)",
+        EFFECTS + "an_increase_waits_for_its_intent_to_be_durable",
+    ),
+    "a decrease waits for an increase in flight": Defect(
+        "control/effects.py",
+        "            if not command.increase:\n                self.task.cancel()",
+        "            pass",
+        CONTROLLER + "a_decrease_stops_an_increase_in_flight",
+    ),
+    "a decrease is written beside the engine that it stops": Defect(
+        "control/effects.py",
+        "async with self._one_at_a_time:  # a stopped one",
+        "async with asyncio.Lock():  # a stopped one",
+        EFFECTS + "a_decrease_is_written_only_after_the_engine_it_stops_has_ended",
+    ),
+    "a repeated decrease starts again": Defect(
+        "control/effects.py",
+        "if running.weight == weight and not running.increase and not break_glass:",
+        "if False:",
+        EFFECTS + "the_same_decrease_ordered_again_joins_the_one_in_flight",
+    ),
+    "a stack update that hangs keeps a decrease waiting": Defect(
+        "control/effects.py",
+        "limit = timing.decrease_limit(self._apply_limit)",
+        "limit = 1e6",
+        CONTROLLER + "a_decrease_whose_stack_update_fails_breaks_the_glass[hanging_stack]",
+    ),
+    "a preview keeps a decrease waiting": Defect(
+        "control/effects.py",
+        "increase, break_glass)\n        self._end_foresight()",
+        "increase, break_glass)",
+        EFFECTS + "a_check_of_the_next_step_keeps_no_decrease_waiting",
+    ),
+    "only the first failed break-glass is paged": Defect(
+        "control/effects.py",
+        "if tries == 1 or tries % 10 == 0:",
+        "if tries == 1:",
+        EFFECTS + "while_traffic_cannot_be_moved_people_are_paged_again_and_again",
+    ),
+    "break-glass is not reconciled": Defect(
+        "control/effects.py",
+        'if result.get("break_glass"):',
+        "if False:",
+        EFFECTS + "a_decrease_that_is_to_break_the_glass_tries_no_stack_first",
+    ),
+    "the rate limit does not wait for a weight change": Defect(
+        "control/effects.py",
+        "while self.traffic.busy and self.traffic.task:",
+        "while False:",
+        EFFECTS + "the_rate_limit_waits_for_a_weight_change",
+    ),
+    "a notification may hang": Defect(
+        "control/effects.py",
+        "asyncio.timeout(timing.NOTIFY_LIMIT)",
+        "asyncio.timeout(None)",
+        EFFECTS + "a_notification_that_hangs_is_given_up",
+    ),
+    "a rollback is only a notice": Defect(
+        "control/effects.py",
+        "case DecisionKind.SET_WEIGHT if decision.criterion in RAISES:",
+        "case DecisionKind.SET_WEIGHT:",
+        EFFECTS + "each_decision_notifies_by_its_urgency",
+    ),
+    "the end waits for no notification": Defect(
+        "control/effects.py",
+        "while self._tasks or self.traffic.busy:",
+        "while False:",
+        EFFECTS + "the_end_waits_for_what_is_under_way_but_not_for_ever",
+    ),
+    "a promotion is tried once": Defect(
+        "control/effects.py",
+        "(*timing.RETRY_WAIT[: timing.PROMOTE_TRIES - 1], None)",
+        "(None,)",
+        EFFECTS + "a_promotion_is_tried_three_times",
+    ),
+    "a promotion that failed is taken for one": Defect(
+        "control/effects.py",
+        "self.promoted = False",
+        "self.promoted = True",
+        EFFECTS + "a_promotion_that_fails_every_time_is_paged",
+    ),
+    # --- session
+    "metrics are counted from before the questions": Defect(
+        "session.py",
+        "world.metrics.start = start",
+        "pass",
+        SESSION + "the_rollouts_time_begins_when_the_questions_are_answered",
+    ),
+    "the clock follows the system's": Defect(
+        "session.py",
+        "return self._epoch + time.monotonic() - self._monotonic",
+        "return time.time()",
+        SESSION + "the_clock_goes_on_when_the_systems_is_set_back",
+    ),
+    "secrets are written to the journal": Defect(
+        "session.py",
+        "FileJournal(path, clock.now, secrets=environment.secrets)",
+        "FileJournal(path, clock.now)",
+        SESSION + "no_secret_is_written_to_the_journal",
+    ),
+    "nobody needs to confirm": Defect(
+        "session.py",
+        "not confirm(environment)",
+        "confirm(environment) is None",
+        SESSION + "whoever_does_not_confirm_has_touched_nothing",
+    ),
+    "a failed check stops nothing": Defect(
+        "session.py",
+        "    if problems:",
+        "    if False:",
+        SESSION + "a_check_that_fails_stops_the_rollout_and_a_warning_does_not",
+    ),
+    "a dry run is the environment's rollout": Defect(
+        "session.py",
+        "if not dry:\n                station.point_at",
+        "if True:\n                station.point_at",
+        SESSION + "a_dry_run_is_not_the_environments_rollout",
+    ),
+    # --- adapters to AWS
+    "a call of AWS may take ten minutes": Defect(
+        "aws/clients.py",
+        'connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3}',
+        'connect_timeout=60, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 10}',
+        "aws/test_clients.py::test_a_call_is_tried_more_than_once_and_given_up_before_anything_waits_for_it",
+    ),
+    "a probe is tried again": Defect(
+        "aws/clients.py",
+        'retries={"total_max_attempts": 1}',
+        'retries={"total_max_attempts": 2}',
+        "aws/test_clients.py::test_a_probe_has_one_try_and_its_own_time",
+    ),
+    "break-glass leaves clients where they are": Defect(
+        "aws/elb.py",
+        '"TargetGroupStickinessConfig": {"Enabled": False}',
+        '"TargetGroupStickinessConfig": {"Enabled": True}',
+        TRAFFIC + "break_glass_and_reconciliation",
+    ),
+    "break-glass exchanges the roles": Defect(
+        "aws/elb.py",
+        '"Weight": 100 - weight',
+        '"Weight": weight',
+        TRAFFIC + "break_glass_and_reconciliation",
+    ),
+    "a rule that forwards elsewhere is taken for ours": Defect(
+        "aws/elb.py", "if unknown or not total:", "if not total:", TRAFFIC + "weights_are_read_as_shares"
+    ),
+    "unhealthy targets are no problem": Defect(
+        "aws/elb.py",
+        "if self.others:",
+        "if not self.healthy:",
+        "aws/test_probes.py::test_every_registered_target_must_be_healthy_and_there_must_be_one",
+    ),
+    "an answer of the other colour passes": Defect(
+        "aws/probes.py",
+        " and answer.headers.get(COLOUR_HEADER, colour) == colour",
+        "",
+        "aws/test_probes.py::test_an_answer_of_the_other_colour_is_a_failure",
+    ),
+    "a subject that SNS refuses": Defect(
+        "aws/notify.py",
+        ".decode()[:100]",
+        ".decode()",
+        "aws/test_notify.py::test_a_subject_is_one_line_of_at_most_a_hundred_ascii_characters",
+    ),
+    "a revised period is not reported": Defect(
+        "aws/cloudwatch.py",
+        "return before != event.keywords",
+        "return before is None",
+        CLOUDWATCH + "a_revised_period_is_told_again",
+    ),
+    "unmeasured database errors are none": Defect(
+        "aws/cloudwatch.py",
+        "None if counts.db_connection_errors is None else round(counts.db_connection_errors)",
+        "round(counts.db_connection_errors or 0)",
+        CLOUDWATCH + "missing_database_errors_are_unmeasured_not_zero",
+    ),
+    "a database error waits for the requests": Defect(
+        "aws/cloudwatch.py",
+        "or (counts.db_connection_errors or 0) > 0",
+        "",
+        CLOUDWATCH + "a_database_error_waits_for_nothing",
+    ),
+    "our own probes are taken for users": Defect(
+        "aws/cloudwatch.py",
+        "counts = without_probes(counts, self._probes(role, start))",
+        "",
+        CLOUDWATCH + "probes_of_a_controller_that_crashed_are_assumed",
+    ),
+    "an alarm that stands already is not reported": Defect(
+        "aws/cloudwatch.py",
+        'state if state != "ALARM" else "OK"',
+        "state",
+        CLOUDWATCH + "alarms_are_told_when_they_change_and_when_they_stand",
+    ),
+    "all of the load balancer's errors are the candidate's": Defect(
+        "aws/attribution.py",
+        "min(filled(counts.elb_502) + filled(counts.elb_504), unanswered)",
+        "filled(counts.elb_502) + filled(counts.elb_504)",
+        CLOUDWATCH + "attribution",
+    ),
+    # --- stacks
+    "an increase needs no preview": Defect(
+        "stacks/traffic.py",
+        "if increase and self._foreseen != self._fingerprint(weight):",
+        "if False:",
+        TRAFFIC + "an_increase_that_would_touch_more_than_the_weights_is_refused",
+    ),
+    "an update is not bounded to the rule": Defect(
+        "stacks/traffic.py",
+        '"rollout", *self.target.flags,',
+        '"rollout",',
+        TRAFFIC + "an_update_declares_deploys_and_is_read_back",
+    ),
+    "a decrease trusts the state": Defect(
+        "stacks/traffic.py",
+        "refresh=self._unclean or not increase",
+        "refresh=self._unclean",
+        TRAFFIC + "only_a_decrease_or_an_unclean_past_refreshes",
+    ),
+    "a decrease waits for somebody else's update": Defect(
+        "stacks/traffic.py",
+        "if deadline is not None and time.monotonic() > deadline:",
+        "if False:",
+        TRAFFIC + "a_decrease_waits_only_a_little",
+    ),
+    "a stale checkout stops a decrease": Defect(
+        "stacks/traffic.py",
+        "if _STALE not in problem or wait_for_lock or stale:",
+        "if True:",
+        TRAFFIC + "a_stale_generation_stops_an_increase_but_not_a_decrease",
+    ),
+    "an update is not read back": Defect(
+        "stacks/traffic.py",
+        "await self._read_back(weight)\n        read = ",
+        "read = ",
+        TRAFFIC + "an_update_that_is_not_seen_at_the_load_balancer_has_failed",
+    ),
+    "a rate limit is lowered": Defect(
+        "stacks/traffic.py",
+        '{"rateLimit": max(declared, per_minute)}',
+        '{"rateLimit": per_minute}',
+        TRAFFIC + "a_rate_limit_that_somebody_raised_further_is_not_lowered",
+    ),
+}
+
+
+def test_every_planted_defect_is_noticed() -> None:
+    tests = sorted({f"tests/rollout/{defect.test}" for defect in DEFECTS.values()})
+    runs = [{"file": "", "old": "", "new": "", "tests": tests}] + [
+        {
+            "file": f"rollout/{defect.file}",
+            "old": defect.old,
+            "new": defect.new,
+            "tests": [f"tests/rollout/{defect.test}"],
+        }
+        for defect in DEFECTS.values()
+    ]
+    done = subprocess.run(
+        [sys.executable, PLANTING], input=json.dumps(runs), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    nothing, *codes = json.loads(done.stdout)
+    assert nothing == 0  # without a defect the tests pass
+    assert [name for name, code in zip(DEFECTS, codes, strict=True) if code != 1] == []
