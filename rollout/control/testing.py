@@ -21,15 +21,16 @@ from rollout.control.ports import EventMaker, Ports, Reading, TrafficError, Traf
 from rollout.journal import Record, utc
 from rollout.policy.events import EdgeMetrics, Metrics, MetricsError
 
+LONGEST = 6 * 3600.0  # seconds; a rollout that hangs would go on for ever, in no time
 T = TypeVar("T")
 
 
 class _LeapingSelector(selectors.SelectSelector):
-    """Never waits: hands the time that it should have waited to the loop."""
+    """Never waits: adds the time that it should have waited to the loop's, up to ``limit`` seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: float) -> None:
         super().__init__()
-        self.leapt = 0.0
+        self.leapt, self.limit = 0.0, limit
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
@@ -39,23 +40,29 @@ class _LeapingSelector(selectors.SelectSelector):
                     "nothing is due any more: the coroutine waits for something that never comes"
                 )
             self.leapt += max(timeout, 0)
+            if self.leapt > self.limit:
+                limit, self.limit = self.limit, math.inf  # what is left behind may still be ended
+                raise RuntimeError(f"the coroutine is not done after {limit:g} s of the loop's time")
         return ready
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock leaps over every wait. Not for real I/O or threads."""
+    """An event loop whose clock leaps over every wait. Not for real I/O or threads.
 
-    def __init__(self) -> None:
-        self._leaping = _LeapingSelector()
+    Raises ``RuntimeError`` when nothing is due any more, or after ``limit`` seconds of its own time.
+    """
+
+    def __init__(self, limit: float = LONGEST) -> None:
+        self._leaping = _LeapingSelector(limit)
         super().__init__(self._leaping)
 
     def time(self) -> float:
         return self._leaping.leapt
 
 
-def run_virtually(work: Coroutine[Any, Any, T]) -> T:
-    """Runs ``work`` to its end on a loop of its own, then ends what it left behind."""
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+def run_virtually(work: Coroutine[Any, Any, T], limit: float = LONGEST) -> T:
+    """Runs ``work`` to its end on a :class:`VirtualTimeLoop` of its own, then ends what it left behind."""
+    with asyncio.Runner(loop_factory=partial(VirtualTimeLoop, limit)) as runner:
         return runner.run(work)
 
 

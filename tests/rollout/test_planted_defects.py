@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-PLANTING = Path(__file__).with_name("planting.py")
+import pytest
+
+ROOT = Path(__file__).parents[2]
 CONTROLLER = "control/test_controller.py::test_"
 EFFECTS = "control/test_effects.py::test_"
 SESSION = "test_session.py::test_"
@@ -368,6 +370,7 @@ DEFECTS = {
 }
 
 
+@pytest.mark.timeout(600)  # half a minute on an idle machine
 def test_every_planted_defect_is_noticed() -> None:
     tests = sorted({f"tests/rollout/{defect.test}" for defect in DEFECTS.values()})
     runs = [{"file": "", "old": "", "new": "", "tests": tests}] + [
@@ -380,7 +383,12 @@ def test_every_planted_defect_is_noticed() -> None:
         for defect in DEFECTS.values()
     ]
     done = subprocess.run(
-        [sys.executable, PLANTING], input=json.dumps(runs), capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.rollout.planting"],
+        cwd=ROOT,
+        input=json.dumps(runs),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     nothing, *codes = json.loads(done.stdout)
