@@ -98,8 +98,8 @@ DEFECTS = {
     ),
     "a release that is not promoted is a success": Defect(
         "control/controller.py",
-        "Exit.FAILED if self._effects.promoted is False else Exit.PROMOTED",
-        "Exit.PROMOTED",
+        "Exit.FAILED if self._effects.promoted is False else Exit.DONE",
+        "Exit.DONE",
         CONTROLLER + "a_release_whose_promotion_fails_is_no_success",
     ),
     "a command at the end is never answered": Defect(
@@ -208,9 +208,15 @@ DEFECTS = {
     # --- session
     "metrics are counted from before the questions": Defect(
         "session.py",
-        "world.metrics.start = start",
+        "adapters.begin(start)",
         "pass",
         SESSION + "the_rollouts_time_begins_when_the_questions_are_answered",
+    ),
+    "metrics are never told when the rollout begins": Defect(
+        "session.py",
+        "self._cloudwatch.start = start",
+        "pass",
+        SESSION + "metrics_are_counted_from_the_rollouts_beginning",
     ),
     "the clock follows the system's": Defect(
         "session.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,19 @@ from typing import Any
 import pytest
 
 from rollout import session
-from rollout.control.controller import Controller, Exit
+from rollout.aws.cloudwatch import CloudWatchMetrics
+from rollout.control.controller import Controller
+from rollout.control.exits import Exit
 from rollout.journal import read_journal
 from rollout.journal.station import Station
 from rollout.plan import plan_text
 from rollout.procedure.preflight import Finding
 from rollout.session import WallClock
-from rollout.stacks.environment import Environment, EnvironmentProblem
+from rollout.stacks.environment import Environment
+from rollout.stacks.project import EnvironmentProblem
 from rollout.terminal.view import Screen
 from tests.rollout import driver
+from tests.rollout.releases import PLAN
 
 EPOCH = 1_766_196_000.0
 SECRET = "the secret of the test route"
@@ -34,41 +39,51 @@ class Clock:
         return self.time
 
 
+class Adapters(driver.Adapters):
+    """Stand-in for the adapters: the findings of their checks, and when they were said to begin."""
+
+    def __init__(self, environment: Environment, findings: Sequence[Finding]) -> None:
+        super().__init__(environment)
+        self.findings, self.began = findings, 0.0
+
+    async def check(self, *, moving: bool) -> Sequence[Finding]:
+        return self.findings
+
+    def begin(self, start: float) -> None:
+        self.began = start
+
+
+class Connector(driver.FileConnector):
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.made: list[Adapters] = []
+
+    async def read(self, engine: object, env: str, roles: Mapping[str, str] | None = None) -> Environment:
+        return replace(await super().read(engine, env, roles), secrets=(SECRET,))
+
+    def adapters(
+        self, engine: object, environment: Environment, plan: object, start: float, clock: object
+    ) -> Adapters:
+        self.made.append(Adapters(environment, self.findings))
+        return self.made[-1]
+
+
 class Session:
-    """`session.run_new` on the stand-ins of the command's tests, up to the loop of its controller."""
+    """`session.run_new` up to the loop of its controller."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.station = Station(folder, "prod")
-        self.clock = Clock()
-        self.worlds: list[driver.World] = []
+        self.station, self.connector, self.clock = Station(folder, "prod"), Connector(), Clock()
         self.controllers: list[Controller] = []
         self.stations: list[Station | None] = []
-        self.findings: list[Finding] = []
-
-        def world(*args: Any) -> driver.World:
-            self.worlds.append(driver.World(*args))
-            return self.worlds[-1]
-
-        async def read_environment(*args: Any) -> Environment:
-            return replace(await driver.read_environment(*args), secrets=(SECRET,))
-
-        async def check(*_: Any, **__: Any) -> list[Finding]:
-            return self.findings
 
         async def conduct(controller: Controller, station: Station | None, *_: Any) -> Exit:
             self.controllers.append(controller)
             self.stations.append(station)
-            return Exit.PROMOTED
+            return Exit.DONE
 
         monkeypatch.chdir(folder)
-        for name, fake in (
-            ("World", world),
-            ("read_environment", read_environment),
-            ("check", check),
-            ("WallClock", lambda: self.clock),
-            ("_conduct", conduct),
-        ):
-            monkeypatch.setattr(session, name, fake)
+        monkeypatch.setattr(session, "WallClock", lambda: self.clock)
+        monkeypatch.setattr(session, "_conduct", conduct)
 
     def run(self, *, dry: bool = False, confirmed: bool = True, text: str = "") -> Exit:
         def confirm(environment: Environment) -> bool:
@@ -77,7 +92,8 @@ class Session:
 
         return asyncio.run(
             session.run_new(
-                driver.Engine(self.station.directory),  # type: ignore[arg-type]
+                self.connector,
+                self.connector.engine(self.station.directory, None),
                 self.station,
                 plan_text=text or plan_text("phase-c")[0],
                 env="prod",
@@ -96,16 +112,31 @@ def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
 
 
 def test_the_rollouts_time_begins_when_the_questions_are_answered(one: Session) -> None:
-    """Also for the metrics, whose periods are counted from it: else a window would hold what was before the rollout."""
-    assert one.run() is Exit.PROMOTED
+    assert one.run() is Exit.DONE
     journal = one.station.latest()
     assert journal
     (first,) = read_journal(journal)
     assert first.body["start"] == EPOCH + 40
-    assert one.worlds[0].metrics.start == EPOCH + 40
+    assert one.connector.made[0].began == EPOCH + 40
     assert one.controllers[0].t == 0
     one.clock.time += 7
     assert one.controllers[0].t == 7
+
+
+def test_metrics_are_counted_from_the_rollouts_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a window would hold what was before it."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "none")
+
+    async def begin() -> list[float]:
+        engine: Any = driver.NoEngine()
+        made = session.AwsAdapters(engine, driver.environment("prod"), PLAN, EPOCH, WallClock())
+        async with made as adapters:
+            adapters.begin(EPOCH + 600)
+            assert isinstance(adapters.metrics, CloudWatchMetrics)
+            return adapters.metrics._periods(130)
+
+    assert asyncio.run(begin()) == [EPOCH + 600, EPOCH + 660]  # the closed ones
 
 
 def test_whoever_does_not_confirm_has_touched_nothing(one: Session) -> None:
@@ -115,9 +146,9 @@ def test_whoever_does_not_confirm_has_touched_nothing(one: Session) -> None:
 
 
 def test_a_check_that_fails_stops_the_rollout_and_a_warning_does_not(one: Session) -> None:
-    one.findings = [Finding("version", "both are 2.0.0", warning=True)]
-    assert one.run() is Exit.PROMOTED
-    one.findings.append(Finding("replicas", "candidate has 2 replicas, stable 4"))
+    one.connector.findings = [Finding("version", "both are 2.0.0", warning=True)]
+    assert one.run() is Exit.DONE
+    one.connector.findings.append(Finding("replicas", "candidate has 2 replicas, stable 4"))
     with pytest.raises(EnvironmentProblem, match="candidate has 2 replicas"):
         one.run()
     assert len(one.controllers) == 1
