@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+import typer
+
+import rollout.cli
+import simulate.cli
 from infra.layers.colour.settings import ColourSettings
 from infra.layers.foundation.settings import FoundationSettings
 from infra.layers.limits.settings import LimitsSettings
 from infra.layers.traffic.settings import TrafficSettings
 
 CHECKOUT = Path(__file__).parents[2]
+MANUALS = ("README.md", "SECURITY.md", "docs/runbook.md")
 DECISIONS = CHECKOUT / "docs" / "decisions"
 STATUS = re.compile(r"accepted|(?:amended|superseded) by (\d+)")
 
@@ -52,3 +59,50 @@ def test_security_names_every_right_that_doctor_tries() -> None:
     tried = re.findall(r'"(\w+:[A-Z]\w+)"', (CHECKOUT / "rollout/procedure/doctor.py").read_text())
     assert len(tried) > 3
     assert [action for action in tried if f"`{action}`" not in text] == []
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """What a document tells people to type of ours, as words: spans of code, and indented blocks without comments."""
+    blocks = re.findall(r"^    (\S.*?)(?:  +#.*|   +.*)?$", text, re.MULTILINE)
+    for line in [*re.findall(r"`([^`\n]+)`", text), *blocks]:
+        for command in line.split(" && "):
+            words = command.split()
+            if words and words[0] in {"make", "rollout", "simulate"}:
+                yield words
+
+
+def problem(words: list[str]) -> str:
+    """What is wrong with a command; '' when it can be typed."""
+    program, *rest = words
+    if program == "make":
+        targets = re.findall(r"^([a-z]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE)
+        return "" if rest[0] in targets else f"{' '.join(words)}: no such target"
+    command = typer.main.get_command(rollout.cli.app if program == "rollout" else simulate.cli.app)
+    while rest and not rest[0].startswith("-") and hasattr(command, "commands"):
+        if rest[0] not in command.commands:
+            return f"{' '.join(words)}: no command {rest[0]}"
+        command = command.commands[rest.pop(0)]
+    known = {name for parameter in command.params for name in parameter.opts} | {"--help", "-h"}
+    wrong = [word for word in rest if word.startswith("-") and word not in known]
+    return f"{' '.join(words)}: no option {', '.join(wrong)}" if wrong else ""
+
+
+@pytest.mark.parametrize("manual", MANUALS)
+def test_commands_of_a_manual_can_be_typed(manual: str) -> None:
+    found = list(commands((CHECKOUT / manual).read_text()))
+    assert found
+    assert [each for words in found if len(words) > 1 and (each := problem(words))] == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "wrong"),
+    [
+        ("make coffee", "no such target"),
+        ("rollout forward", "no command forward"),
+        ("rollout plan --rate 5 --rats 6", "no option --rats"),
+        ("simulate lab dance", "no command dance"),
+        ("simulate risk --html x.html", ""),
+    ],
+)
+def test_a_command_that_cannot_be_typed_is_found(typed: str, wrong: str) -> None:
+    assert wrong in problem(typed.split()) and bool(wrong) == bool(problem(typed.split()))
