@@ -19,6 +19,7 @@ from rollout.journal import read_journal
 from rollout.journal.account import Account, tell
 from rollout.journal.notes import Attributed, Ended, Reached, Reconciled, note_to_json
 from rollout.journal.report_chart import Mark, rollout_picture
+from rollout.plan.criteria import CRITERIA
 from rollout.policy.events import Metrics
 from rollout.policy.timeline import Retreat
 
@@ -29,17 +30,24 @@ GUIDE = (  # the guide's "Expected Timeline" of an instant rollback: milestone, 
     ("flowing", 3, "Traffic verified flowing"),
     ("stable", 5, "System stable on previous version"),
 )
-_BREACHES = {
-    "error_rate": ("error rate", "%"),
-    "latency_p95": ("P95 latency", "s"),
+# What a decision's criterion measured, and its unit with its space.
+_MEASURED = {row.key: (row.name, row.unit) for row in CRITERIA} | {
     "comparison": ("evidence of more errors than stable", ""),
-    "db_connection_errors": ("database connection errors", ""),
     "health": ("failed probe rounds in a row", ""),
-    "blind": ("seconds without an answered metrics query", "s"),
-    "rate_limited": ("rate-limited share", "%"),
-    "hold_timeout": ("held", "s"),
+    "blind": ("time without an answered metrics query", " s"),
+    "rate_limited": ("rate-limited share", " %"),
+    "hold_timeout": ("time held", " s"),
 }
-
+# Why a rollout was rolled back, as a headline ends.
+_CAUSES = {
+    "comparison": "more errors than stable",
+    "health": "failed health checks",
+    "blind": "no metrics could be read",
+    "hold_timeout": "held, and nobody decided",
+    "inconclusive": "not enough data, and nobody decided",
+    "traffic": "traffic did not move as commanded",
+    "alarm": "an alarm",
+}
 
 MINUTE = 60.0
 DASH = "\N{EN DASH}"  # what did not happen or was not measured
@@ -195,13 +203,30 @@ def _headline(account: Account) -> tuple[str, str]:
     if account.outcome == "promoted":
         return "good", "Promoted"
     if finish:
-        by = "by the operator" if finish["criterion"] == "operator" else "by itself"
-        if finish.get("verified"):
-            return "bad", f"Rolled back {by}"
-        return "bad", f"Rolled back {by}, but stable is not verified"
+        return "bad", f"Rolled back {_cause(account)}" + (
+            "" if finish.get("verified") else ", but stable is not verified to be back to normal"
+        )
     if account.outcome == "held":
         return "waiting", "Held: a person must decide"
-    return "waiting", "Unfinished: nobody watches this rollout"
+    return "waiting", "Unfinished: the journal ends here"
+
+
+def _cause(account: Account) -> str:
+    """``automatically: error rate above 1 %``. When nobody decided about a hold, why it was held."""
+    cause = account.finish or {}
+    if cause.get("criterion") == "hold_timeout":
+        cause = next((d for d in reversed(account.decisions) if d["decision"] == "hold"), cause)
+    else:
+        same = (d for d in account.decisions if d["criterion"] == cause.get("criterion"))
+        cause = next((d for d in same if d["decision"] == "set_weight"), cause)
+    criterion = str(cause.get("criterion"))
+    if criterion == "operator":
+        return "by the operator"
+    if criterion in _CAUSES:
+        return f"automatically: {_CAUSES[criterion]}"
+    name, unit = _MEASURED.get(criterion, (criterion.replace("_", " "), ""))
+    limit = "" if cause.get("limit") is None else f" above {value(cause['limit'])}{unit}"
+    return f"automatically: {name}{limit}"
 
 
 def missed(deadlines: int) -> str:
@@ -213,26 +238,32 @@ def _sentence(account: Account) -> str:
     candidate, stable = account.header.named("candidate"), account.header.named("stable")
     if account.outcome == "promoted":
         return (
-            f"{candidate} held {len(account.stages)} stages and carries all traffic after "
+            f"{candidate} passed {len(account.stages)} stages and carries all traffic after "
             f"{seconds(account.ended_s)}. {account.candidate} is stable from now on, {account.stable} is the next candidate."
         )
     first = account.retreats[0] if account.retreats else None
     if first is None:
         return f"{candidate} has {account.final_weight:g} % of the traffic, {stable} the rest."
     cause = next(d for d in account.decisions if d["decision"] == "set_weight" and d["t"] == first.decided)
-    what, unit = _BREACHES.get(str(cause["criterion"]), (str(cause["criterion"]).replace("_", " "), ""))
-    said = f"{what} {value(cause.get('value'))} {unit}".strip()
-    if cause.get("limit") is not None:
-        said += f" (limit {value(cause['limit'])} {unit}".rstrip() + ")"
     at = next((w for t, w in reversed(account.seen) if t <= first.decided), 0)
-    moved = "" if first.moved is None else f", {seconds(first.moved - first.decided)} after the decision"
-    done = (
-        "traffic was never seen moving" if first.moved is None else f"the candidate was at {first.weight:g} %"
-    )
-    text = f"{candidate} had {at:g} % of the traffic when its {said} was seen; {done}{moved}."
+    text = f"{candidate} had {at:g} % of the traffic when it was taken back to {first.weight:g} %: {_measured(cause)}. "
+    if first.moved is None:
+        text += "Traffic was never seen to move."
+    else:
+        text += f"Traffic moved {seconds(first.moved - first.decided)} after the decision."
     if account.outcome == "aborted":
         text += f" All traffic is on {stable}."
     return text
+
+
+def _measured(cause: Mapping[str, Any]) -> str:
+    """What a decision was made for: ``error rate 5 % (limit 1 %)``."""
+    if cause["criterion"] == "operator":
+        return "the operator aborted"
+    name, unit = _MEASURED.get(str(cause["criterion"]), (str(cause["criterion"]).replace("_", " "), ""))
+    measured = "" if cause.get("value") is None else f" {value(cause['value'])}{unit}"
+    limit = "" if cause.get("limit") is None else f" (limit {value(cause['limit'])}{unit})"
+    return f"{name}{measured}{limit}"
 
 
 def _capital(text: str) -> str:

@@ -13,13 +13,37 @@ from html import escape
 from rollout.journal.account import Account
 from rollout.policy.events import Metrics
 
-WIDTH, LEFT, RIGHT = 1080.0, 64.0, 168.0
-PLOT = WIDTH - LEFT - RIGHT
-GAP = 34.0
+INSET = 5.0  # between a panel's frame and what lies on its lowest and highest value
 BADGE = 19.0  # the room of a numbered badge
 LABEL = 12.0  # the height of a label
-TICKS = 12  # at most, on the time axis
+LABELS = 100.0  # the room that limits' labels need beside a plot
+LETTER = 6.7  # the width of one in a legend
 Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A picture for screens of one size, in CSS pixels. ``ticks``: at most so many on the time axis."""
+
+    css: str
+    width: float
+    left: float
+    right: float  # the room for the limits' labels; too little: they stand inside
+    gap: float  # between panels
+    ticks: int
+
+    @property
+    def plot(self) -> float:
+        return self.width - self.left - self.right
+
+    @property
+    def narrow(self) -> bool:
+        """Legends stand below their titles and limits' labels in the plot."""
+        return self.right < LABELS
+
+
+# The page's style shows the one that fits.
+LAYOUTS = (Layout("wide", 1080.0, 64.0, 168.0, 36.0, 12), Layout("narrow", 380.0, 46.0, 12.0, 50.0, 5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +92,7 @@ class Panel:
 
 @dataclass(slots=True)
 class _Canvas:
+    layout: Layout
     begin: float
     end: float
     y: float = 0.0
@@ -75,7 +100,11 @@ class _Canvas:
 
     def x(self, t: float) -> float:
         share = (min(max(t, self.begin), self.end) - self.begin) / (self.end - self.begin)
-        return LEFT + PLOT * share
+        return self.layout.left + self.layout.plot * share
+
+    @property
+    def right(self) -> float:
+        return self.layout.left + self.layout.plot
 
     def add(self, *parts: str) -> None:
         self.parts += parts
@@ -88,31 +117,37 @@ def clock(t: float) -> str:
 
 
 def draw(panels: Sequence[Panel], begin: float, end: float, marks: Sequence[Mark], label: str) -> str:
-    """The SVG text. ``begin`` and ``end`` in seconds from the start."""
-    canvas = _Canvas(begin, max(end, begin + 1.0), y=58.0 if marks else 24.0)
-    top = canvas.y
-    body = _Canvas(canvas.begin, canvas.end, canvas.y)
+    """The SVG texts, one for each of :data:`LAYOUTS`. ``begin`` and ``end`` in seconds from the start."""
+    return "".join(_draw(layout, panels, begin, max(end, begin + 1.0), marks, label) for layout in LAYOUTS)
+
+
+def _draw(
+    layout: Layout, panels: Sequence[Panel], begin: float, end: float, marks: Sequence[Mark], label: str
+) -> str:
+    top = (38.0 if marks else 4.0) + (layout.gap - 16.0)
+    body = _Canvas(layout, begin, end, top)
     for panel in panels:
         _panel(body, panel)
-        body.y += panel.height + GAP
-    bottom = body.y - GAP
+        body.y += panel.height + layout.gap
+    bottom = body.y - layout.gap
+    canvas = _Canvas(layout, begin, end)
     _axis(canvas, top, bottom)
-    canvas.add(*body.parts)
-    _marks(canvas, marks, top, bottom)
+    badges = _marks(canvas, marks, top - layout.gap + 16.0, bottom)
+    canvas.add(*body.parts, *badges)
     height = bottom + 34
     return (
-        f'<svg class="picture" viewBox="0 0 {WIDTH:.0f} {height:.0f}" role="img" aria-label="{escape(label)}">'
-        + "".join(canvas.parts)
-        + "</svg>"
+        f'<svg class="picture {layout.css}" viewBox="0 0 {layout.width:.0f} {height:.0f}" role="img" '
+        f'aria-label="{escape(label)}">' + "".join(canvas.parts) + "</svg>"
     )
 
 
-def _step(span: float) -> float:
-    return next((step for step in (1, 2, 5, 10, 15, 30, 60, 120, 300) if span / step <= TICKS), 600.0)
+def _step(span: float, ticks: int) -> float:
+    steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800)
+    return next((step for step in steps if span / step <= ticks), 3600.0)
 
 
 def _axis(canvas: _Canvas, top: float, bottom: float) -> None:
-    step = _step(canvas.end - canvas.begin)
+    step = _step(canvas.end - canvas.begin, canvas.layout.ticks)
     t = -(-canvas.begin // step) * step
     while t <= canvas.end:
         x = canvas.x(t)
@@ -122,50 +157,57 @@ def _axis(canvas: _Canvas, top: float, bottom: float) -> None:
         )
         t += step
     canvas.add(
-        f'<text class="tick" x="{LEFT + PLOT:.1f}" y="{bottom + 30:.1f}" text-anchor="end">min:s from the start</text>'
+        f'<text class="tick" x="{canvas.right:.1f}" y="{bottom + 30:.1f}" text-anchor="end">min:s from the start</text>'
     )
 
 
 def _panel(canvas: _Canvas, panel: Panel) -> None:
-    top, height = canvas.y, panel.height
+    layout, top, height = canvas.layout, canvas.y, panel.height
+    left, right = layout.left, canvas.right
 
     def y(value: float) -> float:
         share = min(max(value, 0.0), panel.top) / panel.top
-        return top + height * (1 - (math.sqrt(share) if panel.root else share))
+        return top + INSET + (height - 2 * INSET) * (1 - (math.sqrt(share) if panel.root else share))
 
-    canvas.add(f'<rect class="frame" x="{LEFT}" y="{top:.1f}" width="{PLOT}" height="{height}"/>')
-    canvas.add(f'<text class="panel" x="{LEFT}" y="{top - 7:.1f}">{escape(panel.title)}</text>')
+    title = top - (22 if layout.narrow else 7)
+    canvas.add(f'<rect class="frame" x="{left}" y="{top:.1f}" width="{layout.plot}" height="{height}"/>')
+    canvas.add(f'<text class="panel" x="{left}" y="{title:.1f}">{escape(panel.title)}</text>')
     for tick in (0.0, panel.top) if panel.ticks is None else panel.ticks:
         canvas.add(
-            f'<text class="tick" x="{LEFT - 7}" y="{y(tick) + 3.5:.1f}" text-anchor="end">{tick:g}{panel.unit}</text>'
+            f'<text class="tick" x="{left - 7}" y="{y(tick) + 3.5:.1f}" text-anchor="end">{tick:g}{panel.unit}</text>'
         )
-        canvas.add(
-            f'<line class="grid" x1="{LEFT}" x2="{LEFT + PLOT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
-        )
-    lowest = top - LABEL
-    for value, name, css in sorted(panel.limits, reverse=True):
-        lowest = max(y(value), lowest + LABEL)  # labels of near limits stand below each other
-        canvas.add(
-            f'<line class="limit {css}" x1="{LEFT}" x2="{LEFT + PLOT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>',
-            f'<text class="limit {css}" x="{LEFT + PLOT + 8}" y="{lowest + 3.5:.1f}">{escape(name)}</text>',
-        )
+        canvas.add(f'<line class="grid" x1="{left}" x2="{right}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>')
     for line in panel.lines:
         _line(canvas, line, y)
     for bars in panel.bars:
         _bars(canvas, bars, y, panel.top)
-    _legend(canvas, top, [*panel.lines, *panel.bars])
-
-
-def _legend(canvas: _Canvas, top: float, entries: Iterable[Line | Bars]) -> None:
-    x = LEFT + PLOT
-    for entry in reversed(list(entries)):
-        x -= 6.7 * len(entry.name)
-        canvas.add(f'<text class="tick" x="{x:.1f}" y="{top - 7:.1f}">{escape(entry.name)}</text>')
-        canvas.add(
-            f'<line class="series {entry.css}" x1="{x - 20:.1f}" x2="{x - 5:.1f}" '
-            f'y1="{top - 10.5:.1f}" y2="{top - 10.5:.1f}"/>'
+    lowest = top - LABEL
+    for value, name, css in sorted(panel.limits, reverse=True):
+        lowest = max(y(value), lowest + LABEL)  # labels of near limits stand below each other
+        place = (
+            f'x="{right - 4}" y="{lowest - 3:.1f}" text-anchor="end"'
+            if layout.narrow
+            else f'x="{right + 8}" y="{lowest + 3.5:.1f}"'
         )
-        x -= 34
+        canvas.add(
+            f'<line class="limit {css}" x1="{left}" x2="{right}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>',
+            f'<text class="limit {css}" {place}>{escape(name)}</text>',
+        )
+    if not any(line.points for line in panel.lines) and not any(bars.levels for bars in panel.bars):
+        canvas.add(f'<text class="tick" x="{left + 8}" y="{top + height / 2 + 4:.1f}">none</text>')
+    _legend(canvas, top - 7, [*panel.lines, *panel.bars])
+
+
+def _legend(canvas: _Canvas, y: float, entries: Sequence[Line | Bars]) -> None:
+    sample, space = 20.0, 14.0  # of a line, and between entries
+    width = sum(sample + LETTER * len(entry.name) + space for entry in entries) - space
+    x = canvas.layout.left if canvas.layout.narrow else canvas.right - width
+    for entry in entries:
+        canvas.add(
+            f'<line class="series {entry.css}" x1="{x:.1f}" x2="{x + sample - 5:.1f}" y1="{y - 3.5:.1f}" y2="{y - 3.5:.1f}"/>',
+            f'<text class="tick" x="{x + sample:.1f}" y="{y:.1f}">{escape(entry.name)}</text>',
+        )
+        x += sample + LETTER * len(entry.name) + space
 
 
 def _line(canvas: _Canvas, line: Line, y: Callable[[float], float]) -> None:
@@ -200,26 +242,30 @@ def _bars(canvas: _Canvas, bars: Bars, y: Callable[[float], float], top: float) 
             )
 
 
-def _marks(canvas: _Canvas, marks: Sequence[Mark], top: float, bottom: float) -> None:
-    taken: list[float] = []
+def _marks(canvas: _Canvas, marks: Sequence[Mark], top: float, bottom: float) -> list[str]:
+    """Draws the lines; returns the badges and labels, which stand above everything else."""
+    badges: list[str] = []
+    taken = -math.inf  # where the last badge stands
+    numbered = [mark for mark in marks if mark.label.isdigit()]
+    left = len(numbered)
     for mark in sorted(marks, key=lambda m: m.t):
         x = canvas.x(mark.t)
         canvas.add(
-            f'<line class="mark {mark.kind}" x1="{x:.1f}" x2="{x:.1f}" y1="{top - 34:.1f}" y2="{bottom:.1f}"/>'
+            f'<line class="mark {mark.kind}" x1="{x:.1f}" x2="{x:.1f}" y1="{top - 12:.1f}" y2="{bottom:.1f}"/>'
         )
-        place = x
-        while any(abs(place - other) < BADGE for other in taken):
-            place += 1
-        taken.append(place)
         if mark.label.isdigit():
-            canvas.add(
-                f'<circle class="badge {mark.kind}" cx="{place:.1f}" cy="{top - 42:.1f}" r="8.5"/>',
-                f'<text class="badge" x="{place:.1f}" y="{top - 38.3:.1f}" text-anchor="middle">{mark.label}</text>',
-            )
+            left -= 1
+            # Beside the last one, and with room for those that follow.
+            taken = max(min(x, canvas.layout.width - BADGE / 2 - left * BADGE), taken + BADGE)
+            badges += [
+                f'<circle class="badge {mark.kind}" cx="{taken:.1f}" cy="{top - 20:.1f}" r="8.5"/>',
+                f'<text class="badge" x="{taken:.1f}" y="{top - 16.3:.1f}" text-anchor="middle">{mark.label}</text>',
+            ]
         else:
-            canvas.add(
+            badges.append(
                 f'<text class="mark {mark.kind}" x="{x + 4:.1f}" y="{bottom + 30:.1f}">{escape(mark.label)}</text>'
             )
+    return badges
 
 
 # --- a rollout ----------------------------------------------------------------------------------------------------

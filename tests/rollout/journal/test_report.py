@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from rollout.journal import JournalError, Record
 from rollout.journal.account import Verdict, tell
 from rollout.journal.notes import Reconciled, note_to_json
 from rollout.journal.report import DASH, precise, render, seconds, section, write_report
+from rollout.journal.report_chart import LAYOUTS, Layout
 from tests.rollout import journals
 
 
@@ -123,7 +125,7 @@ def test_a_reconciliation_lasts_as_long_as_the_journal_says(note: Reconciled, to
 
 def test_the_page_says_what_happened_and_why() -> None:
     words = page_of(journals.bad_release())
-    assert "Rolled back by itself" in words
+    assert "Rolled back automatically: error rate above 1 %" in words
     assert "error rate 6.667 % (limit 1 %)" in words
     assert "1 min / 10 = 6 s" in words  # the guide's deadline, and what it was at this time scale
     assert "Traffic re-routed" in words and "System stable on previous version" in words
@@ -140,6 +142,41 @@ def test_the_operator_is_named() -> None:
     assert "Rolled back by the operator" in page_of(journals.slow_at_half())
 
 
+@pytest.mark.parametrize(
+    ("journal", "headline"),
+    [
+        (journals.good_release, "Promoted"),
+        (journals.bad_release, "Rolled back automatically: error rate above 1 %"),
+        (journals.failing_probe, "Rolled back automatically: failed health checks"),
+        (journals.metrics_missing, "Rolled back automatically: not enough data, and nobody decided"),
+        (journals.metrics_failing, "Rolled back automatically: no metrics could be read"),
+        (journals.slow_at_half, "Rolled back by the operator"),
+    ],
+)
+def test_the_headline_names_why(journal: Callable[[], tuple[Record, ...]], headline: str) -> None:
+    assert section(tell(journal())).headline.startswith(headline)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.css)
+def test_badges_and_what_lies_on_an_axis_are_inside_the_picture(layout: Layout) -> None:
+    page = render("r", [section(tell(journals.slow_at_half()))])
+    (picture,) = re.findall(f'<svg class="picture {layout.css}".*?</svg>', page, re.DOTALL)
+    badges = [float(x) for x in re.findall(r'class="badge \w+" cx="([\d.]+)"', picture)]
+    assert len(badges) == 11
+    assert all(later - earlier >= 17 for earlier, later in pairwise(badges)), "badges overlap"
+    assert badges[-1] + 8.5 <= layout.width
+    frame = re.search(r'class="frame" x="[\d.]+" y="([\d.]+)" width="[\d.]+" height="([\d.]+)"', picture)
+    assert frame
+    bottom = float(frame[1]) + float(frame[2])
+    (area,) = re.findall(r'class="area green" d="M[\d.]+,([\d.]+)', picture)
+    assert float(area) <= bottom - 4, "a weight of 0 is drawn on the frame"
+
+
+def test_an_empty_panel_says_so() -> None:
+    assert "none" in page_of(journals.good_release()).split("failed probe rounds")[1].split("min:s")[0]
+    assert "none" not in page_of(journals.failing_probe()).split("failed probe rounds")[1].split("min:s")[0]
+
+
 def test_texts_of_the_journal_cannot_become_markup() -> None:
     page = render("<b>x</b>", [section(tell(journals.good_release(env="<script>alert(1)</script>")))])
     assert "<script>" not in page and "&lt;script&gt;" in page
@@ -151,7 +188,7 @@ def test_the_page_loads_nothing(tmp_path: Path) -> None:
     write_report(journal, page)
     text = page.read_text()
     assert not re.search(r"(src|href)=\"?http|url\(|@import|<script", text)
-    assert text.count("<svg") == 1
+    assert text.count("<svg") == len(LAYOUTS)  # the style shows the one that fits
 
 
 def test_the_command_writes_the_page_of_a_journal(tmp_path: Path) -> None:

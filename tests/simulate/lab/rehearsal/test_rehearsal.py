@@ -194,7 +194,10 @@ def test_missed_deadlines_are_in_the_headline_and_below_the_table(tmp_path: Path
     good = result_of(journals.good_release())
     text = unescape(page([good, late(2)]))
     assert "Both releases ended as expected; 2 of the guide's deadlines were missed</h1>" in text
-    assert "<h1>Rolled back by itself; 2 of the guide's deadlines were missed</h1>" in text
+    assert (
+        "<h1>Rolled back automatically: error rate above 1 %; 2 of the guide's deadlines were missed</h1>"
+        in text
+    )
     out = StringIO()
     options = RehearsalOptions(FAULTS["errors-5pct"], 10, tmp_path, keep=False)
     _show([good, late(1)], options, Console(width=80, file=out))
