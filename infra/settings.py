@@ -22,6 +22,8 @@ from pydantic.fields import FieldInfo
 # The providers' own settings that the program reads as well.
 REGION_KEY = "aws:region"
 CONTEXT_KEY = "kubernetes:context"
+# The one region of web ACLs and certificates for CloudFront, wherever the rest of an environment is.
+CLOUDFRONT_REGION = "us-east-1"
 
 
 class SettingsError(pulumi.RunError):

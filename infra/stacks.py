@@ -14,6 +14,8 @@ from typing import Any
 
 import pulumi
 
+# The backend listens on it: the foundation's target groups and the pods of the colours.
+BACKEND_PORT = 8000
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9]*")
 # `simple378-<env>-green` is a target group's name, which AWS limits to 32 characters.
 _LONGEST_ENVIRONMENT = 16

@@ -9,10 +9,10 @@ from urllib.parse import quote
 import pulumi
 import pulumi_kubernetes as k8s
 
+from infra.stacks import BACKEND_PORT
 from infra.workload.pods import container_security, drain, labels, pod_security, selector, spread
 
 NAME = "backend"
-PORT = 8000
 # Seconds after the drain in which the last requests are answered and the websockets are closed.
 _SHUTDOWN = 30
 # Seconds that a pod has to answer `/health` for the first time.
@@ -62,7 +62,7 @@ class Backend(pulumi.ComponentResource):
             ),
             spec=k8s.core.v1.ServiceSpecArgs(
                 selector=selector(NAME),
-                ports=[k8s.core.v1.ServicePortArgs(name="http", port=PORT, target_port="http")],
+                ports=[k8s.core.v1.ServicePortArgs(name="http", port=BACKEND_PORT, target_port="http")],
             ),
             opts=child,
         )
@@ -75,7 +75,7 @@ class Backend(pulumi.ComponentResource):
                 "targetGroupARN": args.target_group_arn,
                 "targetType": "ip",
                 "vpcID": args.vpc_id,
-                "serviceRef": {"name": service.metadata.name, "port": PORT},
+                "serviceRef": {"name": service.metadata.name, "port": BACKEND_PORT},
             },
             opts=child,
         )
@@ -155,7 +155,7 @@ def _container(args: BackendArgs, environment_secret: pulumi.Input[str]) -> k8s.
     return k8s.core.v1.ContainerArgs(
         name=NAME,
         image=args.image,
-        ports=[k8s.core.v1.ContainerPortArgs(name="http", container_port=PORT)],
+        ports=[k8s.core.v1.ContainerPortArgs(name="http", container_port=BACKEND_PORT)],
         env=[
             *(k8s.core.v1.EnvVarArgs(name=key, value=value) for key, value in sorted(plain.items())),
             secret,

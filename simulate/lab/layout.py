@@ -43,6 +43,8 @@ AWS_ENDPOINT = f"http://127.0.0.1:{AWS_PORT}"
 #: The same server as seen from a pod, where 127.0.0.1 is the pod's own.
 AWS_ENDPOINT_OF_PODS = f"http://{POD_GATEWAY}:{AWS_PORT}"
 AWS_REGION = "us-east-1"
+#: A request with this header counts as its client's, so that one load generator can pose as many clients.
+CLIENT_HEADER = "X-Lab-Client"
 ETCD_URL = "http://127.0.0.1:2379"
 
 POSTGRES_SUPERUSER = "postgres"

@@ -12,15 +12,14 @@ from infra.data.stored_secret import StoredSecret, StoredSecretArgs
 from infra.edge.colour_target import ColourTarget, ColourTargetArgs
 from infra.edge.distribution import Distribution, DistributionArgs
 from infra.edge.load_balancer import LoadBalancer, LoadBalancerArgs
+from infra.edge.rules import ORIGIN_HEADER, TEST_HEADER
 from infra.edge.site_bucket import SiteBucket, SiteBucketArgs
 from infra.layers.foundation.settings import FoundationSettings
 from infra.network.vpc import Vpc, VpcArgs
 from infra.network.workload_access import WorkloadAccess, WorkloadAccessArgs
 from infra.operations.topics import Topics, TopicsArgs
 from infra.settings import region, secret
-from infra.stacks import Colour, OtherStack, StackName
-
-BACKEND_PORT = 8000
+from infra.stacks import BACKEND_PORT, Colour, OtherStack, StackName
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +208,10 @@ def _store_secrets(settings: FoundationSettings, environment: str, database: _En
         ("database", "How the backend reaches its database", login),
         (
             "origin",
-            "Header X-Origin-Verify: opens the load balancer's listener",
+            f"Header {ORIGIN_HEADER}: opens the load balancer's listener",
             secret(settings.origin_secret),
         ),
-        ("test", "Header X-Simple378-Test: opens the test route to a colour", secret(settings.test_secret)),
+        ("test", f"Header {TEST_HEADER}: opens the test route to a colour", secret(settings.test_secret)),
     ):
         StoredSecret(
             f"secret-{name}",

@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from infra.edge.distribution import READ_TIMEOUT
 from infra.network.subnets import LARGEST_RANGE, MOST_ZONES, SMALLEST_RANGE
-from infra.settings import Settings, StringList, Structured
+from infra.settings import CLOUDFRONT_REGION, Settings, StringList, Structured
 
 # Header values in listener rules; without `*` and `?`, which are wildcards there.
 _HEADER_SECRET = re.compile(r"[A-Za-z0-9_-]{16,128}")
@@ -146,9 +146,9 @@ class FoundationSettings(Settings):
                 "simple378:domainAliases and simple378:cdnCertificateArn belong together; set the missing one with "
                 "`pulumi config set`"
             )
-        if self.cdn_certificate_arn and ":acm:us-east-1:" not in self.cdn_certificate_arn:
+        if self.cdn_certificate_arn and f":acm:{CLOUDFRONT_REGION}:" not in self.cdn_certificate_arn:
             raise ValueError(
-                "simple378:cdnCertificateArn: CloudFront accepts certificates from us-east-1 only"
+                f"simple378:cdnCertificateArn: CloudFront accepts certificates from {CLOUDFRONT_REGION} only"
             )
         return self
 

@@ -1,7 +1,7 @@
 """The limits layer (`<env>-limits`): the web ACL with the rate rule.
 
-A stack of its own, because a release may raise the limit but never changes the distribution that the ACL is attached to.
- The foundation reads the ACL from here, so this layer is deployed first.
+A stack of its own, because a release may raise the limit but never changes the distribution that the ACL is attached to. The
+foundation reads the ACL's ARN from here, so this layer is deployed first.
 """
 
 from __future__ import annotations
@@ -10,11 +10,8 @@ import pulumi
 
 from infra.edge.rate_limit import RateLimit, RateLimitArgs
 from infra.layers.limits.settings import LimitsSettings
-from infra.settings import REGION_KEY, SettingsError, region
+from infra.settings import CLOUDFRONT_REGION, REGION_KEY, SettingsError, region
 from infra.stacks import StackName
-
-# Web ACLs for CloudFront exist in one region only, wherever the rest of the environment is.
-CLOUDFRONT_REGION = "us-east-1"
 
 
 async def deploy(stack: StackName) -> None:
@@ -22,7 +19,7 @@ async def deploy(stack: StackName) -> None:
     settings = LimitsSettings.load()
     if region() != CLOUDFRONT_REGION:
         raise SettingsError(
-            f"configuration of stack {stack.name}:\n  - {REGION_KEY} is {region()!r}, but CloudFront takes web ACLs from "
+            f"configuration of stack {stack.name}:\n  - {REGION_KEY} is {region()!r}, but CloudFront accepts web ACLs from "
             f"{CLOUDFRONT_REGION} only; set it with "
             f"`pulumi config set {REGION_KEY} {CLOUDFRONT_REGION} --stack {stack.name}`"
         )

@@ -27,8 +27,9 @@ from werkzeug.serving import make_server
 
 from simulate.lab.aws_server import alarms, bucket_policy, cloudwatch, databases, lab_api, target_health
 from simulate.lab.aws_server.switches import CHANGES
+from simulate.lab.layout import AWS_REGION
 
-ACCOUNT, REGION = "123456789012", "us-east-1"
+_ACCOUNT = "123456789012"  # as moto names it
 _CREDENTIAL = re.compile(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/")
 _SERVICES = {"elasticloadbalancing": "elbv2", "monitoring": "cloudwatch"}
 _READS = ("Describe", "Get", "List", "Head", "PutMetricData")
@@ -89,10 +90,10 @@ def main(argv: list[str] | None = None) -> int:
         args.host, args.port, Application(lock), threaded=True, request_handler=MotoRequestHandler
     )
     server.daemon_threads = True  # type: ignore[attr-defined]
-    evaluator = alarms.Evaluator(ACCOUNT, REGION, time_scale, lock)
+    evaluator = alarms.Evaluator(_ACCOUNT, AWS_REGION, time_scale, lock)
     evaluator.start()
     if "SIMPLE378_LAB" in os.environ:
-        databases.Databases(ACCOUNT, REGION, lock).start()
+        databases.Databases(_ACCOUNT, AWS_REGION, lock).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
     print(f"AWS API of the lab on http://{args.host}:{args.port}", flush=True)

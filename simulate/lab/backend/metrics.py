@@ -10,12 +10,16 @@ from datetime import UTC, datetime
 
 import aiohttp
 
+from simulate.lab.layout import AWS_REGION
+
 _LOG = logging.getLogger(__name__)
 
 NAMESPACE = "Simple378"
 PERIOD_S = 60.0
 #: Names the service; the lab's AWS server checks no signature.
-_AUTHORIZATION = "AWS4-HMAC-SHA256 Credential=lab/20260101/us-east-1/monitoring/aws4_request, Signature=none"
+_AUTHORIZATION = (
+    f"AWS4-HMAC-SHA256 Credential=lab/20260101/{AWS_REGION}/monitoring/aws4_request, Signature=none"
+)
 #: A client counts as an active user for this long after its last request, in metric periods.
 _ACTIVE_PERIODS = 5
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from simulate.lab.errors import LabError, bad_input
+from simulate.lab.layout import CLIENT_HEADER
 from simulate.lab.load.records import Request, Tally, parse
 
 #: Addresses that clients pretend to have: reserved for benchmarks (RFC 2544), so no real client has one.
@@ -71,7 +72,7 @@ class Profile:
         for _ in range(max(1, 2000 // self.clients)):
             for client in chance.sample(range(self.clients), self.clients):
                 path = chance.choice(paths).replace("{n}", str(chance.randrange(1000)))
-                header = {"X-Lab-Client": [client_address(client)]}
+                header = {CLIENT_HEADER: [client_address(client)]}
                 lines.append(
                     json.dumps({"method": "GET", "url": f"{self.url.rstrip('/')}{path}", "header": header})
                 )

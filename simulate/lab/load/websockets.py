@@ -12,6 +12,7 @@ from typing import Any, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from simulate.lab.layout import CLIENT_HEADER
 from simulate.lab.load.vegeta import client_address, require_own_address
 
 _GOING_AWAY = 1001
@@ -65,7 +66,7 @@ class WebSocketClients:
                 # No compression: it would cost more than all the rest.
                 async with connect(
                     self._url,
-                    additional_headers={"X-Lab-Client": client_address(number)},
+                    additional_headers={CLIENT_HEADER: client_address(number)},
                     compression=None,
                     open_timeout=10,
                     close_timeout=2,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from simulate.lab.layout import AWS_REGION, CLIENT_HEADER
 from simulate.lab.load_balancer.edge_model import Distribution, Origin, RateRule
 from simulate.lab.load_balancer.text import anonymous, quoted
 
@@ -16,9 +17,7 @@ from simulate.lab.load_balancer.text import anonymous, quoted
 MAX_RATE_RULES = 2
 _ERRORS_SLOT = 2
 #: CloudFront signs its requests to a private bucket (origin access control); the lab's S3 checks who signed, not the signature.
-_ORIGIN_ACCESS = (
-    "AWS4-HMAC-SHA256 Credential=lab/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=none"
-)
+_ORIGIN_ACCESS = f"AWS4-HMAC-SHA256 Credential=lab/20260101/{AWS_REGION}/s3/aws4_request, SignedHeaders=host, Signature=none"
 LOG_FORMAT = "edge|%[date(0,ms)]|%[var(txn.waf)]|%ST"
 
 
@@ -51,8 +50,8 @@ def structure(distribution: Distribution, addresses: Addresses, maps: Path, time
         f"  bind {addresses.edge}:{addresses.edge_port}",
         f"  log-format {quoted(LOG_FORMAT)}",
         "  http-request set-var(txn.client) src",
-        "  http-request set-var(txn.client) req.hdr_ip(X-Lab-Client) if { req.hdr(X-Lab-Client) -m found }",
-        "  http-request del-header X-Lab-Client",
+        f"  http-request set-var(txn.client) req.hdr_ip({CLIENT_HEADER}) if {{ req.hdr({CLIENT_HEADER}) -m found }}",
+        f"  http-request del-header {CLIENT_HEADER}",
     ]
     if distribution.web_acl is not None:
         lines.append("  http-request set-var(txn.waf) str(ALLOW)")

@@ -28,7 +28,7 @@ from simulate.lab.measure.machine import machine, versions
 from simulate.lab.measure.points import POINTS, SHORT, Point
 from simulate.lab.measure.sender import quantiles
 from simulate.lab.rehearsal.bench import LAYERS, measured_updates
-from simulate.lab.rehearsal.release import FIRST_STABLE, OTHER, Rig
+from simulate.lab.rehearsal.release import FIRST_STABLE, Rig
 from simulate.lab.rehearsal.run import WARM_UP_S, interrupted_by_signals, reporter
 from simulate.lab.rehearsal.summary import ReleaseResult, summarize
 
@@ -200,7 +200,7 @@ def _rollouts(rig: Rig, options: MeasureOptions) -> dict[str, Any]:
     wanted = {"failing-probe": 1} if options.short else RELEASES
     for name in (name for name, times in wanted.items() for _ in range(times)):
         number = len(results) + 1
-        rig.report(f"release {number} onto {OTHER[rig.stable]}, with the fault {name}")
+        rig.report(f"release {number} onto {rig.candidate}, with the fault {name}")
         results.append(rig.perform(number, f"2.0.{number}", FAULTS[name]))
     rig.clients.stop()
     took = [effect.took for result in results for effect in result.account.stack_updates if effect.took]

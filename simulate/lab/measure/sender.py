@@ -21,7 +21,7 @@ import aiohttp
 
 from simulate.lab.backend.app import QUERY_SECONDS
 from simulate.lab.errors import LabError
-from simulate.lab.layout import EDGE
+from simulate.lab.layout import CLIENT_HEADER, EDGE
 from simulate.lab.load.vegeta import client_address
 from simulate.lab.measure.points import Point
 
@@ -78,7 +78,7 @@ async def _until_clean(session: aiohttp.ClientSession) -> None:
 
 def _client(number: int) -> dict[str, str]:
     """The header that names one of many clients, so that the rate limit meets none."""
-    return {"X-Lab-Client": client_address(number % _CLIENTS)}
+    return {CLIENT_HEADER: client_address(number % _CLIENTS)}
 
 
 async def _one(

@@ -16,6 +16,7 @@ import yaml
 
 from rollout.journal import read_journal
 from rollout.journal.account import Account, tell
+from rollout.stacks.environment import OTHER
 from simulate.lab.errors import LabError
 from simulate.lab.faults import Fault
 from simulate.lab.lab import Lab, Progress
@@ -28,7 +29,6 @@ from simulate.lab.rehearsal.watch import Watch
 
 ENVIRONMENT = "local"
 FIRST_STABLE, FIRST_VERSION = "blue", "1.0.0"
-OTHER = {"blue": "green", "green": "blue"}
 HEALTHY_LIMIT_S = 180.0  # at time scale 1 the load balancer checks every few seconds
 #: Exit codes of `rollout run` that are ends of a rollout: promoted, rolled back, rolled back but not verified.
 ENDS = (0, 3, 4)
@@ -58,7 +58,13 @@ class Rig:
 
     @property
     def stable(self) -> str:
+        """The colour that is stable now."""
         return str(self.stacks.setting("traffic", "stable"))
+
+    @property
+    def candidate(self) -> str:
+        """The colour that the next release deploys."""
+        return OTHER[self.stable]
 
     def deploy(self, layer: str) -> None:
         """Deploys a stack and reports how long it took."""
@@ -110,9 +116,8 @@ class Rig:
 
     def perform(self, number: int, version: str, fault: Fault | None) -> ReleaseResult:
         """One release of ``version`` onto the idle colour. Afterwards the fault's changes are undone."""
-        stable = self.stable
-        candidate = OTHER[stable]
-        replicas = int(self.stacks.setting(stable, "replicas"))
+        candidate = self.candidate
+        replicas = int(self.stacks.setting(self.stable, "replicas"))
         try:
             self.deploy_colour(candidate, version, replicas, fault.env if fault else {})
             if fault:

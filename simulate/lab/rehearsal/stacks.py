@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
+from rollout.stacks.stackfile import NAMESPACE
 from simulate.lab.errors import LabError
 from simulate.lab.lab import Lab
 
-PROJECT = "simple378"
 #: The layers of an environment in the order of their first deployment: a colour reads from the traffic stack whether it serves.
 LAYERS = ("limits", "", "traffic", "blue")
 
@@ -43,7 +43,7 @@ class Stacks:
         path = self._settings(layer)
         document = yaml.safe_load(path.read_text())
         for key, value in settings.items():
-            name = key if ":" in key else f"{PROJECT}:{key}"
+            name = key if ":" in key else f"{NAMESPACE}:{key}"
             if value is None:
                 document["config"].pop(name, None)
             else:
@@ -53,7 +53,7 @@ class Stacks:
     def setting(self, layer: str, key: str) -> Any:
         """A value of a stack's settings file. Raises :class:`LabError` when it is not set."""
         config = yaml.safe_load(self._settings(layer).read_text())["config"]
-        name = f"{PROJECT}:{key}"
+        name = f"{NAMESPACE}:{key}"
         if name not in config:
             raise LabError(f"{self._settings(layer).name} does not set {name}", "set it")
         return config[name]
@@ -76,7 +76,7 @@ class Stacks:
 
     def deployed(self) -> tuple[str, ...]:
         """The stacks that exist."""
-        found = self.lab.paths.pulumi_state.glob(f".pulumi/stacks/{PROJECT}/*.json")
+        found = self.lab.paths.pulumi_state.glob(f".pulumi/stacks/{NAMESPACE}/*.json")
         return tuple(sorted(path.stem for path in found))
 
     def export(self, directory: Path) -> None:
