@@ -15,6 +15,7 @@ from rollout.journal import JournalError, Record
 from rollout.journal.header import Header
 from rollout.journal.notes import Attributed, Note, Reconciled, note_to_json
 from rollout.plan import Plan, PlanError
+from rollout.plan.criteria import CRITERIA
 from rollout.policy import IllegalEvent, Phase, State, decide, initial_state, judge
 from rollout.policy.events import (
     BadEvent,
@@ -44,18 +45,16 @@ class Verdict(StrEnum):
 
 
 _VERDICTS = {
-    "stage_passed": Verdict.SUCCESSFUL,
-    "error_rate": Verdict.FAILED,
-    "latency_p95": Verdict.FAILED,
-    "comparison": Verdict.FAILED,
-    "db_connection_errors": Verdict.FAILED,
-    "health": Verdict.FAILED,
-    "alarm": Verdict.FAILED,
-    "inconclusive": Verdict.INCONCLUSIVE,
-    "operator": Verdict.INCONCLUSIVE,
-    "hold_timeout": Verdict.INCONCLUSIVE,
-    "blind": Verdict.ERROR,
-    "traffic": Verdict.ERROR,
+    Reason.STAGE_PASSED: Verdict.SUCCESSFUL,
+    **{Reason(row.key): Verdict.FAILED for row in CRITERIA},
+    Reason.COMPARISON: Verdict.FAILED,
+    Reason.HEALTH: Verdict.FAILED,
+    Reason.ALARM: Verdict.FAILED,
+    Reason.INCONCLUSIVE: Verdict.INCONCLUSIVE,
+    Reason.OPERATOR: Verdict.INCONCLUSIVE,
+    Reason.HOLD_TIMEOUT: Verdict.INCONCLUSIVE,
+    Reason.BLIND: Verdict.ERROR,
+    Reason.TRAFFIC: Verdict.ERROR,
 }
 
 

@@ -19,7 +19,7 @@ from rollout.journal import read_journal
 from rollout.journal.account import Account, tell
 from rollout.journal.notes import Attributed, Ended, Reached, Reconciled, note_to_json
 from rollout.journal.report_chart import Mark, rollout_picture
-from rollout.plan.criteria import CRITERIA
+from rollout.plan.criteria import CRITERIA, VERIFIED
 from rollout.policy.events import Metrics
 from rollout.policy.timeline import Retreat
 
@@ -113,6 +113,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals |= {"criteria": CRITERIA, "verified": VERIFIED}
     made.filters |= {
         "clock": precise,
         "seconds": seconds,

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from html import escape
 
 from rollout.journal.account import Account
+from rollout.plan import Plan
+from rollout.plan.criteria import VERIFIED, Criterion
 from rollout.policy.events import Metrics
 
 INSET = 5.0  # between a panel's frame and what lies on its lowest and highest value
@@ -274,7 +276,6 @@ def _marks(canvas: _Canvas, marks: Sequence[Mark], top: float, bottom: float) ->
 def rollout_picture(account: Account, marks: Sequence[Mark]) -> str:
     """Weight, error rate, P95 and traffic of one rollout."""
     plan = account.plan
-    limits = plan.verification
     sides = [("candidate", account.candidate), ("stable", account.stable)]
     periods = {role: account.of(role) for role, _ in sides}
 
@@ -289,8 +290,6 @@ def rollout_picture(account: Account, marks: Sequence[Mark]) -> str:
             for role, colour in reversed(sides)
         )
 
-    errors = series(lambda p: p.error_rate, plan.criteria.error_rate.limit)
-    p95 = series(lambda p: p.p95, plan.criteria.latency_p95.limit)
     traffic = series(lambda p: None if p.requests is None else p.requests / (p.end - p.start))
     panels = [
         Panel(
@@ -305,40 +304,26 @@ def rollout_picture(account: Account, marks: Sequence[Mark]) -> str:
             ticks=(0, *(s.weight for s in plan.stages)),
             root=True,
         ),
-        Panel(
-            "error rate per metric period",
-            " %",
-            96,
-            nice_top(errors, plan.criteria.error_rate.limit),
-            bars=errors,
-            limits=(
-                (
-                    plan.criteria.error_rate.limit,
-                    f"limit {plan.criteria.error_rate.limit:g} %",
-                    "candidate-limit",
-                ),
-                (limits.error_rate, f"stable after abort {limits.error_rate:g} %", "stable-limit"),
-            ),
-        ),
-        Panel(
-            "P95 latency per metric period",
-            " s",
-            96,
-            nice_top(p95, plan.criteria.latency_p95.limit),
-            bars=p95,
-            limits=(
-                (
-                    plan.criteria.latency_p95.limit,
-                    f"limit {plan.criteria.latency_p95.limit:g} s",
-                    "candidate-limit",
-                ),
-                (limits.latency_p95, f"stable after abort {limits.latency_p95:g} s", "stable-limit"),
-            ),
-        ),
+        *(_criterion_panel(plan, row, series(row.value, row.rule(plan).limit)) for row in VERIFIED),
         Panel("requests per second", "", 70, nice_top(traffic), bars=traffic),
         _probe_panel(account),
     ]
     return draw(panels, 0.0, account.ended_s, marks, "weight, error rate, P95, traffic and probes over time")
+
+
+def _criterion_panel(plan: Plan, row: Criterion, bars: tuple[Bars, ...]) -> Panel:
+    limit, stable = row.rule(plan).limit, row.normal(plan)
+    return Panel(
+        f"{row.name} per metric period",
+        row.unit,
+        96,
+        nice_top(bars, limit),
+        bars=bars,
+        limits=(
+            (limit, f"limit {row.shown(limit)}", "candidate-limit"),
+            (stable, f"stable after abort {row.shown(stable)}", "stable-limit"),
+        ),
+    )
 
 
 def _probe_panel(account: Account) -> Panel:

@@ -42,15 +42,25 @@ class Criterion:
     sample: Callable[[Period], str]  # what the value was measured on, in words; '' when nobody knows
     count: bool = False  # a whole number of events: at its limit, which may be 0, it is as good as it can be
 
-    def limit(self, plan: Plan) -> Limit:
+    def rule(self, plan: Plan) -> Limit:
         """What a plan says about it."""
-        limit: Limit = getattr(plan.criteria, self.key)
+        rule: Limit = getattr(plan.criteria, self.key)
+        return rule
+
+    def normal(self, plan: Plan) -> float:
+        """What stable must be below after an abort; only of the rows in ``VERIFIED``."""
+        limit: float = getattr(plan.verification, self.key)
         return limit
 
     def is_good(self, plan: Plan, period: Period) -> bool:
         """Measured and below its limit: equal is no breach, but not good either (of a count it is)."""
-        value, limit = self.value(period), self.limit(plan).limit
+        value, limit = self.value(period), self.rule(plan).limit
         return value is not None and (value < limit or (self.count and value == limit))
+
+    def is_beyond(self, plan: Plan, period: Period) -> bool:
+        """Measured and above its limit."""
+        value = self.value(period)
+        return value is not None and value > self.rule(plan).limit
 
     def shown(self, value: float) -> str:
         return f"{value:.4g}{self.unit}"

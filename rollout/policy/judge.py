@@ -22,7 +22,7 @@ def breaches(plan: Plan, state: State, period: Metrics) -> list[Breach]:
     """
     found = []
     for row in _ORDER:
-        value, rule = row.value(period), row.limit(plan)
+        value, rule = row.value(period), row.rule(plan)
         if value is None or value <= rule.limit:
             continue
         words = row.beyond(period, rule.limit)
@@ -66,7 +66,7 @@ def pending(plan: Plan, state: State) -> list[str]:
     start = state.window_start or 0.0
     found = []
     for row in CRITERIA:
-        rule = row.limit(plan)
+        rule = row.rule(plan)
         if rule.breaches > 1:
             periods = [p for p in candidates(state) if p.start >= start and _says(rule, row, p)]
             newest = max(periods, key=lambda p: (p.start, p.end), default=None)
@@ -181,10 +181,8 @@ def is_measured(period: Metrics) -> bool:
 def not_normal(plan: Plan, period: Metrics) -> list[Breach]:
     """What in a period of stable is not below the verification's limits. What is unmeasured is neither normal nor this."""
     found = []
-    for row, limit in zip(
-        VERIFIED, (plan.verification.error_rate, plan.verification.latency_p95), strict=True
-    ):
-        value = row.value(period)
+    for row in VERIFIED:
+        value, limit = row.value(period), row.normal(plan)
         if value is not None and value >= limit:
             words = (
                 f"stable is not back to normal: {row.measured(period)}, below {row.shown(limit)} was expected"

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rollout.control.controller import Observer, Snapshot
+from rollout.plan.criteria import CRITERIA
 from rollout.policy.compare import compare
 from rollout.policy.events import EdgeMetrics, Event, Health, Metrics
 from rollout.terminal.lines import awaited, describe_record
@@ -81,17 +82,12 @@ def panel(title: str, now: Snapshot) -> Panel:
     def row(*cells: str) -> None:
         table.add_row(*map(Text, cells))
 
-    for name, limit, value in (
-        ("requests", f"{plan.metrics.min_requests} or more", lambda m: f"{m.requests}"),
-        ("error rate", f"{plan.criteria.error_rate.limit:g} %", lambda m: _number(m.error_rate, " %")),
-        ("P95", f"{plan.criteria.latency_p95.limit:g} s", lambda m: _number(m.p95, " s")),
-        (
-            "database errors",
-            f"{plan.criteria.db_connection_errors.limit:g}",
-            lambda m: _number(m.db_connection_errors, ""),
-        ),
-    ):
-        row(name, _of(candidate, value), limit, _of(stable, value))
+    of_both = [one if isinstance(one, Metrics) else None for one in (candidate, stable)]
+    mine, its = ("-" if one is None else f"{one.requests}" for one in of_both)
+    row("requests", mine, f"{plan.metrics.min_requests} or more", its)
+    for criterion in CRITERIA:
+        mine, its = (_number(criterion.value(one) if one else None, criterion.unit) for one in of_both)
+        row(criterion.name, mine, criterion.shown(criterion.rule(plan).limit), its)
     if plan.criteria.comparison:
         found = compare(plan.criteria.comparison, state.pairs) if state.pairs else None
         evidence = f"evidence {found.evidence:.3g}" if found else "-"
@@ -109,10 +105,6 @@ def panel(title: str, now: Snapshot) -> Panel:
     return Panel(
         Group(head, table, Text("\n" + "\n".join(recent), style="dim")), title=Text(title), title_align="left"
     )
-
-
-def _of(event: Event | None, value: Callable[[Metrics], str]) -> str:
-    return value(event) if isinstance(event, Metrics) else "-"
 
 
 def _number(value: float | None, unit: str) -> str:

@@ -319,4 +319,4 @@ def _alike(things: Sequence[object]) -> list[list[int]]:
 
 def _beyond(plan: Plan, period: Metrics) -> bool:
     """Whether any value is above its limit."""
-    return any((row.value(period) or 0) > row.limit(plan).limit for row in CRITERIA)
+    return any(row.is_beyond(plan, period) for row in CRITERIA)

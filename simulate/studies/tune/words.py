@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rollout.plan import BackTo, Comparison, Limit, Plan, Rollback, Stage
+from rollout.plan.criteria import CRITERIA, Criterion
 from rollout.plan.marks import Duration, keys
 from rollout.plan.units import written
 
-_CRITERIA = {
-    "error_rate": ("error rate", " %"),
-    "latency_p95": ("P95", " s"),
-    "db_connection_errors": ("database connection errors", ""),
-}
 _TOLD = {"name", "stages", "criteria", "metrics"}
 
 
@@ -24,10 +20,9 @@ def differences(plan: Plan, guide: Plan) -> list[str]:
 def _differences(plan: Plan, guide: Plan) -> Iterator[str]:
     if plan.stages != guide.stages:
         yield _stages(plan.stages, guide.stages)
-    for name, (words, unit) in _CRITERIA.items():
-        mine, its = getattr(plan.criteria, name), getattr(guide.criteria, name)
-        if mine != its and (said := [*_limit(mine, its, unit)]):
-            yield f"{words}: {', '.join(said)}"
+    for row in CRITERIA:
+        if said := [*_limit(row, row.rule(plan), row.rule(guide))]:
+            yield f"{row.name}: {', '.join(said)}"
     if plan.criteria.comparison != guide.criteria.comparison:
         yield _comparison(plan.criteria.comparison)
     for part, other in ((plan.metrics, guide.metrics), (plan, guide)):
@@ -50,9 +45,9 @@ def _stages(mine: tuple[Stage, ...], its: tuple[Stage, ...]) -> str:
     return f"stages {', '.join(f'{stage.weight} % for {written(stage.window)}' for stage in mine)}"
 
 
-def _limit(mine: Limit, its: Limit, unit: str) -> Iterator[str]:
+def _limit(row: Criterion, mine: Limit, its: Limit) -> Iterator[str]:
     if mine.limit != its.limit:
-        yield f"limit {mine.limit:g}{unit}"
+        yield f"limit {row.shown(mine.limit)}"
     if (mine.breaches, mine.of) != (its.breaches, its.of):
         yield f"{mine.breaches} of {mine.of} periods"
     if mine.min_requests != its.min_requests:
