@@ -22,9 +22,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from rollout.aws.attribution import PROBES_A_ROUND, Counts, accounted_for, attribute, without_probes
+from rollout.aws.failures import AWS_ERRORS, failure
 from rollout.aws.probes import ProbeLog
 from rollout.control.ports import Reading
 from rollout.journal.notes import Attributed
@@ -103,13 +102,13 @@ class CloudWatchMetrics:
         """What is new at ``t``. A failed query, of the metrics or of the alarms, is a ``metrics_error``."""
         try:
             series = await asyncio.to_thread(self._query_all, t)
-        except (BotoCoreError, ClientError, _QueryError) as error:
-            return [Reading(partial(MetricsError, reason=_why(error)))]
+        except (*AWS_ERRORS, _QueryError) as error:
+            return [_failed(error, "GetMetricData", f"the metrics of {self.watched.load_balancer}")]
         readings = [reading for start in self._periods(t) for reading in self._read(series, start, t)]
         try:
             return readings + await asyncio.to_thread(self._query_alarms)
-        except (BotoCoreError, ClientError) as error:
-            return [*readings, Reading(partial(MetricsError, reason=f"alarms unreadable: {_why(error)}"))]
+        except AWS_ERRORS as error:
+            return [*readings, _failed(error, "DescribeAlarms", f"alarms {self.watched.alarm_prefix}*")]
 
     # --- periods
 
@@ -283,13 +282,11 @@ class CloudWatchMetrics:
 
 
 class _QueryError(Exception):
-    pass
+    """CloudWatch answered, but not all of what was asked."""
 
 
-def _why(error: Exception) -> str:
-    if isinstance(error, ClientError):
-        return f"{error.response['Error']['Code']}: {error.response['Error'].get('Message', '')}".rstrip(": ")
-    return str(error) or type(error).__name__
+def _failed(error: Exception, action: str, resource: str) -> Reading:
+    return Reading(partial(MetricsError, reason=failure(error, f"cloudwatch:{action}", resource)))
 
 
 def _value(series: _Series, name: str, start: float) -> float | None:

@@ -8,18 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from rollout.aws.failures import AWS_ERRORS, failure
 from rollout.control.ports import TrafficError
 
 T = TypeVar("T")
 
 
-async def _call(what: str, work: Callable[[], T]) -> T:
+async def _call(action: str, resource: str, work: Callable[[], T]) -> T:
     try:
         return await asyncio.to_thread(work)
-    except (BotoCoreError, ClientError) as error:
-        raise TrafficError(f"{what}: {error}") from error
+    except AWS_ERRORS as error:
+        raise TrafficError(failure(error, f"elasticloadbalancing:{action}", resource)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,11 @@ class WeightedRule:
         total = sum(weights.values())
         unknown = set(weights) - set(self.groups.values())
         if unknown or not total:
-            raise TrafficError(f"rule {self.arn} forwards to {weights}: not to stable and candidate")
+            shown = ", ".join(f"{group} with weight {weight}" for group, weight in weights.items())
+            raise TrafficError(
+                f"rule {self.arn} forwards to {shown}, and not to the target groups of stable and candidate alone; "
+                "bring the traffic stack in line with `pulumi up --refresh`"
+            )
         return 100 * weights.get(self.groups["candidate"], 0) / total
 
     async def write_weight(self, weight: int) -> None:
@@ -55,16 +58,18 @@ class WeightedRule:
         def modify() -> None:
             self.elbv2.modify_rule(RuleArn=self.arn, Actions=actions)
 
-        await _call("ModifyRule", modify)
+        await _call("ModifyRule", f"rule {self.arn}", modify)
 
     async def _actions(self) -> list[dict[str, Any]]:
         def describe() -> list[dict[str, Any]]:
             rules = self.elbv2.describe_rules(RuleArns=[self.arn])["Rules"]
             return rules[0]["Actions"] if rules else []
 
-        actions = await _call("DescribeRules", describe)
+        actions = await _call("DescribeRules", f"rule {self.arn}", describe)
         if not actions:
-            raise TrafficError(f"the load balancer has no rule {self.arn}")
+            raise TrafficError(
+                f"the load balancer has no rule {self.arn}; bring the traffic stack in line with `pulumi up --refresh`"
+            )
         return actions
 
 
@@ -72,7 +77,8 @@ def _forward(actions: list[dict[str, Any]]) -> dict[str, Any]:
     for action in actions:
         if action["Type"] == "forward":
             return action
-    raise TrafficError(f"the rule does not forward: {[action['Type'] for action in actions]}")
+    kinds = ", ".join(action["Type"] for action in actions)
+    raise TrafficError(f"the rule with the weights does not forward requests: its actions are {kinds}")
 
 
 def _weights(actions: list[dict[str, Any]]) -> dict[str, int]:
@@ -109,7 +115,7 @@ async def target_health(elbv2: Any, group: str) -> TargetHealth:
         return found
 
     others, healthy = {}, 0
-    for target in await _call("DescribeTargetHealth", describe):
+    for target in await _call("DescribeTargetHealth", f"target group {group}", describe):
         state = target["TargetHealth"]["State"]
         if state == "healthy":
             healthy += 1

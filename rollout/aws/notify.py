@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rollout.aws.failures import AWS_ERRORS, failure
+from rollout.control.ports import PortError
+
 
 @dataclass(frozen=True, slots=True)
 class SnsNotifier:
@@ -23,4 +26,7 @@ class SnsNotifier:
         def publish() -> None:
             self.sns.publish(TopicArn=self.topics[topic], Subject=text, Message=body)
 
-        await asyncio.to_thread(publish)
+        try:
+            await asyncio.to_thread(publish)
+        except AWS_ERRORS as error:
+            raise PortError(failure(error, "sns:Publish", f"topic {self.topics[topic]}")) from error

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rollout.control.ports import Ports, TrafficControl, TrafficError
+from rollout.control.problems import problem_of
 from rollout.journal.notes import (
     BreakGlass,
     BreakGlassFailed,
@@ -94,7 +95,7 @@ class TrafficActor:
                 async with asyncio.timeout(self._apply_limit):
                     await self._traffic.foresee(weight)
             except Exception as error:  # noqa: BLE001 -- see above
-                problem = _problem(error, self._apply_limit)
+                problem = problem_of(error, self._apply_limit)
                 self._recorder.note(Foreseen(weight, ok=False, error=problem))
                 self._recorder.page(f"the next step, to {weight} %, would be refused", problem)
             else:
@@ -135,7 +136,7 @@ class TrafficActor:
             async with asyncio.timeout(self._apply_limit):
                 return {"ok": True, **await self._traffic.set_weight(command.weight, increase=True)}
         except Exception as error:  # noqa: BLE001 -- see above
-            problem = _problem(error, self._apply_limit)
+            problem = problem_of(error, self._apply_limit)
         self._recorder.page(
             f"traffic could not be raised to {command.weight} %", f"{problem}. Traffic stays as it is."
         )
@@ -146,7 +147,7 @@ class TrafficActor:
             async with asyncio.timeout(timing.DISK_WAIT):
                 await self._recorder.durable()
         except (OSError, TimeoutError) as error:
-            self._recorder.note(JournalBehind(_problem(error, timing.DISK_WAIT)))
+            self._recorder.note(JournalBehind(problem_of(error, timing.DISK_WAIT)))
         result = None if command.break_glass else await self._try_stack(command)
         return {"ok": True, **(result or await self._until_moved(command))}
 
@@ -159,7 +160,7 @@ class TrafficActor:
                 await self._settled(command.weight)
                 return result
         except Exception as error:  # noqa: BLE001 -- see above
-            problem = _problem(error, limit)
+            problem = problem_of(error, limit)
         self._recorder.note(BreakGlass(command.weight, problem))
         self._recorder.page(
             f"break-glass: traffic goes to {command.weight} % through the load balancer's API",
@@ -184,7 +185,7 @@ class TrafficActor:
                     await self._settled(command.weight)
                 return {"break_glass": True, "tries": tries + 1, **result}
             except Exception as error:  # noqa: BLE001 -- see above
-                problem = _problem(error, timing.DECREASE_LIMIT)
+                problem = problem_of(error, timing.DECREASE_LIMIT)
             tries += 1
             self._recorder.note(BreakGlassFailed(command.weight, tries, problem))
             if tries == 1 or tries % 10 == 0:
@@ -202,7 +203,7 @@ class TrafficActor:
                 took = round(asyncio.get_running_loop().time() - began, 3)
                 self._recorder.note(Reconciled(weight, took, done.get("generation")))
         except Exception as error:  # noqa: BLE001 -- see above
-            problem = _problem(error, timing.RECONCILE_LIMIT)
+            problem = problem_of(error, timing.RECONCILE_LIMIT)
             self._recorder.note(ReconcileFailed(weight, problem))
             self._recorder.page(
                 "the traffic stack is out of line with the load balancer",
@@ -289,7 +290,7 @@ class Effects:
         try:
             result = {"ok": True, **await work()}
         except Exception as error:  # noqa: BLE001 -- see above
-            result = {"ok": False, "error": _problem(error)}
+            result = {"ok": False, "error": problem_of(error)}
         self._recorder.record("result", {"effect": effect, "act": act, **result})
         return bool(result["ok"])
 
@@ -305,7 +306,7 @@ class Effects:
             async with asyncio.timeout(timing.NOTIFY_LIMIT):
                 await self._ports.notifier.send(topic, subject, body)
         except Exception as error:  # noqa: BLE001 -- see above
-            result |= {"ok": False, "error": _problem(error, timing.NOTIFY_LIMIT)}
+            result |= {"ok": False, "error": problem_of(error, timing.NOTIFY_LIMIT)}
         self._recorder.record("result", result)
 
     async def _prepare(self, effect: int, subject: str, body: str) -> None:
@@ -313,7 +314,7 @@ class Effects:
         try:
             checks: Mapping[str, str] = await self._ports.traffic.check_rollback()
         except Exception as error:  # noqa: BLE001 -- see above
-            checks = {"the check itself": _problem(error)}
+            checks = {"the check itself": problem_of(error)}
         wrong = {name: problem for name, problem in checks.items() if problem}
         self._recorder.record(
             "result", {"effect": effect, "act": "prepare_rollback", "ok": not wrong, "checks": dict(checks)}
@@ -345,13 +346,6 @@ class Effects:
             "the release is live but not promoted",
             "All traffic is on the candidate; the stack still calls it candidate. `rollout resume` tries again.",
         )
-
-
-def _problem(error: Exception, limit: float | None = None) -> str:
-    if isinstance(error, TimeoutError) and limit is not None:
-        return f"not done within {limit:g} s"
-    # Our own exceptions say what is wrong; of others the kind says more.
-    return str(error) if isinstance(error, TrafficError) else f"{type(error).__name__}: {error}"
 
 
 def describe(decision: Decision) -> tuple[str, str]:

@@ -14,8 +14,12 @@ from rollout.journal.notes import Attributed
 from rollout.policy.events import Event
 
 
-class TrafficError(Exception):
-    """Traffic could not be changed or read; the message says what was tried and what it answered."""
+class PortError(Exception):
+    """A port could not do what was asked of it; the message says what was tried, what came of it and the fix."""
+
+
+class TrafficError(PortError):
+    """Traffic could not be changed or read."""
 
 
 class TrafficRefused(TrafficError):
@@ -85,7 +89,7 @@ class RateLimits(Protocol):
 
 class Notifier(Protocol):
     async def send(self, topic: str, subject: str, body: str) -> None:
-        """Publishes to ``immediate``, ``warning`` or ``notice``. Raises on failure; the caller carries on."""
+        """Publishes to ``immediate``, ``warning`` or ``notice``. Raises :class:`PortError`."""
 
 
 @dataclass(frozen=True, slots=True)

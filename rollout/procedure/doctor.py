@@ -7,12 +7,12 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from rollout.aws.clients import Clients, clients
+from rollout.aws.failures import AWS_ERRORS, failure
 from rollout.procedure.preflight import Finding
 from rollout.stacks.engine import Engine, EngineMissing
 from rollout.stacks.environment import Environment, read_environment
@@ -120,22 +120,23 @@ def _plugins(project_dir: Path) -> Finding:
 def _aws(environment: Environment) -> Iterator[Finding]:
     aws = clients(environment.region)
     caller: dict[str, Any] = {}
-    problem = _tried(lambda: caller.update(aws.sts.get_caller_identity()))
+    who = "these credentials"
+    problem = _tried("sts:GetCallerIdentity", who, lambda: caller.update(aws.sts.get_caller_identity()))
     yield Finding(
         "credentials",
-        f"{problem}; log in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID" if problem else "",
+        problem,
         detail=f"{caller.get('Arn', '')} in {environment.region}",
     )
     if problem:
         return
     for right, call in _READS:
-        problem = _tried(lambda call=call: call(aws, environment))  # type: ignore[misc]
-        yield Finding(f"right {right}", f"{problem}; ask for {right}" if problem else "")
+        problem = _tried(right, f"environment {environment.name}", partial(call, aws, environment))
+        yield Finding(f"right {right}", problem)
 
 
-def _tried(work: Callable[[], object]) -> str:
+def _tried(action: str, resource: str, work: Callable[[], object]) -> str:
     try:
         work()
-    except (BotoCoreError, ClientError) as error:
-        return str(error)
+    except AWS_ERRORS as error:
+        return failure(error, action, resource)
     return ""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from rollout.aws.clients import Clients
 from rollout.aws.elb import target_health
+from rollout.aws.failures import AWS_ERRORS, failure
 from rollout.control.ports import Probes, TrafficError
 from rollout.plan import Plan
 from rollout.stacks import stackfile
@@ -51,18 +50,13 @@ async def check(
     return [credentials, *(finding for findings in await asyncio.gather(*checks) for finding in findings)]
 
 
-async def _asked(name: str, work: Callable[[], object], fix: str) -> Finding:
-    try:
-        await asyncio.to_thread(work)
-    except (BotoCoreError, ClientError) as error:
-        return Finding(name, f"{error}; {fix}")
-    return Finding(name)
-
-
 async def _credentials(aws: Clients) -> Finding:
-    return await _asked(
-        "AWS credentials", aws.sts.get_caller_identity, "log in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID"
-    )
+    name = "AWS credentials"
+    try:
+        await asyncio.to_thread(aws.sts.get_caller_identity)
+    except AWS_ERRORS as error:
+        return Finding(name, failure(error, "sts:GetCallerIdentity", "these credentials"))
+    return Finding(name)
 
 
 async def _both_sides(environment: Environment, aws: Clients) -> list[Finding]:
@@ -135,8 +129,8 @@ async def _metrics(environment: Environment, aws: Clients, plan: Plan) -> list[F
                 }
             ],
         )
-    except (BotoCoreError, ClientError) as error:
-        return [Finding(name, f"{error}; the rollout needs cloudwatch:GetMetricData")]
+    except AWS_ERRORS as error:
+        return [Finding(name, failure(error, "cloudwatch:GetMetricData", "requests to stable"))]
     seen = any(result["Values"] for result in answer["MetricDataResults"])
     problem = (
         "" if seen else "no requests in the last 15 periods: without traffic every stage is inconclusive"

@@ -22,6 +22,8 @@ from typing import Any
 from pulumi.automation import CommandError, CommandResult, InvalidVersionError, PulumiCommand
 from pulumi.automation.errors import create_command_error
 
+from rollout.control.problems import one_line
+
 GRACE = 1.0  # seconds between asking an engine to end, which saves its state and lock, and killing it
 _MARKUP = re.compile(r"<\{%.*?%\}>")  # of colours
 _NOTE = "engine.{}.json"
@@ -170,14 +172,14 @@ def _started(pid: int) -> str | None:
         return None
 
 
-def problem_of(error: CommandError) -> str:
-    """What an engine complains of, as one line."""
+def engine_problem(error: CommandError) -> str:
+    """What an engine complains of, as one line of plain text; the end of its output when it names no error."""
     text = str(error)
-    told = _diagnostics(text) or [
+    found = _diagnostics(text) or [
         line.partition("error:")[2] for line in text.splitlines() if "error:" in line
     ]
-    problems = dict.fromkeys(" ".join(_MARKUP.sub("", problem).split()) for problem in told)
-    return ("; ".join(filter(None, problems)) or " ".join(text.split())[-500:])[:1000]
+    problems = dict.fromkeys(one_line(_MARKUP.sub("", problem)) for problem in found)
+    return one_line("; ".join(filter(None, problems)) or text[-500:])
 
 
 def _diagnostics(text: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from pulumi.automation import CommandError, StackNotFoundError
 
 from rollout.control.ports import TrafficRefused
-from rollout.stacks.engine import Engine, problem_of
+from rollout.stacks.engine import Engine, engine_problem
 from rollout.stacks.project import EnvironmentProblem
 from rollout.stacks.traffic import Target, find_target
 
@@ -115,7 +115,7 @@ async def _outputs(engine: Engine, stack: str) -> Mapping[str, Any]:
         ) from None
     except CommandError as error:
         raise EnvironmentProblem(
-            f"the outputs of stack {stack} cannot be read: {problem_of(error)}"
+            f"the outputs of stack {stack} cannot be read: {engine_problem(error)}"
         ) from None
     if not outputs:
         raise EnvironmentProblem(f"stack {stack} is not deployed: `pulumi up -s {stack}`")
@@ -126,5 +126,7 @@ async def _state(engine: Engine, stack: str) -> Mapping[str, Any]:
     try:
         state: Mapping[str, Any] = await engine.json(stack, "stack", "export")
     except CommandError as error:
-        raise EnvironmentProblem(f"the state of stack {stack} cannot be read: {problem_of(error)}") from None
+        raise EnvironmentProblem(
+            f"the state of stack {stack} cannot be read: {engine_problem(error)}"
+        ) from None
     return state

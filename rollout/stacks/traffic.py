@@ -27,7 +27,7 @@ from pulumi.automation import CommandError, ConcurrentUpdateError
 from rollout.aws.elb import WeightedRule, target_health
 from rollout.control.ports import TrafficError, TrafficRefused
 from rollout.stacks import stackfile
-from rollout.stacks.engine import Engine, problem_of
+from rollout.stacks.engine import Engine, engine_problem
 
 LOCK_WAIT = 1.0  # seconds between tries while somebody else updates the stack
 DECREASE_LOCK_WAIT = 3.0  # seconds that a decrease waits for somebody else's update before break-glass
@@ -180,7 +180,7 @@ class StackTraffic:
                 self.stack, "preview", "--json", "--config-file", str(ahead)
             )
         except CommandError as error:
-            raise TrafficRefused(f"the preview of {self.stack} failed: {problem_of(error)}") from error
+            raise TrafficRefused(f"the preview of {self.stack} failed: {engine_problem(error)}") from error
         finally:
             ahead.unlink(missing_ok=True)
         return preview
@@ -195,7 +195,7 @@ class StackTraffic:
             try:
                 await self._up(refresh, None if wait_for_lock else deadline)
             except CommandError as error:
-                problem = problem_of(error)
+                problem = engine_problem(error)
                 if _STALE not in problem or wait_for_lock or stale:
                     raise TrafficError(f"the update of {self.stack} failed: {problem}") from error
                 # Somebody else moved the traffic meanwhile. A decrease goes on top of that.
@@ -223,7 +223,9 @@ class StackTraffic:
         try:
             return await self.engine.outputs(self.stack)
         except CommandError as error:
-            raise TrafficError(f"the outputs of {self.stack} cannot be read: {problem_of(error)}") from error
+            raise TrafficError(
+                f"the outputs of {self.stack} cannot be read: {engine_problem(error)}"
+            ) from error
 
     async def _read_back(self, weight: int) -> None:
         deadline = time.monotonic() + READ_BACK_LIMIT
@@ -271,6 +273,6 @@ class StackLimits:
                 *self.target.flags,
             )
         except CommandError as error:
-            raise TrafficError(f"the update of {self.stack} failed: {problem_of(error)}") from error
+            raise TrafficError(f"the update of {self.stack} failed: {engine_problem(error)}") from error
         self._unclean = False
         return {"update_s": round(time.monotonic() - began, 3)}

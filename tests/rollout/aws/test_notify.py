@@ -7,10 +7,10 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from rollout.aws.notify import SnsNotifier
+from rollout.control.ports import PortError
 
 TOPICS = {tier: f"arn:aws:sns:us-east-1:123456789012:{tier}" for tier in ("immediate", "warning", "notice")}
 
@@ -44,5 +44,7 @@ def test_a_subject_is_one_line_of_at_most_a_hundred_ascii_characters(
 def test_a_failure_is_raised(sns: Any) -> None:
     with Stubber(sns) as stub:
         stub.add_client_error("publish", "AuthorizationErrorException", "no")
-        with pytest.raises(ClientError):
+        with pytest.raises(
+            PortError, match=f"sns:Publish of topic {TOPICS['warning']} failed: access denied"
+        ):
             asyncio.run(SnsNotifier(sns, TOPICS, "prod").send("warning", "subject", "body"))

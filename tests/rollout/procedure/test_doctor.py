@@ -106,7 +106,7 @@ def test_a_missing_right_is_named(project: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(doctor, "clients", lambda region: aws(describe_alarms="no"))
     problems = {name: finding.problem for name, finding in examine(project).items() if finding.problem}
     assert list(problems) == ["right cloudwatch:DescribeAlarms"]
-    assert problems["right cloudwatch:DescribeAlarms"].endswith("; ask for cloudwatch:DescribeAlarms")
+    assert problems["right cloudwatch:DescribeAlarms"].startswith("cloudwatch:DescribeAlarms of environment")
 
 
 def test_expired_credentials_try_no_right(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

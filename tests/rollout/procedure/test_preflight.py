@@ -169,7 +169,10 @@ def test_metrics_must_be_readable_and_may_be_empty(world: World) -> None:
     world.aws.requests = []
     assert "without traffic every stage is inconclusive" in world.problems()["metrics of stable"]
     world.aws.query = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetMetricData")
-    assert "the rollout needs cloudwatch:GetMetricData" in world.problems()["metrics of stable"]
+    assert (
+        "cloudwatch:GetMetricData of requests to stable failed: access denied (no)"
+        in world.problems()["metrics of stable"]
+    )
 
 
 def test_the_same_version_is_only_a_warning(world: World) -> None:

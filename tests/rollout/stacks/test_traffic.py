@@ -347,7 +347,7 @@ def test_weights_are_read_as_shares() -> None:
     elb.weights = {"arn:blue": 3, "arn:green": 1}
     assert asyncio.run(rule.read_weight()) == 25
     elb.weights = {"arn:blue": 3, "arn:pink": 1}
-    with pytest.raises(TrafficError, match="not to stable and candidate"):
+    with pytest.raises(TrafficError, match="and not to the target groups of stable and candidate alone"):
         asyncio.run(rule.read_weight())
     with pytest.raises(TrafficError, match="no rule arn:gone"):
         asyncio.run(WeightedRule(elb, "arn:gone", rule.groups).read_weight())
