@@ -511,7 +511,7 @@ def report(
 @app.command()
 def replay(
     events: Annotated[
-        str, typer.Argument(metavar="EVENTS.jsonl", help="Events, or the journal of a rollout.")
+        str, typer.Argument(metavar="EVENTS.jsonl", help="Events, or the journal of a rollout; - is stdin.")
     ],
     plan: Annotated[
         str | None,

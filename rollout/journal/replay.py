@@ -1,14 +1,14 @@
 """Replay: the policy on recorded or hand-written events, one JSON object a line.
 
 A line is an event (``{"t":0,"event":"started"}``) or a record of a rollout's journal, whose events are replayed with
-the plan that the journal began with. With another plan the decisions that differ are marked. A bad line raises
+the plan that the journal began with, or with another one up to the first decision that differs. A bad line raises
 :class:`ReplayError` naming file and line.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,12 @@ from rollout.journal import Record, parse_journal
 from rollout.journal.header import Header
 from rollout.plan import Plan, load_plan
 from rollout.policy import IllegalEvent, decide, initial_state
-from rollout.policy.events import BadEvent, Event, comparable, parse_event
+from rollout.policy.events import BadEvent, Event, comparable, kind_of, parse_event
 
 _LASTING = ("t", "decision", "weight", "criterion")  # of a decision's keys those that every version has had
+
+
+Decided = dict[str, Any]  # a decision's JSON form
 
 
 class ReplayError(ValueError):
@@ -34,7 +37,7 @@ class Recording:
     source: str
     events: tuple[tuple[int, Event], ...]
     header: Header | None = None
-    decided: tuple[dict[str, Any], ...] = ()
+    decided: tuple[Sequence[Decided], ...] = ()  # of a journal: what each event led to
 
 
 def read_recording(data: bytes, source: str) -> Recording:
@@ -59,15 +62,20 @@ def _is_record(line: str) -> bool:
 
 
 def _journal(records: Sequence[Record], source: str) -> Recording:
-    events = []
+    events: list[tuple[int, Event]] = []
+    decided: list[list[Decided]] = []
     for record in records:
         if record.kind == "event":
             try:
                 events.append((record.seq, parse_event(record.body)))
             except BadEvent as error:
                 raise ReplayError(f"{source}:{record.seq}: {error}") from None
-    decided = tuple(dict(record.body) for record in records if record.kind == "decision")
-    return Recording(source, tuple(events), Header.read(records[0]) if records else None, decided)
+            decided.append([])
+        elif record.kind == "decision":
+            if not decided:
+                raise ReplayError(f"{source}:{record.seq}: a decision before the first event")
+            decided[-1].append(dict(record.body))
+    return Recording(source, tuple(events), Header.read(records[0]) if records else None, tuple(decided))
 
 
 def _events(text: str, source: str) -> Iterator[tuple[int, Event]]:
@@ -94,39 +102,15 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def replay(recording: Recording, plan: Plan) -> Iterator[dict[str, Any]]:
-    """The decisions of ``plan`` on the recorded events, in their JSON form. Raises :class:`ReplayError`."""
+def replay(recording: Recording, plan: Plan) -> Iterator[list[Decided]]:
+    """What ``plan`` decides on each recorded event, in its JSON form. Raises :class:`ReplayError`."""
     state = initial_state()
     for number, event in recording.events:
         try:
             state, decisions = decide(plan, state, event)
         except IllegalEvent as error:
             raise ReplayError(f"{recording.source}:{number}: illegal event: {error}") from None
-        for decision in decisions:
-            yield decision.to_json()
-
-
-def differences(
-    then: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]], keys: Sequence[str] = ()
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Decisions only taken then and only taken now, each in order, compared by ``keys`` (none: what is
-    comparable)."""
-
-    def essence(decision: dict[str, Any]) -> str:
-        kept = {k: v for k, v in decision.items() if k in keys} if keys else comparable(decision)
-        return json.dumps(kept, sort_keys=True)
-
-    def only(these: Sequence[dict[str, Any]], those: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        left = Counter(essence(decision) for decision in those)
-        found = []
-        for decision in these:
-            if left[essence(decision)]:
-                left[essence(decision)] -= 1
-            else:
-                found.append(decision)
-        return found
-
-    return only(then, now), only(now, then)
+        yield [decision.to_json() for decision in decisions]
 
 
 def in_words(decision: dict[str, Any]) -> str:
@@ -140,35 +124,81 @@ def main_replay(
 ) -> int:
     """The command ``rollout replay``: decisions go to ``out``, remarks to ``note``; returns the exit code.
 
-    1 when a journal's own plan does not lead to the decisions it recorded. Raises :class:`ReplayError` (an illegal event
-    after the decisions before it were printed, an unreadable line before any) and :class:`rollout.plan.PlanError`.
+    A journal is followed to the first event on which its own decisions were others: after it the recorded traffic is no
+    longer what these decisions would have led to. 1 when that happens under the journal's own plan. Raises
+    :class:`ReplayError` (an illegal event after the decisions before it were printed, an unreadable line before any),
+    :class:`JournalError` and :class:`rollout.plan.PlanError`.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise ReplayError(f"{path}: cannot read these events: {error}") from None
-    recording = read_recording(data, path)
+    recording = read_recording(*_read(path))
     header = recording.header
     if plan_name:
         plan = load_plan(plan_name).scaled(header.time_scale if header else 1)
     else:
         plan = header.plan if header else load_plan("phase-c")
-    decided = []
-    for decision in replay(recording, plan):
-        decided.append(decision)
-        out(json.dumps(decision) if as_json else in_words(decision))
-    if header is None:
-        return 0
     keys: Sequence[str] = ()
-    if header.other_rules:
+    if header and header.other_rules:
         keys = _LASTING
         note(f"{header.other_rules}: compared by {', '.join(keys)} only")
-    lost, new = differences(recording.decided, decided, keys)
-    if not lost and not new:
-        note(f"the same {len(decided)} decisions as recorded")
-        return 0
-    for mark, some in (("-", lost), ("+", new)):
-        for decision in some:
-            note(f"{mark} {in_words(decision)}")
-    note(f"{len(lost)} recorded decisions (-) were not taken, {len(new)} others (+) were")
-    return 0 if plan_name else 1
+    count = 0
+    then: list[Decided] = []
+    now: list[Decided] = []
+    for number, decisions in enumerate(replay(recording, plan)):
+        for decision in decisions:
+            out(json.dumps(decision) if as_json else in_words(decision))
+        now += decisions
+        if header is None:
+            continue
+        then += recording.decided[number]
+        last = number == len(recording.events) - 1
+        if not last and recording.events[number + 1][1].t == recording.events[number][1].t:
+            continue  # which of two events at one instant led to a decision makes no difference
+        # Of the last event's decisions a crash may have swallowed some.
+        if _essence(then, keys) != _essence(now[: len(then)] if last else now, keys):
+            for line in _difference(recording, number, then, now, count, plan_name):
+                note(line)
+            return 0 if plan_name else 1
+        count += len(now)
+        then, now = [], []
+    if header:
+        note(f"the same {count} decisions as recorded")
+    return 0
+
+
+def _read(path: str) -> tuple[bytes, str]:
+    """The bytes of a file, or of stdin for ``-``, and what messages call it."""
+    if path == "-":
+        return sys.stdin.buffer.read(), "stdin"
+    try:
+        return Path(path).read_bytes(), path
+    except OSError as error:
+        raise ReplayError(f"{path}: cannot read these events: {error}") from None
+
+
+def _essence(decisions: Sequence[Decided], keys: Sequence[str]) -> list[dict[str, Any]]:
+    """What of decisions is compared: ``keys``, or without any all that is comparable."""
+    if not keys:
+        return [comparable(decision) for decision in decisions]
+    return [{key: decision[key] for key in keys if key in decision} for decision in decisions]
+
+
+def _difference(
+    recording: Recording,
+    number: int,
+    then: Sequence[Decided],
+    now: Sequence[Decided],
+    count: int,
+    plan_name: str | None,
+) -> Iterator[str]:
+    line, event = recording.events[number]
+    shown = f"{kind_of(event)} event at {event.t:g} s (record {line})"
+    yield f"alike for {count} decision{'' if count == 1 else 's'}; differs at the {shown}:"
+    for mark, decisions in (("recorded:", then), ("now:", now)):
+        for decision in decisions or ({},):
+            yield f"  {mark:<10}{in_words(decision) if decision else 'no decision'}"
+    if plan_name:
+        yield (
+            "The comparison ends here: the traffic recorded after this followed the recorded decisions, so it does not show "
+            f"what {plan_name} would have met."
+        )
+    else:
+        yield "The journal's own plan does not lead to the decisions that it recorded."

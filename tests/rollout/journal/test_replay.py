@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from rollout.journal import JournalError, Record, read_journal
 from rollout.journal.replay import ReplayError, main_replay
 from rollout.plan import plan_text
+from tests.rollout import journals
 from tests.rollout.journals import header
 
 ISSUE_EXAMPLE = """\
@@ -183,8 +186,33 @@ def test_another_plan_shows_where_the_decisions_differ(tmp_path: Path) -> None:
     code, decisions, notes = run(journal(tmp_path), plan=str(lenient))
     assert code == 0
     assert [d["weight"] for d in decisions if d["decision"] == "set_weight"] == [5]
-    assert [note[0] for note in notes] == ["-", "-", "2"]
-    assert notes[-1].startswith("2 recorded decisions (-) were not taken, 0 others")
+    assert [" ".join(note.split()) for note in notes[:4]] == [
+        "alike for 1 decision; differs at the metrics event at 7 s (record 7):",
+        "recorded: 7.0 s set_weight 0 % [error_rate] error rate 2 % (1 of 50 requests) is above 1 %: 0 %",
+        "recorded: 7.0 s hold 0 % [error_rate] error rate 2 % (1 of 50 requests) is above 1 %",
+        "now: no decision",
+    ]
+    assert notes[4].startswith(
+        "The comparison ends here: the traffic recorded after this followed the recorded"
+    )
+
+
+def test_the_comparison_ends_at_the_first_difference(tmp_path: Path) -> None:
+    file = tmp_path / "journal.jsonl"
+    file.write_text("".join(record.to_line() for record in journals.bad_release()))
+    lenient = tmp_path / "lenient.yaml"
+    lenient.write_text(plan_text("phase-c")[0].replace("error_rate: {limit: 1,", "error_rate: {limit: 30,"))
+    code, decisions, notes = run(file, plan=str(lenient))
+    # At 0 % of the traffic nothing would be illegal or advance: what follows is not looked at.
+    assert (code, [d["weight"] for d in decisions if d["decision"] == "set_weight"]) == (0, [5])
+    assert notes[0].startswith("alike for 1 decision; differs at the ")
+
+
+def test_stdin_is_a_dash(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = io.TextIOWrapper(io.BytesIO(b'{"t":0,"event":"started"}\n{"t":1,"event":"gossip"}'))
+    monkeypatch.setattr(sys, "stdin", events)
+    with pytest.raises(ReplayError, match=r"^stdin:2: 'event' is 'gossip'"):
+        main_replay("-", None, False, print, print)
 
 
 def test_a_journal_that_does_not_lead_to_its_own_decisions_fails(tmp_path: Path) -> None:
@@ -192,7 +220,8 @@ def test_a_journal_that_does_not_lead_to_its_own_decisions_fails(tmp_path: Path)
     file.write_text(file.read_text().replace('"weight":0', '"weight":25'))
     code, _, notes = run(file, plan=None)
     assert code == 1
-    assert notes[-1].startswith("2 recorded decisions (-) were not taken, 2 others (+) were")
+    assert notes[0].startswith("alike for 1 decision; differs at the metrics event at 7 s")
+    assert notes[-1] == "The journal's own plan does not lead to the decisions that it recorded."
 
 
 def test_in_words(tmp_path: Path) -> None:
