@@ -39,7 +39,7 @@ rehearse: setup  ## two releases on real parts, the bad one rolled back by itsel
 	@$(BIN)/simulate lab rehearse --time-scale $(TIME_SCALE) $(if $(FAULT),--fault $(FAULT))
 
 bench: setup  ## how fast the simulator is; then, in the lab, a traffic update beside a bare ModifyRule call
-	@$(BIN)/simulate bench
+	@$(BIN)/python -m tools.bench
 	@$(BIN)/simulate lab bench
 
 clean:  ## end this checkout's labs, remove build/, the tools' caches, compiled code of older sources; keeps .venv

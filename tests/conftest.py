@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from simulate.dataplane.compilation import compile_once
 from simulate.lab.lab import Lab
 from simulate.lab.layout import labs_directory
 
@@ -29,6 +30,25 @@ def _remove_left_overs() -> None:
         if runner.isdigit() and not Path(f"/proc/{runner}").exists():
             Lab(directory.name).stop()
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The time limit of a test is its own: the first that needs the compiled simulator waits for it in a fixture."""
+    for item in items:
+        if item.get_closest_marker("compiled") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(120, func_only=True))
+
+
+@pytest.fixture(scope="session")
+def compiled_simulator() -> None:
+    """The simulator, compiled on disk for this process and those that tests start."""
+    compile_once()
+
+
+@pytest.fixture(autouse=True)
+def _compiled(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("compiled"):
+        request.getfixturevalue("compiled_simulator")
 
 
 @pytest.fixture(scope="session")

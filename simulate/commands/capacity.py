@@ -1,17 +1,17 @@
-"""``simulate capacity``: what a load needs, in words with numbers, with the latency curve."""
+"""``simulate capacity``: which sizes a load needs, with the latency curve."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from simulate.commands.capacity_text import Answer, print_answer
-from simulate.commands.errors import BadInput, Failed
-from simulate.commands.inputs import check_output, check_trace_alone, read_settings, with_rate, writing
-from simulate.commands.progress import steps
+from simulate.commands.capacity_text import Answer, print_answer, print_known
+from simulate.commands.errors import BadInput, Failed, Interrupted
+from simulate.commands.inputs import check_output, check_trace_alone, read_settings, with_rate
+from simulate.commands.output import print_json, writing
+from simulate.commands.progress import compiled, steps
 from simulate.dataplane import BadTrace, Trace
 from simulate.scenarios import BadParameter
 from simulate.studies.capacity import (
@@ -48,17 +48,28 @@ def capacity(
     as_json: bool,
     html: Path | None,
 ) -> None:
-    """Prints the answer. Raises :class:`BadInput`, or :class:`Failed` if nothing within the bounds will do."""
+    """Prints the answer. Raises :class:`BadInput`, or :class:`Failed` if nothing within the bounds will do.
+
+    After Ctrl-C it prints what has been found, and raises :class:`Interrupted`.
+    """
     check_output("--html", html)
     assumptions = assumed(settings, rate, trace)
+    compiled()
     runner = Runner(seed, replications, workers, steps())
+    sizes = curve = None
     try:
         sizes = size(assumptions, runner)
-        answer = Answer(sizes, latency_curve(sizes, runner), hang_table(sizes, runner), runner)
+        curve = latency_curve(sizes, runner)
+        answer = Answer(sizes, curve, hang_table(sizes, runner), runner)
     except (NoSize, Died) as error:
         raise Failed(str(error)) from None
+    except KeyboardInterrupt:
+        if not as_json:
+            print_known(runner, sizes, curve)
+        missing = "the sizes" if sizes is None else "the latency curve" if curve is None else "the hangs"
+        raise Interrupted(f"{missing} and what follows are not known yet") from None
     if as_json:
-        print(json.dumps(to_json(answer), indent=2))
+        print_json(to_json(answer))
     else:
         print_answer(answer)
     if html:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
 from simulate.commands.capacity_text import (
+    CURVE,
     Answer,
     assumptions,
-    between,
     bounds,
+    curve_row,
     hang_reasons,
+    hang_rows,
     head,
     lines,
-    many,
-    milliseconds,
     theory,
 )
 from simulate.commands.drawing import COLOURS, drawn, pages
-from simulate.studies.capacity.curve import Point
+from simulate.commands.output import command_line
 from simulate.studies.replication import Estimate
 
 _QUANTILES = (
@@ -33,44 +31,27 @@ _QUANTILES = (
 
 
 def write_page(path: Path, answer: Answer) -> None:
-    hangs = answer.hangs
+    hang_heads, hangs = hang_rows(answer.hangs)
     text = (
         pages()
         .get_template("capacity.html.j2")
         .render(
             title=f"Capacity for {answer.sizes.assumptions.per_minute:,.0f} requests a minute",
             head=head(answer),
-            command=shlex.join(["simulate", *sys.argv[1:]]),
-            lines=lines(answer),
+            command=command_line(),
+            lines=lines(answer.sizes),
             sentences=[*bounds(answer), theory(answer)],
             latency=drawn(3.6, lambda axes: _latency(axes, answer)),
             losses=drawn(1.7, lambda axes: _losses(axes, answer)),
-            curve=[_row(point) for point in answer.curve.points],
-            hangs=[*next(iter(hangs.found.values()))],
-            pools=[
-                (pool, [(many(m.failed.mean), m.worst > 0) for m in row.values()], hangs.survived(pool))
-                for pool, row in hangs.found.items()
-            ],
+            curve_heads=CURVE,
+            curve=[curve_row(point) for point in answer.curve.points],
+            hang_heads=hang_heads,
+            hangs=hangs,
             hang_reasons=hang_reasons(answer),
             parameters=assumptions(answer),
         )
     )
     path.write_text(text)
-
-
-def _row(point: Point) -> tuple[str, ...]:
-    measured = point.measured
-    return (
-        f"{point.percent:g} %",
-        f"{point.per_minute:,.0f}",
-        milliseconds(measured.p50),
-        milliseconds(measured.p95),
-        between(measured.p95),
-        milliseconds(measured.p99),
-        milliseconds(measured.mean),
-        "" if point.closed_form is None else f"{1000 * point.closed_form:.4g}",
-        f"{100 * measured.lost.mean:.3g} %",
-    )
 
 
 def _latency(axes: Axes, answer: Answer) -> None:

@@ -1,21 +1,30 @@
-"""The answer of ``simulate capacity`` in words: sizes with their reasons, the latency curve, hangs, what was assumed."""
+"""The answer of ``simulate capacity`` as text: sizes with their reasons, the latency curve, hangs, what was assumed."""
 
 from __future__ import annotations
 
 import math
-import textwrap
 from dataclasses import dataclass
 
+from simulate.commands.output import wrapped
+from simulate.commands.table import table
 from simulate.dataplane import Trace
+from simulate.figures import between, plain
 from simulate.studies.capacity import PARAMETERS, Curve, Hangs, Runner, Sizes
 from simulate.studies.capacity.assumptions import MINUTES
 from simulate.studies.capacity.closed_forms import hang_limits, servers_for, square_root_staffing
 from simulate.studies.capacity.curve import Point
-from simulate.studies.capacity.sizes import COLOURS, SMALLEST_LIMIT, SMALLEST_POOL, SUPERUSERS, Size, said, up
+from simulate.studies.capacity.sizes import (
+    COLOURS,
+    SMALLEST_LIMIT,
+    SMALLEST_POOL,
+    SUPERUSERS,
+    Size,
+    in_words,
+    up,
+)
 from simulate.studies.replication import Estimate
 
 _BAR = 24  # characters
-_WIDE = 110
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,29 +56,52 @@ class Line:
 
 
 def print_answer(answer: Answer) -> None:
-    print(head(answer) + "\n")
-    for line in lines(answer):
-        begin = f"{line.key:22}{line.value:>10,}   "
-        print(textwrap.fill(line.why, _WIDE, initial_indent=begin, subsequent_indent=" " * len(begin)))
+    for line in head(answer):
+        print(wrapped(line))
+    print()
+    _print_sizes(answer.sizes)
     print()
     for sentence in [*bounds(answer), theory(answer)]:
-        print(textwrap.fill(sentence, _WIDE))
-    print("\nLatency of one colour with all of the traffic and its spares down:")
-    print_curve(answer)
-    print("\nFailed requests by how long all queries hang, nothing being down (mean of the runs):")
-    print_hangs(answer)
+        print(wrapped(sentence))
+    print()
+    _print_curve(answer)
+    print(
+        "\n" + wrapped("Failed requests by how long all queries hang, nothing being down (mean of the runs):")
+    )
+    _print_hangs(answer)
     print("\nAssumed (--set):")
     for name, value, what in assumptions(answer):
-        print(f"  {name:20}{value:>10}  {what}")
+        print(wrapped(f"  {name:18}{value:>9}  {what}", 31))
 
 
-def head(answer: Answer) -> str:
+def print_known(runner: Runner, sizes: Sizes | None, curve: Curve | None) -> None:
+    """What an interrupted search has found."""
+    if sizes is None:
+        for name, measured in runner.found.items():
+            print(f"{name}: {in_words(measured)}, {plain(100 * measured.limited.mean, 2)} % rate limited")
+        return
+    _print_sizes(sizes)
+    if curve is not None:
+        print()
+        _print_curve(Answer(sizes, curve, Hangs({}), runner))
+
+
+def _print_sizes(sizes: Sizes) -> None:
+    for line in lines(sizes):
+        begin = f"{line.key:22}{line.value:>8,}  "
+        print(wrapped(begin + line.why, len(begin)))
+
+
+def head(answer: Answer) -> tuple[str, str]:
+    """Which load is asked about, and which targets must hold."""
     sizes, runner = answer.sizes, answer.runner
     values = sizes.assumptions.values
     return (
-        f"For {sizes.assumptions.per_minute:,.0f} requests/min each colour alone carries all of them{_down(sizes)}:\n"
-        f"P95 < {values['p95_ms']:g} ms and less than {values['losses_percent']:g} % lost, with the upper ends of 95 % "
-        f"intervals (seed {runner.seed}, {runner.replications} runs of {MINUTES} min)."
+        f"For {plain(sizes.assumptions.per_minute)} requests/min each colour alone carries all of them{_down(sizes)}.",
+        (
+            f"Targets: P95 below {plain(values['p95_ms'])} ms and less than {plain(values['losses_percent'])} % lost, with the upper "
+            f"ends of 95 % intervals (seed {runner.seed}, {runner.replications} runs of {MINUTES} min)."
+        ),
     )
 
 
@@ -84,23 +116,22 @@ def _down(sizes: Sizes) -> str:
     return f" with {' and '.join(parts)} down{only}"
 
 
-def lines(answer: Answer) -> list[Line]:
+def lines(sizes: Sizes) -> list[Line]:
     """The four sizes."""
-    sizes = answer.sizes
     values, load, limit = sizes.assumptions.values, sizes.for_load, sizes.limit
     share = values["busiest_percent"]
     mean = sizes.assumptions.per_minute * share / 100
     carry = f"{load.needed} carry the load" if load.needed > 1 else "1 carries the load"
-    limited = f"{100 * limit.measured.limited.mean:.2g} % of its requests are answered 429"
+    limited = f"{plain(100 * limit.measured.limited.mean, 2)} % of its requests are answered 429"
     if limit.fewer:
-        limited += f", {100 * limit.fewer.limited.mean:.2g} % with one less"
+        limited += f", {plain(100 * limit.fewer.limited.mean, 2)} % with one less"
     if limit.needed == SMALLEST_LIMIT:
         limited += f"; {SMALLEST_LIMIT} is AWS WAF's least"
     return [
         Line(
             "replicas",
             sizes.replicas,
-            f"of each colour: {carry} ({said(load.measured)}), {sizes.spare} may be down{_fewer(load)}",
+            f"of each colour: {carry} ({in_words(load.measured)}), {sizes.spare} may be down{_fewer(load)}",
         ),
         Line("poolSize", sizes.pool_size, f"of each pgbouncer, {sizes.pgbouncers} a colour: {_pool(sizes)}"),
         Line(
@@ -112,24 +143,24 @@ def lines(answer: Answer) -> list[Line]:
         Line(
             "rateLimit",
             sizes.rate_limit,
-            f"requests a minute and address: the busiest sends {many(mean)} in the mean ({share:g} %); {limited}",
+            f"requests a minute and address: the busiest sends {plain(mean)} a minute on average ({share:g} %); {limited}",
         ),
     ]
 
 
 def _fewer(size: Size) -> str:
     if size.fewer:
-        return f"; with one fewer {said(size.fewer)}"
+        return f"; with one fewer {in_words(size.fewer)}"
     return "; with one fewer they would be busy all the time" if size.needed > 1 else ""
 
 
 def _pool(sizes: Sizes) -> str:
     load, hang = sizes.pool_for_load, sizes.pool_for_hang
-    text = f"the load takes {load.needed} ({said(load.measured)}{_fewer(load)})"
+    text = f"the load takes {load.needed} ({in_words(load.measured)}{_fewer(load)})"
     if hang:
         text += f", a hang of {sizes.assumptions.values['hang_s']:g} s without a failed request takes {hang.needed}"
         if hang.fewer:
-            text += f" (with one fewer {hang.fewer.failed.mean:.3g} fail)"
+            text += f" (with one fewer {plain(hang.fewer.failed.mean)} fail)"
     if sizes.pool_size == SMALLEST_POOL:
         text += f"; {SMALLEST_POOL} is the guide's least"
     return text
@@ -147,7 +178,7 @@ def bounds(answer: Answer) -> list[str]:
     slots = sizes.whole.stable.replicas * sizes.whole.stable.concurrency
     found = [
         f"What bounds it: {', then '.join(parts)} (busy all the time, spares down).",
-        f"Your load is {100 * rate / curve.capacity:.3g} % of the first; {held}; {knee}.",
+        f"Your load is {plain(100 * rate / curve.capacity)} % of the first; {held}; {knee}.",
     ]
     if slots <= sizes.whole.stable.pool.size:
         found.append(
@@ -169,40 +200,52 @@ def theory(answer: Answer) -> str:
     servers = servers_for(per_s, service, answer.targets[0], 0.95)
     by_erlang = f", Erlang C with that P95 {math.ceil(servers / slots)} replica(s)" if servers else ""
     return (
-        f"Closed forms for the load: {busy:.3g} slots and {queries:.3g} connections are busy in the mean; square-root "
+        f"Closed forms for the load: {plain(busy)} slots and {plain(queries)} connections are busy on average; square-root "
         f"staffing gives {math.ceil(replicas)} replica(s) and {math.ceil(connections)} connection(s){by_erlang}."
     )
 
 
-def print_curve(answer: Answer) -> None:
+CURVE = ("load", "requests/min", "P50", "P95", "95 % interval", "P99", "mean", "theory", "lost")
+
+
+def curve_row(point: Point) -> tuple[str, ...]:
+    """The cells of a load under ``CURVE``; times in ms."""
+    measured = point.measured
+    p95 = measured.p95
+    return (
+        f"{point.percent} %",
+        f"{point.per_minute:,.0f}",
+        _milliseconds(measured.p50),
+        _milliseconds(p95),
+        ""
+        if p95 is None or p95.low is None or p95.high is None
+        else between(1000 * p95.low, 1000 * p95.high, 4),
+        _milliseconds(measured.p99),
+        _milliseconds(measured.mean),
+        "" if point.closed_form is None else plain(1000 * point.closed_form, 4),
+        f"{plain(100 * measured.lost.mean)} %",
+    )
+
+
+def _milliseconds(found: Estimate | None) -> str:
+    return "-" if found is None else plain(1000 * found.mean, 4)
+
+
+def _print_curve(answer: Answer) -> None:
+    print("Latency of one colour with all of the traffic and its spares down:")
     curve, (target, _) = answer.curve, answer.targets
-    carried = answer.carries
     times = [point.measured.p95.mean for point in curve.points if point.measured.p95]
     low, high = min([*times, target]), max([*times, target])
-    print(
-        f"{'load':>6}{'requests/min':>14}{'P50':>8}{'P95':>8}{'95 % interval':>17}{'P99':>8}{'mean':>8}{'theory':>8}"
-        f"{'lost':>9}  P95, logarithmic; ':' is the target"
-    )
+    rows = []
     for point in curve.points:
-        measured = point.measured
-        marks = [word for word, at in (("knee", curve.knee), ("targets hold", carried)) if at is point]
-        print(
-            f"{point.percent:>4} %{point.per_minute:>14,.0f}{milliseconds(measured.p50):>8}{milliseconds(measured.p95):>8}"
-            f"{between(measured.p95):>17}{milliseconds(measured.p99):>8}{milliseconds(measured.mean):>8}"
-            f"{'' if point.closed_form is None else f'{1000 * point.closed_form:.4g}':>8}"
-            f"{100 * measured.lost.mean:>7.3g} %  {_bar(measured.p95, low, high, target)}{', '.join(marks)}".rstrip()
-        )
-    print("times in ms; theory: the mean by Allen and Cunneen; lost: requests that failed in the end")
-
-
-def milliseconds(found: Estimate | None) -> str:
-    return "-" if found is None else f"{1000 * found.mean:.4g}"
-
-
-def between(found: Estimate | None) -> str:
-    if found is None or found.low is None or found.high is None:
-        return ""
-    return f"{1000 * found.low:.4g}..{1000 * found.high:.4g}"
+        marks = [word for word, at in (("knee", curve.knee), ("targets hold", answer.carries)) if at is point]
+        bar = _bar(point.measured.p95, low, high, target)
+        rows.append((*curve_row(point), f"{bar}{', '.join(marks)}".rstrip()))
+    last = len(CURVE)
+    print("\n".join(table((*CURVE, "P95, log scale; ':' is the target"), rows, left=(0, last))))
+    print(
+        wrapped("Times in ms; theory: the mean by Allen and Cunneen; lost: requests that failed in the end.")
+    )
 
 
 def _bar(found: Estimate | None, low: float, high: float, target: float) -> str:
@@ -217,30 +260,26 @@ def _bar(found: Estimate | None, low: float, high: float, target: float) -> str:
     return "".join(":" if k == mark else "#" if k <= filled else " " for k in range(_BAR)) + "  "
 
 
-def print_hangs(answer: Answer) -> None:
-    hangs = answer.hangs
-    columns = [*next(iter(hangs.found.values()))]
-    print(
-        f"{'poolSize':>10}"
-        + "".join(f"{f'{hang:g} s':>10}" for hang in columns)
-        + "   no failure in any run up to"
-    )
-    for pool, row in hangs.found.items():
-        cells = "".join(f"{many(found.failed.mean):>10}" for found in row.values())
-        print(f"{pool:>10}{cells}   {hangs.survived(pool):g} s")
-    print(hang_reasons(answer))
+def hang_rows(hangs: Hangs) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of the table of pools and hangs."""
+    heads = ["poolSize", *(f"{hang:g} s" for hang in next(iter(hangs.found.values()))), "none failed up to"]
+    rows = [
+        [f"{pool}", *(plain(found.failed.mean) for found in row.values()), f"{hangs.survived(pool):g} s"]
+        for pool, row in hangs.found.items()
+    ]
+    return heads, rows
 
 
-def many(mean: float) -> str:
-    """A mean of counts: small ones with their fraction."""
-    return f"{mean:,.0f}" if mean >= 100 else f"{mean:.3g}"  # noqa: PLR2004
+def _print_hangs(answer: Answer) -> None:
+    print("\n".join(table(*hang_rows(answer.hangs), left=())))
+    print(wrapped(hang_reasons(answer)))
 
 
 def hang_reasons(answer: Answer) -> str:
     sizes = answer.sizes
     found = hang_limits(sizes.whole, sizes.assumptions.per_minute)
-    return f"with {sizes.pool_size}: " + "; ".join(
-        f"after {seconds:.3g} s {what}" for what, seconds in found.items()
+    return f"With {sizes.pool_size}: " + "; ".join(
+        f"after {plain(seconds)} s {what}" for what, seconds in found.items()
     )
 
 
@@ -249,7 +288,7 @@ def assumptions(answer: Answer) -> list[tuple[str, str, str]]:
     found = answer.sizes.assumptions
     shown = []
     for one in PARAMETERS:
-        value = f"{found.values[one.name]:g}"
+        value = plain(found.values[one.name], 6)
         if isinstance(found.arrivals, Trace) and one.name in ("rate_per_minute", "variance_to_mean"):
             value = "trace"
         shown.append((one.name, value, f"{one.what} ({one.unit})"))

@@ -1,12 +1,13 @@
-"""What a command ends with instead of a result: one line, and an exit code."""
+"""How a command ends without a result: one line, and an exit code."""
 
 from __future__ import annotations
 
 
 class CommandError(Exception):
-    """The message names what was given and what it takes."""
+    """The message names what was given and what is accepted."""
 
     exit_code = 1
+    prefix = "error"
 
 
 class BadInput(CommandError):
@@ -14,4 +15,11 @@ class BadInput(CommandError):
 
 
 class Failed(CommandError):
-    """It was begun and could not be completed."""
+    """The work began and could not be completed."""
+
+
+class Interrupted(CommandError):
+    """Ctrl-C ended a study early; the message says how much of it was done."""
+
+    exit_code = 130
+    prefix = "interrupted"

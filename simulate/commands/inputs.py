@@ -1,16 +1,16 @@
-"""From the words of a command line to a job. Everything wrong with them is one :class:`BadInput`."""
+"""From a command's options to a job. Whatever is wrong with them is one :class:`BadInput`."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rollout.plan import Plan, PlanError, load_plan
-from simulate.commands.errors import BadInput, Failed
+from simulate.commands.errors import BadInput
 from simulate.controlplane.alarms import TIER
 from simulate.dataplane import HIGHEST_RATE, BadTrace, Trace
+from simulate.figures import plain
 from simulate.scenarios import BadParameter, UnknownScenario
 from simulate.studies.replication import Job
 
@@ -60,15 +60,17 @@ def with_rate(given: dict[str, float], rate: float | None, *, some: bool = False
     if rate is None:
         return given
     if "rate_per_minute" in given:
-        raise BadInput("--rate and --set rate_per_minute say the same thing: give one of them")
+        raise BadInput("--rate and --set rate_per_minute set the same value: give one of them")
     if not 0 <= rate <= HIGHEST_RATE or (some and rate == 0):
         least = "above 0 and" if some else "0 or more,"
-        raise BadInput(f"--rate is {rate:g}: it takes requests per minute, {least} up to {HIGHEST_RATE:,}")
+        raise BadInput(
+            f"--rate is {plain(rate)}: it takes requests per minute, {least} up to {HIGHEST_RATE:,}"
+        )
     return {**given, "rate_per_minute": rate}
 
 
 def check_trace_alone(trace: Path | None, given: Mapping[str, float]) -> None:
-    """A trace says how many requests come when: nothing else may."""
+    """A trace fixes how many requests come when, so nothing else may set that."""
     if trace is None:
         return
     for name in ("rate_per_minute", "variance_to_mean"):
@@ -94,7 +96,9 @@ def read_plan(name_or_path: str, flag: str = "--plan") -> Plan:
         ("health.interval", plan.health.interval, 0.1),
     ):
         if not low <= value <= _DAY:
-            raise BadInput(f"{flag}: {key} is {value:g} s: in a rehearsal it takes {low:g} s to {_DAY:,} s")
+            raise BadInput(
+                f"{flag}: {key} is {plain(value, 6)} s: in a rehearsal it takes {low:g} s to {_DAY:,} s"
+            )
     if unknown := [name for name in plan.alarms if name not in TIER]:
         raise BadInput(
             f"{flag}: alarms.{unknown[0]} cannot go off in a rehearsal; those that can: {', '.join(TIER)}"
@@ -102,17 +106,8 @@ def read_plan(name_or_path: str, flag: str = "--plan") -> Plan:
     return plan
 
 
-@contextmanager
-def writing(flag: str, path: Path) -> Iterator[None]:
-    """What is written inside cannot be, after all (a full disk): raises :class:`Failed`."""
-    try:
-        yield
-    except OSError as error:
-        raise Failed(f"{flag}: {path} cannot be written: {error.strerror}") from None
-
-
 def check_output(flag: str, path: Path | None) -> None:
-    """Says before the work that its result could not be written."""
+    """Raises :class:`BadInput` before the work if its result could not be written."""
     if path is None:
         return
     if path.is_dir():

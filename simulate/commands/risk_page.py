@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 
 from simulate.commands.drawing import COLOURS, drawn, pages
-from simulate.commands.risk import WORDS, cells_of, head, worth_of
+from simulate.commands.output import command_line
+from simulate.commands.risk_text import COLUMNS, NOTES, WORTHS, cells_of, head, worth_of
+from simulate.figures import plain
 from simulate.scenarios.scenario import COMMON
 from simulate.studies.replication import Estimate
 from simulate.studies.risk import Result
@@ -29,7 +29,7 @@ def write_page(path: Path, result: Result) -> None:
     text = pages().get_template("risk.html.j2").render(
         title="Risk register",
         head=head(result),
-        command=shlex.join(["simulate", *sys.argv[1:]]),
+        command=command_line(),
         ends_chart=drawn(0.6 + 0.28 * len(bars), lambda axes: _ends(axes, bars)),
         cost_chart=drawn(0.6 + 0.28 * len(hurt), lambda axes: _bars(axes, hurt, COLOURS["bad"])),
         worth_chart=drawn(0.6 + 0.28 * len(worth), lambda axes: _bars(axes, worth, COLOURS["candidate"])),
@@ -50,7 +50,9 @@ def write_page(path: Path, result: Result) -> None:
             for one in result.alone
         ]
         + [("together", "", cells_of(result.together, None))],
-        words=WORDS,
+        notes=NOTES,
+        columns=COLUMNS,
+        worth_columns=WORTHS,
         parameters=list(_parameters(result)),
     )  # fmt: skip
     path.write_text(text)
@@ -58,10 +60,10 @@ def write_page(path: Path, result: Result) -> None:
 
 def _parameters(result: Result) -> Iterator[tuple[str, str, str]]:
     for one in COMMON:
-        yield one.name, f"{result.register.common[one.name]:g}", f"{one.what} ({one.unit})"
+        yield one.name, plain(result.register.common[one.name], 6), f"{one.what} ({one.unit})"
     for risk in result.register.risks:
         for one in risk.scenario.parameters:
-            yield f"{risk.name}.{one.name}", f"{risk.values[one.name]:g}", f"{one.what} ({one.unit})"
+            yield f"{risk.name}.{one.name}", plain(risk.values[one.name], 6), f"{one.what} ({one.unit})"
 
 
 def _ends(axes: Axes, bars: Sequence[tuple[str, Night]]) -> None:

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import ScalarFormatter
 
 from simulate.commands.drawing import COLOURS, drawn, pages
-from simulate.commands.tune_text import HEADS, NOTE, fixed_and_compared, main, others, otherwise, proposed
+from simulate.commands.tune_text import (
+    HEADS,
+    NOTE,
+    cell,
+    difference,
+    fixed_and_compared,
+    main,
+    others,
+    proposed,
+)
+from simulate.figures import plain
 from simulate.studies.tune import GUIDE, Figures, Tuned, Value
 
 
 def write_page(path: Path, tuned: Tuned, command: str) -> None:
     asked = tuned.asked
     guide = asked.plans[GUIDE]
-    given = "".join(f", {name}={value:g}" for name, value in asked.given.items())
+    given = "".join(f", {name}={plain(value, 6)}" for name, value in asked.given.items())
     text = (
         pages()
         .get_template("tune.html.j2")
         .render(
             title="Which plan",
-            head=f"{len(asked.plans)} plans on {len(asked.cases)} releases, {asked.replications} rehearsals of each, seed {asked.seed}{given}",
+            head=f"{len(asked.plans)} plans on {len(asked.cases)} releases, {tuned.screened_of:,} rehearsals of each, seed {asked.seed}{given}",
             command=command,
             proposed=[*proposed(tuned)],
             hurt_chart=drawn(
@@ -38,31 +48,27 @@ def write_page(path: Path, tuned: Tuned, command: str) -> None:
             heads=HEADS,
             tables=[
                 (f"All plans, seed {asked.seed}", _rows(dict(enumerate(tuned.screened)), tuned)),
-                (f"Confirmed on seed {asked.confirm_seed}", _rows(dict(tuned.confirmed), tuned)),
+                (f"Confirmed on seed {asked.confirm_seed}", _rows(tuned.confirmed, tuned)),
             ],
             note=NOTE,
             compared=[*fixed_and_compared(tuned)],
-            cases=[(case.label, f"{case.weight:.3g}" if case.weight else "good") for case in asked.cases],
+            cases=[(case.label, plain(case.weight) if case.weight else "good") for case in asked.cases],
             guide=guide.name,
         )
     )
     path.write_text(text)
 
 
-def _rows(found: dict[int, Figures], tuned: Tuned) -> list[tuple[str, str, list[tuple[str, str]]]]:
+def _rows(found: Mapping[int, Figures], tuned: Tuned) -> list[tuple[str, str, list[tuple[str, str]]]]:
     plans = tuned.asked.plans
     return [
         (
             f"{number}{' *' if number in tuned.front else ''}",
-            f"{plans[number].name}: {otherwise(tuned, number)}",
-            [_cell(value) for value in (*main(mine), *others(mine))],
+            f"{plans[number].name}: {difference(tuned, number)}",
+            [cell(value) for value in (*main(mine), *others(mine))],
         )
         for number, mine in found.items()
     ]
-
-
-def _cell(value: Value | None) -> tuple[str, str]:
-    return ("-", "") if value is None else (f"{value.mean:.3g}", f"{value.low:.3g} to {value.high:.3g}")
 
 
 def _scatter(
@@ -98,8 +104,7 @@ def _scatter(
     for numbers in places.values():
         mine = tuned.screened[numbers[0]]
         at = mine.false_rollbacks.mean, of(mine).mean
-        said = ", ".join(map(str, numbers))
-        axes.annotate(said, at, xytext=(4, 4), textcoords="offset points", fontsize=8)
+        axes.annotate(", ".join(map(str, numbers)), at, xytext=(4, 4), textcoords="offset points", fontsize=8)
     axes.set_xlabel("good nights with a false rollback, %")
     axes.set_ylabel(name)
     axes.set_xlim(left=-0.2)

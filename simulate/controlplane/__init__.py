@@ -1,13 +1,13 @@
 """The control plane of the simulator: the real policy under a simulated clock.
 
-``World`` says what a rehearsal is set in, ``Rehearsal`` runs it, ``Record`` says what happened.
+``World`` is what a rehearsal is set in, ``Rehearsal`` runs it, ``RehearsalResult`` is what happened.
 """
 
 from simulate.controlplane.alarms import FRONTEND_ASSETS
 from simulate.controlplane.cloudwatch import Closed
 from simulate.controlplane.draws import Draws, Stream
-from simulate.controlplane.record import Record
 from simulate.controlplane.rehearsal import Rehearsal
+from simulate.controlplane.result import RehearsalResult
 from simulate.controlplane.surroundings import model_for
 from simulate.controlplane.world import (
     Change,
@@ -30,8 +30,8 @@ __all__ = [
     "Fault",
     "Habits",
     "Reaction",
-    "Record",
     "Rehearsal",
+    "RehearsalResult",
     "Stream",
     "Surge",
     "Switch",

@@ -1,8 +1,8 @@
-"""What CloudWatch shows of the data plane, and when the controller hears it.
+"""What CloudWatch shows of the data plane, and when the controller receives it.
 
 The data plane knows everything at once; a load balancer publishes less, later, and not always. Here a closed period becomes
 the ``metrics`` events that `rollout.aws.cloudwatch` would make of it: each source (load balancer, application, edge) has its
-own delay, periods go missing, the controller polls several times a period (`rollout.policy.timing`), and a period is told
+own delay, periods go missing, the controller polls several times a period (`rollout.policy.timing`), and a period is reported
 
 - when the load balancer's numbers are there, and again when the application's come later than those;
 - at once when it holds a database connection error;
@@ -23,7 +23,7 @@ from simulate.controlplane.world import Delivery
 from simulate.dataplane import CANDIDATE, STABLE, EdgePeriod, Law, Period
 
 NEVER = 1 << 60  # ms
-ROLES = ((CANDIDATE, "candidate"), (STABLE, "stable"))  # in the order in which the controller tells them
+ROLES = ((CANDIDATE, "candidate"), (STABLE, "stable"))  # in the order in which the controller reports them
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +77,11 @@ class CloudWatch:
         self._overdue = round(plan.metrics.delay * 1000)
         self._poll = max(self.period // timing.POLLS_A_PERIOD, 1)
         self._outages = tuple((round(a * 1000), round(b * 1000)) for a, b in delivery.outages)
-        self._told: dict[tuple[str, int], tuple[object, ...]] = {}
+        self._reported: dict[tuple[str, int], tuple[object, ...]] = {}
 
     def copy(self) -> CloudWatch:
         other = object.__new__(CloudWatch)
-        other.__dict__ |= self.__dict__ | {"_told": dict(self._told)}
+        other.__dict__ |= self.__dict__ | {"_reported": dict(self._reported)}
         return other
 
     def end_of(self, n: int) -> int:
@@ -129,8 +129,8 @@ class CloudWatch:
         return sorted({self.poll_after(ms) for ms in found if ms < NEVER})
 
     def read(self, closed: Closed, arrival: Arrival, now: int) -> Sequence[Metrics | EdgeMetrics]:
-        """What the poll at ``now`` (ms) tells of a closed period; nothing twice."""
-        told: list[Metrics | EdgeMetrics] = []
+        """What the poll at ``now`` (ms) reports of a closed period; nothing twice."""
+        reports: list[Metrics | EdgeMetrics] = []
         end = self.end_of(closed.number)
         begin_s, end_s, t = (end - self.period) / 1000, end / 1000, now / 1000
         overdue = now >= end + self._overdue
@@ -150,11 +150,11 @@ class CloudWatch:
                 values = (None, None, None, database)
             else:
                 continue
-            if self._told.get((role, closed.number)) != values:
-                self._told[role, closed.number] = values
-                told.append(Metrics(t, role, begin_s, end_s, *values))
-        if arrival.edge <= now and closed.edge.attempts and ("edge", closed.number) not in self._told:
-            self._told["edge", closed.number] = ()
+            if self._reported.get((role, closed.number)) != values:
+                self._reported[role, closed.number] = values
+                reports.append(Metrics(t, role, begin_s, end_s, *values))
+        if arrival.edge <= now and closed.edge.attempts and ("edge", closed.number) not in self._reported:
+            self._reported["edge", closed.number] = ()
             limited = closed.edge.rate_limited
-            told.append(EdgeMetrics(t, begin_s, end_s, closed.edge.attempts - limited, limited))
-        return told
+            reports.append(EdgeMetrics(t, begin_s, end_s, closed.edge.attempts - limited, limited))
+        return reports

@@ -2,13 +2,13 @@
 
     >>> from rollout.plan import load_plan
     >>> from simulate.controlplane import Rehearsal, World
-    >>> record = Rehearsal(World(), load_plan("phase-c"), seed=7).run()
-    >>> record.outcome, record.weights[-1][1]
+    >>> result = Rehearsal(World(), load_plan("phase-c"), seed=7).run()
+    >>> result.outcome, result.weights[-1][1]
     ('promoted', 100)
 
-It does what `rollout.control.controller` and `rollout.control.effects` do to the policy, no more: it tells events when they would be known,
-puts commands into effect when they would be, and wakes the policy on the controller's ticks. Left out are events that
-change nothing (``thorough`` tells them all; a test compares both): health rounds that are clean on a clean streak, ticks
+It does to the policy what `rollout.control.controller` and `rollout.control.effects` do, and no more: it reports events when they
+would be known, puts commands into effect when they would be, and wakes the policy on the controller's ticks. Left out are events that
+change nothing (``thorough`` reports them all; a test compares both): health rounds that are clean on a clean streak, ticks
 before anything is due, stable's metrics before an abort (unless the plan compares with them), and the edge's while few requests are rate limited.
 """
 
@@ -33,7 +33,7 @@ from rollout.policy.events import (
 )
 from simulate.controlplane.cloudwatch import NEVER, ROLES
 from simulate.controlplane.draws import Stream
-from simulate.controlplane.record import Record
+from simulate.controlplane.result import RehearsalResult
 from simulate.controlplane.surroundings import Surroundings
 from simulate.controlplane.world import World
 from simulate.dataplane import DataPlane
@@ -43,7 +43,7 @@ _STOPPED = (Phase.HELD, Phase.PAUSED)
 
 
 class Rehearsal(Surroundings):
-    """``plane`` is taken and restarted if it is given: making one is slower. ``listen`` keeps the events heard."""
+    """``plane`` is reused and restarted if it is given, which is faster than making one. ``listen`` keeps the events received."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Rehearsal(Surroundings):
         self._interval = max(round(plan.health.interval * 1000), 2)
         self._first_round = round(plan.health.timeout * 1000)  # one sent at 0 is judged then
         self._judged = -1  # when the last round was judged
-        self._next_round = NEVER  # the one to be told whatever it shows
+        self._next_round = NEVER  # the one to be reported whatever it shows
         self._wake = NEVER
         self._command = 0  # number of the newest weight command
         self._busy_until = 0
@@ -85,7 +85,7 @@ class Rehearsal(Surroundings):
     def _start(self) -> None:
         if self.thorough:
             self.agenda.at(self._interval // timing.TICKS_A_ROUND, Rehearsal._every_tick)
-        self.hear(Started(0.0), Traffic(0.0, self.plane.weight))
+        self.receive(Started(0.0), Traffic(0.0, self.plane.weight))
 
     def _look(self) -> None:
         """A time at which the rehearsal may end."""
@@ -95,15 +95,15 @@ class Rehearsal(Surroundings):
         finished = self.state.phase is Phase.FINISHED and self.now >= self.world.observe_s * 1000
         return finished or self.now >= self.world.horizon_s * 1000
 
-    def run(self) -> Record:
+    def run(self) -> RehearsalResult:
         """Runs to the end of the rollout, and of the metric period in which it ends."""
         while not self.finished:
             self.step()
         self.close()
-        return self.record
+        return self.result
 
     def step(self) -> None:
-        """Goes on to the next thing that happens: a probe round to be told, or what is due next."""
+        """Goes on to the next thing that happens: a probe round to be reported, or what is due next."""
         due = self.agenda.next
         if self._advance(due):
             self.now = due
@@ -111,15 +111,15 @@ class Rehearsal(Surroundings):
 
     def close(self) -> None:
         super().close()
-        record, state = self.record, self.state
+        result, state = self.result, self.state
         if state.phase is not Phase.FINISHED:
-            record.ended = record.watched
-            record.outcome = "aborted" if state.phase in _ON_STABLE else "held"
+            result.ended = result.watched
+            result.outcome = "aborted" if state.phase in _ON_STABLE else "held"
             if state.phase in _STOPPED:
-                record.held += record.ended - state.held_since
+                result.held += result.ended - state.held_since
 
     def _advance(self, ms: int) -> bool:
-        """Runs the data plane up to ``ms``; false when a probe round was told on the way."""
+        """Runs the data plane up to ``ms``; false when a probe round was reported on the way."""
         while True:
             until = min(ms, self._next_round)
             aim = max((self.t0 + until) / 1000, self.plane.now)
@@ -136,34 +136,34 @@ class Rehearsal(Surroundings):
     # --- probes
 
     def _judge_round(self) -> bool:
-        """Tells the round that is judged now, unless it changes nothing. Whether it was told."""
+        """Reports the round that is judged now unless it would change nothing; returns whether it did."""
         failed = {role: self.plane.failed_probes(colour) for colour, role in ROLES}
-        hears_candidate = self.state.phase not in _ON_STABLE
-        news = self._in_streak or failed["stable"] or (failed["candidate"] and hears_candidate)
+        candidate_counts = self.state.phase not in _ON_STABLE
+        news = self._in_streak or failed["stable"] or (failed["candidate"] and candidate_counts)
         self._next_round = NEVER
         if self.down or self.state.phase is Phase.FINISHED or not (news or self.thorough):
             return False
         t = self.now / 1000
-        if hears_candidate:
+        if candidate_counts:
             self._streak_began = (self._streak_began or t) if failed["candidate"] else None
-        self.hear(*(Health(t, role, names) for role, names in failed.items()))
+        self.receive(*(Health(t, role, names) for role, names in failed.items()))
         return True
 
     @property
     def _in_streak(self) -> bool:
-        """Whether a clean round would change something. After an abort the candidate's are not heard."""
+        """Whether a clean round would change something. After an abort the candidate's do not count."""
         state = self.state
         return bool(state.stable_streak or (state.candidate_streak and state.phase not in _ON_STABLE))
 
     def _look_for_rounds(self) -> None:
-        """While a streak lasts, and for the thorough, each round is told; else only those that failed."""
+        """While a streak lasts, or if ``thorough``, each round is reported; else only those that failed."""
         if self._in_streak or self.thorough:
             done = (self.now - self._first_round) // self._interval  # -1 before the first
             self._next_round = self._first_round + (done + 1) * self._interval
 
     # --- the policy
 
-    def tells(self, event: Event) -> bool:
+    def relevant(self, event: Event) -> bool:
         """Whether an event could change anything; all but metric periods may."""
         if self.thorough or not isinstance(event, Metrics | EdgeMetrics):
             return True
@@ -172,18 +172,18 @@ class Rehearsal(Surroundings):
         compared = self.plan.criteria.comparison is not None
         return event.role == "candidate" or compared or self.state.phase in _ON_STABLE
 
-    def hear(self, *events: Event) -> None:
-        """The policy hears events; its decisions begin to take effect."""
+    def receive(self, *events: Event) -> None:
+        """The policy receives events, and its decisions begin to take effect."""
         for event in events:
             if self.down or self.state.phase is Phase.FINISHED:
                 return
-            if not self.tells(event):
+            if not self.relevant(event):
                 continue
             before = self.state
             try:
                 self.state, decisions = decide(self.plan, before, event)
             except IllegalEvent:
-                self.record.refused += 1
+                self.result.refused += 1
                 continue
             self._follow(event, before, decisions)
             self._plan_wake()
@@ -191,27 +191,27 @@ class Rehearsal(Surroundings):
 
     def _follow(self, event: Event, before: State, decisions: Sequence[Decision]) -> None:
         """The decisions begin to take effect; ``before`` is the state before the event."""
-        record = self.record
+        result = self.result
         if self._listen:
-            record.events.append(event)
+            result.events.append(event)
         commanded = before.commanded
         for decision in decisions:
-            record.decisions.append(decision)
+            result.decisions.append(decision)
             self._carry_out(decision, commanded)
             if decision.decision is DecisionKind.SET_WEIGHT:
                 commanded = decision.weight or 0
         if before.phase in _STOPPED and self.state.phase not in _STOPPED:
-            record.held += event.t - before.held_since
+            result.held += event.t - before.held_since
 
     def _carry_out(self, decision: Decision, commanded: float) -> None:
-        record = self.record
+        result = self.result
         match decision.decision:
             case DecisionKind.SET_WEIGHT:
                 weight = decision.weight or 0
-                if weight < commanded and record.decided is None:
+                if weight < commanded and result.decided is None:
                     by_health = decision.criterion is Reason.HEALTH and self._streak_began is not None
-                    record.detected = self._streak_began if by_health else decision.t
-                    record.decided = decision.t
+                    result.detected = self._streak_began if by_health else decision.t
+                    result.decided = decision.t
                 self._move(weight, increase=decision.increase, by_api=decision.break_glass)
             case DecisionKind.RAISE_RATE_LIMIT:
                 self._raises += 1
@@ -220,8 +220,8 @@ class Rehearsal(Surroundings):
             case DecisionKind.HOLD if decision.criterion is not Reason.OPERATOR:
                 self._ask_operator()
             case DecisionKind.FINISH:
-                record.outcome, record.verified = decision.outcome or "", decision.verified
-                record.ended = decision.t
+                result.outcome, result.verified = decision.outcome or "", decision.verified
+                result.ended = decision.t
 
     def _plan_wake(self) -> None:
         wake = self._wakes(self.plan, self.state)
@@ -230,7 +230,7 @@ class Rehearsal(Surroundings):
             self.agenda.at(wake, Rehearsal._tick)
 
     def _wakes(self, plan: Plan, state: State) -> int:
-        """The controller hears something twice a probe interval and at each round; here only when something is due."""
+        """The controller wakes the policy twice a probe interval and at each round; here only when something is due."""
         times = (round(1000 * t) for t in due_times(plan, state))
         due = min((ms for ms in times if ms >= self.now), default=NEVER)
         if due == NEVER:
@@ -243,10 +243,10 @@ class Rehearsal(Surroundings):
     def _tick(self) -> None:
         if self.now == self._wake:
             self._wake = NEVER
-            self.hear(Tick(self.now / 1000))
+            self.receive(Tick(self.now / 1000))
 
     def _every_tick(self) -> None:
-        self.hear(Tick(self.now / 1000))
+        self.receive(Tick(self.now / 1000))
         self.agenda.at(self.now + self._interval // timing.TICKS_A_ROUND, Rehearsal._every_tick)
 
     # --- its effects
@@ -271,20 +271,20 @@ class Rehearsal(Surroundings):
         if number != self._command:
             return
         self.plane.weight = weight
-        if weight != self.record.weights[-1][1]:
-            self.record.weights.append((self.now / 1000, weight))
+        if weight != self.result.weights[-1][1]:
+            self.result.weights.append((self.now / 1000, weight))
         interval = 1000 * timing.read_back_interval(self.plan, changing=True)
         wait = 1 + int(interval * self.draws.uniform(Stream.READ_BACK, number))
         self.agenda.at(self.now + wait, Rehearsal._read_back)
 
     def _read_back(self) -> None:
-        weight, record = self.plane.weight, self.record
-        if record.decided is not None and record.moved is None and weight == self.state.commanded:
-            record.moved = self.now / 1000
-        self.hear(Traffic(self.now / 1000, weight))
+        weight, result = self.plane.weight, self.result
+        if result.decided is not None and result.moved is None and weight == self.state.commanded:
+            result.moved = self.now / 1000
+        self.receive(Traffic(self.now / 1000, weight))
 
     def _set_limit(self, per_minute: int) -> None:
-        self.record.limits.append((self.now / 1000, per_minute))
+        self.result.limits.append((self.now / 1000, per_minute))
         if self.plane.model.rate_limit:
             self.plane.set_rate_limit(per_minute)
 
@@ -299,7 +299,7 @@ class Rehearsal(Surroundings):
 
     def _operate(self, command: str) -> None:
         if self.state.phase in _STOPPED:
-            self.hear(Operator(self.now / 1000, command))
+            self.receive(Operator(self.now / 1000, command))
 
     # --- a crash of the controller
 

@@ -12,7 +12,7 @@ from simulate.controlplane import alarms
 from simulate.controlplane.agenda import Agenda
 from simulate.controlplane.cloudwatch import NEVER, Arrival, Closed, CloudWatch
 from simulate.controlplane.draws import Draws, Stream
-from simulate.controlplane.record import Record
+from simulate.controlplane.result import RehearsalResult
 from simulate.controlplane.world import Change, Fault, Reaction, Surge, Switch, World
 from simulate.dataplane import CANDIDATE, STABLE, DataPlane, Model
 
@@ -37,7 +37,7 @@ class Surroundings(ABC):
     ) -> None:
         self.world, self.plan, self.thorough = world, plan, thorough
         self.draws = Draws(seed, replication)
-        self.record = Record()
+        self.result = RehearsalResult()
         if plane is None:
             plane = DataPlane(model_for(world.model, plan), seed, replication)
         else:
@@ -58,14 +58,14 @@ class Surroundings(ABC):
         other.__dict__ |= self.__dict__
         other.plane = self.plane.copy()
         other.cloudwatch = self.cloudwatch.copy()
-        other.record = self.record.copy()
+        other.result = self.result.copy()
         other._failing, other._reacted = set(self._failing), set(self._reacted)
         other.agenda = self.agenda.copy(other)
         return other
 
     @abstractmethod
-    def hear(self, *events: Event) -> None:
-        """The controller hears what happens at one moment, in this order. Nothing may follow it in the same entry."""
+    def receive(self, *events: Event) -> None:
+        """The controller receives what happens at one moment, in this order. The last act of an entry of the agenda."""
 
     def begin(self) -> None:
         """Lets traffic flow up to the start, and enters what is known of the future into the agenda."""
@@ -82,14 +82,14 @@ class Surroundings(ABC):
 
     def close(self) -> None:
         """Completes the metric period in which the rehearsal stands."""
-        record, plane = self.record, self.plane
-        record.watched = self.now / 1000
+        result, plane = self.result, self.plane
+        result.watched = self.now / 1000
         plane.watch_probes(0, 0)
         whole = (self.t0 + self.now) // self.cloudwatch.period + 1
         plane.advance(max(plane.now, whole * self.plan.metrics.period))
         first = self.t0 // self.cloudwatch.period
-        for number in range(first + len(record.periods), plane.periods):
-            record.periods.append(self._closed(number))
+        for number in range(first + len(result.periods), plane.periods):
+            result.periods.append(self._closed(number))
 
     # --- metrics
 
@@ -102,7 +102,7 @@ class Surroundings(ABC):
     def _close_period(self, number: int) -> None:
         closed = self._closed(number)
         arrival = self.cloudwatch.arrival(number)
-        self.record.periods.append(closed)
+        self.result.periods.append(closed)
         edge = self.thorough or closed.edge.rate_limited > 0
         for ms in self.cloudwatch.looks(closed, arrival, edge=edge):
             self.agenda.at(ms, Surroundings._poll, closed, arrival)
@@ -111,18 +111,18 @@ class Surroundings(ABC):
 
     def _poll(self, closed: Closed, arrival: Arrival) -> None:
         if not self.down:
-            self.hear(*self.cloudwatch.read(closed, arrival, self.now))
+            self.receive(*self.cloudwatch.read(closed, arrival, self.now))
 
     def _query_fails(self) -> None:
-        self.hear(MetricsError(self.now / 1000, "the query failed"))
+        self.receive(MetricsError(self.now / 1000, "the query failed"))
 
     def look_again(self) -> None:
         """A controller that was resumed asks for all periods that are closed."""
         look = self.cloudwatch.poll_after(self.now)
-        for closed in self.record.periods:
+        for closed in self.result.periods:
             self.agenda.at(look, Surroundings._poll, closed, self.cloudwatch.arrival(closed.number))
 
-    # --- alarms, and people who hear them
+    # --- alarms, and people who react to them
 
     def _look_at_alarms(self, closed: Closed, arrival: Arrival) -> None:
         beyond = alarms.beyond(closed)
@@ -137,28 +137,28 @@ class Surroundings(ABC):
         self._failing = beyond
 
     def _alarm(self, name: str, state: str) -> None:
-        """An alarm changes: people hear at once, the controller at its next poll."""
+        """An alarm changes its state: people learn of it at once, the controller at its next poll."""
         if state == "ALARM":
-            self.record.alarms.append((self.now / 1000, name))
+            self.result.alarms.append((self.now / 1000, name))
             for number, reaction in enumerate(self.world.reactions):
                 if reaction.alarm == name and number not in self._reacted:
                     self._reacted.add(number)
                     place = number if reaction.place is None else reaction.place
                     late = self.draws.time(reaction.delay, Stream.REACTION, place)
                     self.agenda.at(self.now + round(1000 * late), Surroundings._react, reaction)
-        self.agenda.at(self.cloudwatch.poll_after(self.now), Surroundings._tell_alarm, name, state)
+        self.agenda.at(self.cloudwatch.poll_after(self.now), Surroundings._report_alarm, name, state)
 
-    def _tell_alarm(self, name: str, state: str) -> None:
-        self.hear(Alarm(self.now / 1000, name, alarms.TIER[name], state))
+    def _report_alarm(self, name: str, state: str) -> None:
+        self.receive(Alarm(self.now / 1000, name, alarms.TIER[name], state))
 
     def _react(self, reaction: Reaction) -> None:
-        self.record.faults.append((self.now / 1000, reaction.sentence))
+        self.result.faults.append((self.now / 1000, reaction.sentence))
         self._change(reaction.changes)
 
     # --- the world
 
     def _fault(self, fault: Fault) -> None:
-        self.record.faults.append((self.now / 1000, fault.sentence))
+        self.result.faults.append((self.now / 1000, fault.sentence))
         self._change(fault.changes)
         if fault.alarm:
             self._alarm(fault.alarm, "ALARM")

@@ -30,7 +30,7 @@ def _cache_folder() -> str:
     return str(Path(home) / "simple378" / name)
 
 
-_FOLDER = _cache_folder()
+FOLDER = _cache_folder()  # where compiled code is kept
 
 
 def compiled(function: _F) -> _F:
@@ -47,7 +47,7 @@ def _compile(function: _F, **options: bool) -> _F:
     config: Any = numba.config
     # Nothing here allocates, so without _nrt arrays are passed without counting who refers to them.
     options |= {"cache": True, "_nrt": False}
-    before, config.CACHE_DIR = config.CACHE_DIR, _FOLDER
+    before, config.CACHE_DIR = config.CACHE_DIR, FOLDER
     try:
         compiler: Any = numba.njit(error_model="numpy", **options)  # type: ignore[call-overload]
         return cast("_F", compiler(function))

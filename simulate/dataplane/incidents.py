@@ -23,7 +23,7 @@ from simulate.dataplane.queues import leave, push_coming, push_timer
 from simulate.dataplane.streams import Stream, uniform
 
 _WEBSOCKET, _RECONNECT = int(Stream.WEBSOCKET), int(Stream.RECONNECT)
-_DRAWS = 20  # bits of a websocket's stream counter that tell its draws apart
+_DRAWS = 20  # bits of a websocket's stream counter that distinguish its draws
 
 
 @compiled

@@ -17,7 +17,7 @@ from simulate.dataplane.laws import Constant, Law, LogNormal
 
 STABLE, CANDIDATE = 0, 1
 COLOURS = ("stable", "candidate")
-MAX_RETRIES = 7  # attempts of a request are told apart by three bits of a stream's counter
+MAX_RETRIES = 7  # attempts of a request are distinguished by three bits of a stream's counter
 
 
 def _check(holder: object, **ranges: tuple[float, float]) -> None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from statistics import NormalDist
 
-from simulate.controlplane import Record
+from simulate.controlplane import RehearsalResult
 from simulate.scenarios.scenario import Parameter, Scenario, Values, flag
 
 _SLOW = 3.0  # s; the guide's "Page load time > 3 seconds"
@@ -33,13 +33,13 @@ def _slow_share(values: Values, kb: float) -> float:
     return NormalDist().cdf(math.log(needed / values["mbit_per_s"]) / values["mbit_sigma"])
 
 
-def _slow_pages(values: Values, record: Record) -> float:
+def _slow_pages(values: Values, result: RehearsalResult) -> float:
     """Page loads that the new bundle makes slow, beyond those that were slow with the old one."""
     more = _slow_share(values, _bundle_kb(values)) - _slow_share(values, _OLD_KB)
-    return values["pages_per_minute"] / 60 * max(record.ended, record.watched) * more
+    return values["pages_per_minute"] / 60 * max(result.ended, result.watched) * more
 
 
-def _findings(values: Values, record: Record) -> Mapping[str, float]:
+def _findings(values: Values, result: RehearsalResult) -> Mapping[str, float]:
     kb = _bundle_kb(values)
     return {
         "bundle_kb": kb,

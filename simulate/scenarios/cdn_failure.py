@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from simulate.controlplane import FRONTEND_ASSETS, Fault, Record, Surge, World
+from simulate.controlplane import FRONTEND_ASSETS, Fault, RehearsalResult, Surge, World
 from simulate.dataplane import LogNormal
 from simulate.scenarios.scenario import Parameter, Scenario, Values, flag, with_faults
 
@@ -23,15 +23,15 @@ def _build(values: Values, world: World) -> World:
     return with_faults(world, *faults, observe_s=noticed + 5 * values["revert_s"])
 
 
-def _blank_pages(values: Values, record: Record) -> float:
-    at = {sentence: t for t, sentence in record.faults}
-    until = at.get(_REVERTED, max(record.ended, record.watched))
+def _blank_pages(values: Values, result: RehearsalResult) -> float:
+    at = {sentence: t for t, sentence in result.faults}
+    until = at.get(_REVERTED, max(result.ended, result.watched))
     return values["pages_per_minute"] / 60 * (until - at[_BLANK]) if _BLANK in at else 0.0
 
 
-def _findings(values: Values, record: Record) -> Mapping[str, float]:
-    at = {sentence: t for t, sentence in record.faults}
-    found = {"blank_pages": _blank_pages(values, record)}
+def _findings(values: Values, result: RehearsalResult) -> Mapping[str, float]:
+    at = {sentence: t for t, sentence in result.faults}
+    found = {"blank_pages": _blank_pages(values, result)}
     if _REVERTED in at:
         found["frontend_rollback_s"] = at[_REVERTED] - at[_NOTICED]
     return found

@@ -8,7 +8,7 @@ its limit and missing for minutes.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from simulate.controlplane import Fault, Record, Switch, World
+from simulate.controlplane import Fault, RehearsalResult, Switch, World
 from simulate.dataplane import CANDIDATE, Memory
 from simulate.scenarios.scenario import BadParameter, Parameter, Scenario, Values, flag, with_faults
 
@@ -39,8 +39,8 @@ def _build(values: Values, world: World) -> World:
     return with_faults(replace(world, model=replace(world.model, candidate=candidate)), fault)
 
 
-def _findings(values: Values, record: Record) -> Mapping[str, float]:
-    sides = [closed.sides[CANDIDATE] for closed in record.periods]
+def _findings(values: Values, result: RehearsalResult) -> Mapping[str, float]:
+    sides = [closed.sides[CANDIDATE] for closed in result.periods]
     found = {
         "memory_percent_at_most": 100
         * max(side.memory for side in sides)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from simulate.controlplane import Record, World
+from simulate.controlplane import RehearsalResult, World
 from simulate.scenarios.error_regression import SCENARIO as ERRORS
 from simulate.scenarios.scenario import Parameter, Scenario, Values
 
@@ -16,9 +16,9 @@ def _build(values: Values, world: World) -> World:
     return replace(world, delivery=replace(world.delivery, outages=tuple(outages)))
 
 
-def _findings(values: Values, record: Record) -> Mapping[str, float]:
+def _findings(values: Values, result: RehearsalResult) -> Mapping[str, float]:
     begins, ends = values["blackout_at_s"], values["blackout_at_s"] + values["blackout_s"]
-    raised = sum(1 for (_, low), (t, high) in record.steps if high > low and begins + 15 < t < ends)
+    raised = sum(1 for (_, low), (t, high) in result.steps if high > low and begins + 15 < t < ends)
     return {"stages_passed_blind": float(raised)}
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from simulate.controlplane import Fault, Record, Switch, World
+from simulate.controlplane import Fault, RehearsalResult, Switch, World
 from simulate.dataplane import CANDIDATE, STABLE
 from simulate.scenarios.scenario import Parameter, Scenario, Values, flag, with_faults
 
@@ -32,7 +32,7 @@ def _build(values: Values, world: World) -> World:
     )
 
 
-def _findings(values: Values, record: Record) -> Mapping[str, float]:
+def _findings(values: Values, result: RehearsalResult) -> Mapping[str, float]:
     return {"database_blocked_s": _blocked(values)}
 
 

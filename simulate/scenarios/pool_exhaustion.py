@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from simulate.controlplane import Fault, Record, Switch, World
+from simulate.controlplane import Fault, RehearsalResult, Switch, World
 from simulate.dataplane import CANDIDATE
 from simulate.scenarios.scenario import Parameter, Scenario, Values, with_faults
 
@@ -26,8 +26,8 @@ def _build(values: Values, world: World) -> World:
     return with_faults(world, *faults)
 
 
-def _findings(values: Values, record: Record) -> Mapping[str, float]:
-    sides = [closed.sides[CANDIDATE] for closed in record.periods]
+def _findings(values: Values, result: RehearsalResult) -> Mapping[str, float]:
+    sides = [closed.sides[CANDIDATE] for closed in result.periods]
     return {
         "database_connection_errors": float(sum(side.db_connection_errors for side in sides)),
         "pool_waiting_at_most": float(max(side.pool_waiting for side in sides)),

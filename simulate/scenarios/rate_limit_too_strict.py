@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from simulate.controlplane import Record, World
+from simulate.controlplane import RehearsalResult, World
 from simulate.dataplane import Clients, RateLimit
 from simulate.scenarios.scenario import BadParameter, Parameter, Scenario, Values
 
@@ -30,18 +30,18 @@ def _build(values: Values, world: World) -> World:
     return replace(world, model=model, warm_up_s=max(world.warm_up_s, 70.0))
 
 
-def _findings(values: Values, record: Record) -> Mapping[str, float]:
+def _findings(values: Values, result: RehearsalResult) -> Mapping[str, float]:
     def limited(sides: list[float]) -> float:
         return 100 * sides[0] / sides[1] if sides[1] else 0.0
 
-    edges = [closed.edge for closed in record.periods]
+    edges = [closed.edge for closed in result.periods]
     found = {
         "rate_limited_percent": limited([sum(e.rate_limited for e in edges), sum(e.attempts for e in edges)]),
         "rate_limited_percent_at_the_end": limited([edges[-1].rate_limited, edges[-1].attempts]),
     }
-    if record.limits:
-        found["rate_limit_per_minute"] = record.limits[-1][1]
-        found["rate_limit_raised_after_s"] = record.limits[-1][0]
+    if result.limits:
+        found["rate_limit_per_minute"] = result.limits[-1][1]
+        found["rate_limit_raised_after_s"] = result.limits[-1][0]
     return found
 
 

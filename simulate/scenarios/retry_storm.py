@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from simulate.controlplane import Fault, Record, Switch, World
+from simulate.controlplane import Fault, RehearsalResult, Switch, World
 from simulate.dataplane import CANDIDATE, STABLE
 from simulate.scenarios.scenario import Parameter, Scenario, Values, flag, with_faults
 
@@ -29,8 +29,8 @@ def _build(values: Values, world: World) -> World:
     )
 
 
-def _findings(values: Values, record: Record) -> Mapping[str, float]:
-    edges = [closed.edge for closed in record.periods]
+def _findings(values: Values, result: RehearsalResult) -> Mapping[str, float]:
+    edges = [closed.edge for closed in result.periods]
     late = edges[-1]
     arrivals = sum(edge.arrivals for edge in edges)
     return {

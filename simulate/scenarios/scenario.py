@@ -1,4 +1,4 @@
-"""What a scenario is: a world made of parameters, and what the guide says about the risk that it plays.
+"""What a scenario is: a world made of parameters, and the guide's words on the risk that it plays.
 
 Parameters are numbers with a unit and a range. Those in ``COMMON`` exist in every scenario; a scenario may have other
 defaults for them. ``--set name=value`` sets either kind.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from simulate.controlplane import Delivery, Fault, Habits, Reaction, Record, Updates, World
+from simulate.controlplane import Delivery, Fault, Habits, Reaction, RehearsalResult, Updates, World
 from simulate.controlplane.world import APPLICATION_DELAY, BALANCER_DELAY, STACK_UPDATE
 from simulate.dataplane import (
     HIGHEST_RATE,
@@ -27,6 +27,7 @@ from simulate.dataplane import (
     Retries,
     WebSockets,
 )
+from simulate.figures import plain
 
 Values = Mapping[str, float]
 
@@ -55,7 +56,8 @@ class Parameter:
         if not self.low <= value <= self.high or (self.whole and value != int(value)):
             kind = "a whole number" if self.whole else "a number"
             raise BadParameter(
-                f"'{self.name}' is {value:g}: it takes {kind} from {self.low:g} to {self.high:g} ({self.unit})"
+                f"'{self.name}' is {plain(value, 6)}: it takes {kind} from {plain(self.low, 6)} to "
+                f"{plain(self.high, 6)} ({self.unit})"
             )
         return value
 
@@ -71,7 +73,7 @@ COMMON = (
         "variance_to_mean", 1, "ratio", "of the requests of a minute; 1: Poisson, real traffic: 22-41", 1, 1e6
     ),
     Parameter("base_error_percent", 0.05, "%", "of the answers of either colour that are 5xx anyway", 0, 100),
-    Parameter("clients", 1000, "clients", "addresses that the rate limit tells apart", 1, 1e6, whole=True),
+    Parameter("clients", 1000, "clients", "addresses that the rate limit distinguishes", 1, 1e6, whole=True),
     Parameter("retries", 0, "attempts", "that a client makes after a failure", 0, 7, whole=True),
     Parameter("retry_budget", 0.2, "retries/request", "that all clients together may make", 0, 100),
     Parameter("timeout_s", 30, "s", "that a client waits for an answer", 0.001, 3600),
@@ -104,11 +106,11 @@ COMMON = (
 )
 
 Build = Callable[[Values, World], World]
-Findings = Callable[[Values, Record], Mapping[str, float]]
-Count = Callable[[Values, Record], float]
+Findings = Callable[[Values, RehearsalResult], Mapping[str, float]]
+Count = Callable[[Values, RehearsalResult], float]
 
 
-def _nothing(values: Values, record: Record) -> Mapping[str, float]:
+def _nothing(values: Values, result: RehearsalResult) -> Mapping[str, float]:
     return {}
 
 
@@ -117,7 +119,7 @@ class Scenario:
     """One scenario. ``build`` changes the ordinary world of the values; ``findings`` are named with their unit.
 
     ``risk`` is the number in the guide's register and ``probability`` its percentage; ``None`` where it has none.
-    ``bad_release``: the guide answers it by taking the release back. Of the others ``alarm`` tells, if any does.
+    ``bad_release``: the guide answers it with a rollback. The others are noticed by ``alarm``, if at all.
     ``spoiled_pages`` counts page loads that users had in vain or slowly, which no server sees.
     """
 
@@ -133,7 +135,7 @@ class Scenario:
     findings: Findings = _nothing
     bad_release: bool = False
     alarm: str = ""
-    spoiled_pages: Count = lambda values, record: 0.0
+    spoiled_pages: Count = lambda values, result: 0.0
 
     def all_parameters(self) -> tuple[Parameter, ...]:
         """Its own and the common ones, with this scenario's defaults."""

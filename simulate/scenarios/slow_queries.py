@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from simulate.controlplane import Fault, Record, Switch, World
+from simulate.controlplane import Fault, RehearsalResult, Switch, World
 from simulate.dataplane import CANDIDATE, STABLE
 from simulate.scenarios.scenario import Parameter, Scenario, Values, with_faults
 
@@ -17,10 +17,10 @@ def _build(values: Values, world: World) -> World:
     return with_faults(world, fault)
 
 
-def _findings(values: Values, record: Record) -> Mapping[str, float]:
+def _findings(values: Values, result: RehearsalResult) -> Mapping[str, float]:
     return {
         f"{role}_p95_s_at_most": max(
-            (closed.sides[colour].p95 or 0.0 for closed in record.periods), default=0.0
+            (closed.sides[colour].p95 or 0.0 for closed in result.periods), default=0.0
         )
         for colour, role in ((CANDIDATE, "candidate"), (STABLE, "stable"))
     }

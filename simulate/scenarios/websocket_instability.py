@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from simulate.controlplane import Fault, Reaction, Record, Switch, World
+from simulate.controlplane import Fault, Reaction, RehearsalResult, Switch, World
 from simulate.dataplane import CANDIDATE, Constant
 from simulate.scenarios.scenario import Parameter, Scenario, Values, flag, with_faults
 
@@ -29,12 +29,12 @@ def _build(values: Values, world: World) -> World:
     )
 
 
-def _findings(values: Values, record: Record) -> Mapping[str, float]:
-    drops = sum(closed.sides[CANDIDATE].ws_drops for closed in record.periods)
-    alarm = next((t for t, name in record.alarms if name == _ALARM), None)
+def _findings(values: Values, result: RehearsalResult) -> Mapping[str, float]:
+    drops = sum(closed.sides[CANDIDATE].ws_drops for closed in result.periods)
+    alarm = next((t for t, name in result.alarms if name == _ALARM), None)
     return {
         "websocket_drops": float(drops),
-        "websockets_on_candidate_at_the_end": float(record.periods[-1].sides[CANDIDATE].ws_open),
+        "websockets_on_candidate_at_the_end": float(result.periods[-1].sides[CANDIDATE].ws_open),
         "websocket_alarms": float(alarm is not None),
     } | ({} if alarm is None else {"websocket_alarm_s": alarm})
 

@@ -45,34 +45,34 @@ def check(run: Rehearsal) -> None:
     _check_times(run)
     _check_weights(run)
     _check_metrics(run)
-    assert run.record.refused == 0
+    assert run.result.refused == 0
 
 
 def _check_times(run: Rehearsal) -> None:
-    times = [event.t for event in run.record.events]
+    times = [event.t for event in run.result.events]
     assert times == sorted(times)
 
 
 def in_force(run: Rehearsal, t: float) -> float:
-    return next(weight for at, weight in reversed(run.record.weights) if at <= t)
+    return next(weight for at, weight in reversed(run.result.weights) if at <= t)
 
 
 def _check_weights(run: Rehearsal) -> None:
     """Each weight that was read back is the one in force then, and each one in force was read back within a second."""
-    read = [event for event in run.record.events if isinstance(event, Traffic)]
+    read = [event for event in run.result.events if isinstance(event, Traffic)]
     for event in read:
         assert event.weight == in_force(run, event.t), f"a stale weight at {event.t} s"
-    for at, weight in run.record.weights:
-        if at < run.record.ended - 1:
+    for at, weight in run.result.weights:
+        if at < run.result.ended - 1:
             assert any(at <= event.t <= at + 1 and event.weight == weight for event in read)
 
 
 def _check_metrics(run: Rehearsal) -> None:
     """A period is told after its publication only, with what the load balancer knows of it; each one is told."""
     delivery, period = run.cloudwatch, run.plan.metrics.period
-    known = {closed.number: closed for closed in run.record.periods}
+    known = {closed.number: closed for closed in run.result.periods}
     told = set()
-    for event in run.record.events:
+    for event in run.result.events:
         if not isinstance(event, Metrics | EdgeMetrics):
             continue
         number = round((event.start * 1000 + run.t0) / delivery.period)
@@ -96,12 +96,12 @@ def _check_metrics(run: Rehearsal) -> None:
     late = run.plan.metrics.delay + period
     for number in known:
         end = delivery.end_of(number) / 1000
-        if not run.world.delivery.outages and not run.world.crashes and end + late < run.record.ended:
+        if not run.world.delivery.outages and not run.world.crashes and end + late < run.result.ended:
             assert ("candidate", number) in told, f"period {number} was kept back"
 
 
 def failed_rounds(run: Rehearsal, colour: str) -> list[float]:
-    return [e.t for e in run.record.events if isinstance(e, Health) and e.role == colour and e.failed]
+    return [e.t for e in run.result.events if isinstance(e, Health) and e.role == colour and e.failed]
 
 
 def dies_once(job: Job, first: int, last: int, *, mark: Path) -> Rows:

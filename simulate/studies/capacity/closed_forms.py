@@ -1,4 +1,4 @@
-"""What queueing theory says without a simulation, where it applies: Poisson traffic, no retries."""
+"""Results of queueing theory, without a simulation, where it applies: Poisson traffic, no retries."""
 
 from __future__ import annotations
 

@@ -65,12 +65,16 @@ class Died(Exception):
 
 
 class Runner:
-    """Measures cases on so many processes: the same numbers for any number of them. At least two runs a case."""
+    """Measures cases on so many processes: the same numbers for any number of them. At least two runs a case.
+
+    ``found``: what has been measured of single sizes, by their names, for who interrupts a search.
+    """
 
     def __init__(
         self, seed: int, replications: int, workers: int = 1, progress: Progress = lambda what: None
     ) -> None:
         self.seed, self.replications, self.progress = seed, replications, progress
+        self.found: dict[str, Measured] = {}
         self._parallel = joblib.Parallel(n_jobs=workers) if workers > 1 else None
 
     def measure(self, cases: Sequence[Case]) -> list[Measured]:
@@ -90,8 +94,9 @@ class Runner:
         each = -(-self.replications // _BLOCK)
         return [_measured(np.concatenate(done[k : k + each])) for k in range(0, len(done), each)]
 
-    def one(self, case: Case) -> Measured:
-        return self.measure([case])[0]
+    def one(self, case: Case, name: str) -> Measured:
+        self.found[name] = self.measure([case])[0]
+        return self.found[name]
 
 
 def _measured(rows: NDArray[np.float64]) -> Measured:

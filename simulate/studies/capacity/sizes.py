@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 from simulate.dataplane import Arrivals, Backend, Bursty, Clients, Constant, Model, Pool, RateLimit
+from simulate.figures import plain
 from simulate.studies.capacity.assumptions import AMPLE, Assumptions, share_of
 from simulate.studies.capacity.measure import Case, Measured, Runner
 
@@ -136,13 +137,15 @@ def smallest(lowest: int, highest: int, meets: Callable[[int], bool], guess: int
 class _Search:
     """Measures each size once."""
 
-    def __init__(self, runner: Runner, case: Callable[[int], Case], ok: Callable[[Measured], bool]) -> None:
-        self._runner, self._case, self._ok = runner, case, ok
+    def __init__(
+        self, what: str, runner: Runner, case: Callable[[int], Case], ok: Callable[[Measured], bool]
+    ) -> None:
+        self._what, self._runner, self._case, self._ok = what, runner, case, ok
         self._found: dict[int, Measured] = {}
 
     def at(self, size: int) -> Measured:
         if size not in self._found:
-            self._found[size] = self._runner.one(self._case(size))
+            self._found[size] = self._runner.one(self._case(size), f"{self._what} {size:,}")
         return self._found[size]
 
     def between(self, lowest: int, highest: int, guess: int | None = None) -> Size | None:
@@ -157,10 +160,10 @@ def _within(assumptions: Assumptions) -> Callable[[Measured], bool]:
     return lambda measured: measured.within(p95, losses)
 
 
-def said(measured: Measured) -> str:
+def in_words(measured: Measured) -> str:
     """P95 and losses in words."""
-    p95 = "nothing answered" if measured.p95 is None else f"P95 {1000 * measured.p95.mean:.4g} ms"
-    return f"{p95}, {100 * measured.lost.mean:.3g} % lost"
+    p95 = "nothing answered" if measured.p95 is None else f"P95 {plain(1000 * measured.p95.mean, 4)} ms"
+    return f"{p95}, {plain(100 * measured.lost.mean)} % lost"
 
 
 def _targets(assumptions: Assumptions) -> str:
@@ -180,16 +183,16 @@ def _replicas(assumptions: Assumptions, runner: Runner) -> Size:
     queries = per_s * assumptions.query.mean
     if parallel and queries >= parallel:
         raise NoSize(
-            f"parallel_queries is {parallel:g}, and {queries:.4g} queries run at once in the mean: no number of replicas "
+            f"parallel_queries is {parallel:g}, and {plain(queries, 4)} queries run at once in the mean: no number of replicas "
             f"or connections helps. The database carries less than {60 * parallel / assumptions.query.mean:.0f} "
             "requests/min: faster queries, or a larger database"
         )
     lowest = _stable(per_s * (assumptions.query.mean + assumptions.work.mean), values["slots"])
-    search = _Search(runner, lambda n: Case(assumptions.model(n)), _within(assumptions))
+    search = _Search("replicas", runner, lambda n: Case(assumptions.model(n)), _within(assumptions))
     found = search.between(lowest, most) if lowest <= most else None
     if found is None:
         best = (
-            f"{said(search.at(most))}"
+            f"{in_words(search.at(most))}"
             if lowest <= most
             else f"{lowest} would be needed not to be busy always"
         )
@@ -215,11 +218,13 @@ def _why(assumptions: Assumptions, search: _Search, lowest: int, most: int) -> s
 def _pool(assumptions: Assumptions, replicas: int, runner: Runner) -> Size:
     left = up(assumptions)
     lowest = _stable(assumptions.per_minute / 60 * assumptions.query.mean, left)
-    search = _Search(runner, lambda n: Case(assumptions.model(replicas, n * left)), _within(assumptions))
+    search = _Search(
+        "poolSize", runner, lambda n: Case(assumptions.model(replicas, n * left)), _within(assumptions)
+    )
     found = search.between(lowest, LARGEST_POOL) if lowest <= LARGEST_POOL else None
     if found is None:
         best = (
-            said(search.at(LARGEST_POOL))
+            in_words(search.at(LARGEST_POOL))
             if lowest <= LARGEST_POOL
             else f"always busy: it takes {lowest} not to be"
         )
@@ -235,6 +240,7 @@ def _hang(assumptions: Assumptions, replicas: int, runner: Runner) -> Size:
     values = assumptions.values
     hang, pgbouncers = values["hang_s"], int(values["pgbouncers"])
     search = _Search(
+        "poolSize for the hang",
         runner,
         lambda n: hang_case(assumptions.model(replicas, n * pgbouncers), hang),
         lambda measured: measured.worst == 0,
@@ -244,7 +250,7 @@ def _hang(assumptions: Assumptions, replicas: int, runner: Runner) -> Size:
     if found is None:
         raise NoSize(
             f"no pool_size up to the guide's {LARGEST_POOL} survives a hang of {hang:g} s without a failed request: with "
-            f"{LARGEST_POOL}, {search.at(LARGEST_POOL).failed.mean:.4g} fail in the mean. More pgbouncers or replicas, or a "
+            f"{LARGEST_POOL}, {plain(search.at(LARGEST_POOL).failed.mean, 4)} fail in the mean. More pgbouncers or replicas, or a "
             "longer pool_wait_s"
         )
     return found
@@ -262,6 +268,7 @@ def _limit(assumptions: Assumptions, runner: Runner) -> Size:
     arrivals = share_of(assumptions.arrivals, share)
     losses = values["losses_percent"] / 100
     search = _Search(
+        "rateLimit",
         runner,
         lambda n: Case(limit_model(assumptions, n), minutes=_HOUR),
         lambda measured: (measured.limited.high or 0.0) < losses,

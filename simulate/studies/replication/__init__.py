@@ -1,22 +1,25 @@
-"""Many rehearsals: measured in parallel, the same from a seed whatever runs them, told with their intervals."""
+"""Many rehearsals: measured in parallel, equal for equal seeds whatever runs them, summarized with intervals."""
 
 from simulate.studies.replication.intervals import Estimate, Share, estimate, wilson
 from simulate.studies.replication.job import Job, Rows, measure, rehearsal
-from simulate.studies.replication.parallel import Incomplete, NoCluster, run
+from simulate.studies.replication.parallel import Incomplete, Interrupted, NoCluster, Task, run, run_all
 from simulate.studies.replication.summary import Summary, summarize
 
 __all__ = [
     "Estimate",
     "Incomplete",
+    "Interrupted",
     "Job",
     "NoCluster",
     "Rows",
     "Share",
     "Summary",
+    "Task",
     "estimate",
     "measure",
     "rehearsal",
     "run",
+    "run_all",
     "summarize",
     "wilson",
 ]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rollout.plan import Plan
 from rollout.policy.events import Reason
-from simulate.controlplane import Record, Rehearsal, World, model_for
+from simulate.controlplane import Rehearsal, RehearsalResult, World, model_for
 from simulate.dataplane import CANDIDATE, STABLE, Arrivals, DataPlane, Model
 from simulate.scenarios import find
 
@@ -78,43 +78,43 @@ def _measured(job: Job, first: int, last: int) -> Rows:
     plane = plane_of(model_for(world.model, job.plan))
     rows = []
     for replication in range(first, last):
-        record = Rehearsal(world, job.plan, job.seed, replication, plane=plane).run()
+        result = Rehearsal(world, job.plan, job.seed, replication, plane=plane).run()
         rows.append(
-            {**basic(world, record), **first_stage(job.plan, record), **scenario.findings(values, record)}
+            {**basic(world, result), **first_stage(job.plan, result), **scenario.findings(values, result)}
         )
     names = tuple(dict.fromkeys(name for row in rows for name in row))
     return Rows(names, np.array([[row.get(name, NAN) for name in names] for row in rows]))
 
 
-def detection(world: World, record: Record) -> float:
+def detection(world: World, result: RehearsalResult) -> float:
     """Seconds from when what is wrong began to matter to T+0; NaN when nothing was detected, or before it began.
 
     It began with the fault or the blackout, but matters only once the candidate has traffic.
     """
-    begun = [t for t, _ in record.faults] + [a for a, _ in world.delivery.outages if a <= record.watched]
-    if record.detected is None or not begun or record.detected < min(begun):
+    begun = [t for t, _ in result.faults] + [a for a, _ in world.delivery.outages if a <= result.watched]
+    if result.detected is None or not begun or result.detected < min(begun):
         return NAN
-    traffic = next((t for t, weight in record.weights if weight > 0), 0.0)
-    return max(record.detected - max(min(begun), traffic), 0.0)
+    traffic = next((t for t, weight in result.weights if weight > 0), 0.0)
+    return max(result.detected - max(min(begun), traffic), 0.0)
 
 
-def basic(world: World, record: Record) -> dict[str, float]:
+def basic(world: World, result: RehearsalResult) -> dict[str, float]:
     """What is measured in every scenario. Requests are attempts that reached a colour, over whole metric periods."""
     sides = {
-        role: [closed.sides[colour] for closed in record.periods]
+        role: [closed.sides[colour] for closed in result.periods]
         for colour, role in ((STABLE, "stable"), (CANDIDATE, "candidate"))
     }
     requests = {role: float(sum(side.requests for side in found)) for role, found in sides.items()}
     failed = {role: float(sum(side.errors for side in found)) for role, found in sides.items()}
-    edges = [closed.edge for closed in record.periods]
-    moved = record.detected is not None and record.moved is not None
+    edges = [closed.edge for closed in result.periods]
+    moved = result.detected is not None and result.moved is not None
     per_minute = world.model.arrivals.per_minute
     budget = BUDGET_SHARE * BUDGET_MINUTES * per_minute
     return {
-        "outcome": float(OUTCOMES.index(record.outcome)),
-        "rolled_back": float(record.rolled_back),
-        "detection_s": detection(world, record),
-        "rollback_s": (record.moved or 0) - (record.detected or 0) if moved else NAN,
+        "outcome": float(OUTCOMES.index(result.outcome)),
+        "rolled_back": float(result.rolled_back),
+        "detection_s": detection(world, result),
+        "rollback_s": (result.moved or 0) - (result.detected or 0) if moved else NAN,
         "requests": sum(requests.values()),
         "failed_requests": sum(failed.values()),
         "requests_candidate": requests["candidate"],
@@ -123,16 +123,16 @@ def basic(world: World, record: Record) -> dict[str, float]:
         "given_up_requests": float(sum(edge.given_up for edge in edges)),
         "rate_limited_requests": float(sum(edge.rate_limited for edge in edges)),
         "error_budget_spent_percent": 100 * sum(failed.values()) / budget if budget else 0.0,
-        "duration_s": record.ended,
-        "held_s": record.held,
-        **after_rollback(record),
+        "duration_s": result.ended,
+        "held_s": result.held,
+        **after_rollback(result),
     }
 
 
-def first_stage(plan: Plan, record: Record) -> dict[str, float]:
+def first_stage(plan: Plan, result: RehearsalResult) -> dict[str, float]:
     """How long the first stage lasted until it passed, and whether it had to wait for data after its window."""
-    begun = next((t for t, weight in record.weights if weight > 0), NAN)
-    passed = next((one.t for one in record.decisions if one.criterion is Reason.STAGE_PASSED), NAN)
+    begun = next((t for t, weight in result.weights if weight > 0), NAN)
+    passed = next((one.t for one in result.decisions if one.criterion is Reason.STAGE_PASSED), NAN)
     lasted = passed - begun
     late = plan.stages[0].window + plan.health.interval  # the controller looks twice an interval
     return {
@@ -141,16 +141,16 @@ def first_stage(plan: Plan, record: Record) -> dict[str, float]:
     }
 
 
-def after_rollback(record: Record) -> dict[str, float]:
+def after_rollback(result: RehearsalResult) -> dict[str, float]:
     """What still went to the candidate after its weight had fallen, in the whole metric periods begun since.
 
     ``candidate_drained_s``: from 0 % in force to the end of the last of them with a request for the candidate; 0 if none had.
     """
-    fell = next((after[0] for before, after in record.steps if after[1] < before[1]), math.inf)
-    gone = next((after[0] for before, after in record.steps if after[1] == 0 < before[1]), math.inf)
-    since = [(closed.start, closed.sides[CANDIDATE]) for closed in record.periods if closed.start >= fell]
+    fell = next((after[0] for before, after in result.steps if after[1] < before[1]), math.inf)
+    gone = next((after[0] for before, after in result.steps if after[1] == 0 < before[1]), math.inf)
+    since = [(closed.start, closed.sides[CANDIDATE]) for closed in result.periods if closed.start >= fell]
     served = [start for start, side in since if start >= gone and side.requests]
-    period = record.periods[1].start - record.periods[0].start if len(record.periods) > 1 else 0.0
+    period = result.periods[1].start - result.periods[0].start if len(result.periods) > 1 else 0.0
     drained = max(served) + period - gone if served else 0.0
     return {
         "failed_requests_after_rollback": float(sum(side.errors for _, side in since)) if since else NAN,

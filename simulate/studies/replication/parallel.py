@@ -1,16 +1,16 @@
-"""Runs a job's replications in this process, in others of this machine, or on a Dask cluster.
+"""Runs replications in this process, in others of this machine, or on a Dask cluster.
 
-Replications are shared out in blocks that do not depend on who runs them, and put together in their order: the same seed
-gives the same numbers, bit for bit. Workers send rows of numbers, never traces.
+Replications are divided into blocks that do not depend on who runs them, and joined in their order: the same seed gives
+the same numbers, bit for bit. Workers send rows of numbers, never traces.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
@@ -28,12 +28,30 @@ Measure = Callable[[Job, int, int], Rows]
 Progress = Callable[[int], None]  # replications that have just been done
 
 
+class Task(NamedTuple):
+    """A job and how its replications are measured."""
+
+    job: Job
+    measure: Measure = measure
+
+
+_Share = tuple[int, Block]  # number of a task, and a block of its replications
+
+
 class NoCluster(Exception):
     """The Dask scheduler cannot be used; the message names its address and what to do."""
 
 
 class Incomplete(Exception):
-    """Workers died and their share could not be done again; the message says what is missing."""
+    """Workers died and their share could not be repeated; the message says what is missing."""
+
+
+class Interrupted(Exception):
+    """Ctrl-C ended a study early. ``rows`` holds, for each task, the replications that all tasks have completed."""
+
+    def __init__(self, rows: list[Rows]) -> None:
+        self.rows = rows
+        super().__init__(f"interrupted after {len(rows[0].values)} replications")
 
 
 def run(
@@ -45,19 +63,45 @@ def run(
     progress: Progress = lambda done: None,
     measure: Measure = measure,
 ) -> Rows:
-    """All replications, in order. Raises :class:`NoCluster` or :class:`Incomplete`."""
+    """All replications of one job, in order. Raises as :func:`run_all`."""
+    return run_all([Task(job, measure)], replications, workers=workers, dask=dask, progress=progress)[0]
+
+
+def run_all(
+    tasks: Sequence[Task],
+    replications: int,
+    *,
+    workers: int = 1,
+    dask: str | None = None,
+    progress: Progress = lambda done: None,
+) -> list[Rows]:
+    """All replications of each task, in order; the tasks advance side by side.
+
+    Raises :class:`NoCluster`, :class:`Incomplete`, or after Ctrl-C :class:`Interrupted` if anything is complete.
+    """
     blocks = [(first, min(first + BLOCK, replications)) for first in range(0, replications, BLOCK)]
+    shares = [(number, block) for block in blocks for number in range(len(tasks))]
     if dask is not None:
-        done = _on_cluster(dask, job, blocks, measure)
-    elif workers == 1 or len(blocks) == 1:
-        done = ((block, measure(job, *block)) for block in blocks)
+        done = _on_cluster(dask, tasks, shares)
+    elif workers == 1 or len(shares) == 1:
+        done = (_measured(tasks[share[0]], share) for share in shares)
     else:
-        done = _on_processes(workers, job, blocks, measure)
-    found: dict[Block, Rows] = {}
-    for block, rows in done:
-        found[block] = rows
-        progress(block[1] - block[0])
-    return joined([found[block] for block in blocks])
+        done = _on_processes(workers, tasks, shares)
+    found: dict[_Share, Rows] = {}
+    try:
+        for share, rows in done:
+            found[share] = rows
+            progress(len(rows.values))
+    except KeyboardInterrupt:
+        blocks = [block for block in blocks if all((number, block) in found for number in range(len(tasks)))]
+        if not blocks:
+            raise
+        raise Interrupted(_by_task(tasks, blocks, found)) from None
+    return _by_task(tasks, blocks, found)
+
+
+def _by_task(tasks: Sequence[Task], blocks: Sequence[Block], found: Mapping[_Share, Rows]) -> list[Rows]:
+    return [joined([found[number, block] for block in blocks]) for number in range(len(tasks))]
 
 
 def joined(parts: list[Rows]) -> Rows:
@@ -72,32 +116,40 @@ def joined(parts: list[Rows]) -> Rows:
     return Rows(names, whole)
 
 
-def _numbered(work: Measure, job: Job, block: Block) -> tuple[Block, Rows]:
-    return block, work(job, *block)
+def _measured(task: Task, share: _Share) -> tuple[_Share, Rows]:
+    return share, task.measure(task.job, *share[1])
 
 
-def _on_processes(workers: int, job: Job, blocks: list[Block], work: Measure) -> Iterator[tuple[Block, Rows]]:
-    missing = dict.fromkeys(blocks)
+def _on_processes(
+    workers: int, tasks: Sequence[Task], shares: Sequence[_Share]
+) -> Iterator[tuple[_Share, Rows]]:
+    missing = dict.fromkeys(shares)
     for _ in range(TRIES):
         parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
         try:
-            for block, rows in parallel(joblib.delayed(_numbered)(work, job, block) for block in [*missing]):
-                del missing[block]
-                yield block, rows
+            for share, rows in parallel(
+                joblib.delayed(_measured)(tasks[share[0]], share) for share in [*missing]
+            ):
+                del missing[share]
+                yield share, rows
         except BrokenExecutor:
-            continue  # a worker died, and the others with it: what is missing is done again
+            continue  # a worker died, and the others with it: what is missing is repeated
         return
-    raise Incomplete(f"workers died {TRIES} times; {_said(missing)}. Use fewer --workers, or look for memory")
+    raise Incomplete(
+        f"workers died {TRIES} times; {_listed(missing)}. Use fewer --workers, or look for memory"
+    )
 
 
-def _on_cluster(address: str, job: Job, blocks: list[Block], work: Measure) -> Iterator[tuple[Block, Rows]]:
-    if not _ADDRESS.fullmatch(address):  # a client would not be told so at once, nor end well
+def _on_cluster(
+    address: str, tasks: Sequence[Task], shares: Sequence[_Share]
+) -> Iterator[tuple[_Share, Rows]]:
+    if not _ADDRESS.fullmatch(address):  # Dask's client would fail late and with a traceback
         raise NoCluster(
             f"'{address}' is not a Dask scheduler's address: it takes one such as tcp://host:8786"
         )
     from distributed import Client, as_completed  # noqa: PLC0415 -- takes a second to import
 
-    for name in ("distributed", "distributed.client"):  # what they would say ends in one error of ours
+    for name in ("distributed", "distributed.client"):  # our own error says it in one line
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
@@ -110,22 +162,22 @@ def _on_cluster(address: str, job: Job, blocks: list[Block], work: Measure) -> I
             client.wait_for_workers(1, timeout=_WORKERS_S)
         except TimeoutError:
             raise NoCluster(f"the Dask scheduler at {address} has no workers: start some") from None
-        missing = dict.fromkeys(blocks)
+        missing = dict.fromkeys(shares)
         futures: list[Any] = client.map(
-            lambda block: _numbered(work, job, block), blocks, pure=False, retries=TRIES - 1
+            _measured, [tasks[number] for number, _ in shares], shares, pure=False, retries=TRIES - 1
         )
         for future in as_completed(futures, loop=client.loop):  # type: ignore[no-untyped-call]
             if future.status != "finished":
                 why = future.status if future.status != "error" else repr(future.exception())
-                raise Incomplete(f"the Dask cluster at {address} lost work ({why}); {_said(missing)}")
-            block, rows = future.result()
-            del missing[block]
-            yield block, rows
+                raise Incomplete(f"the Dask cluster at {address} lost work ({why}); {_listed(missing)}")
+            share, rows = future.result()
+            del missing[share]
+            yield share, rows
 
 
-def _said(missing: dict[Block, None]) -> str:
+def _listed(missing: Iterable[_Share]) -> str:
     spans: list[list[int]] = []
-    for first, last in sorted(missing):
+    for first, last in sorted({block for _, block in missing}):
         if spans and spans[-1][1] == first:
             spans[-1][1] = last
         else:

@@ -1,4 +1,4 @@
-"""From rows to what is told: outcome shares, times and requests with their intervals."""
+"""From rows to a summary: outcome shares, times and requests with their intervals."""
 
 from __future__ import annotations
 

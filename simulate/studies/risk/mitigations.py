@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from rollout.plan import BackTo, Comparison, Limit, Plan
 from rollout.policy.events import DecisionKind, Reason
-from simulate.controlplane import Record
+from simulate.controlplane import RehearsalResult
 from simulate.controlplane.cloudwatch import attribute
 from simulate.dataplane import CANDIDATE, STABLE
 
@@ -24,14 +24,14 @@ _NEVER = 10**9  # probe rounds in a row
 class Mitigation:
     """``item`` names the guide's own words. ``plan`` is the plan without it; ``risk`` the scenario whose answer it is.
 
-    ``idle`` says of a rehearsal with the mitigation that it did nothing there, so that one without it is the same.
+    ``idle``: whether the mitigation did nothing in a rehearsal, so that one without it is the same.
     """
 
     name: str
     item: str
     plan: Callable[[Plan], Plan] = lambda plan: plan
     risk: str = ""
-    idle: Callable[[Plan, Record], bool] = lambda plan, record: False
+    idle: Callable[[Plan, RehearsalResult], bool] = lambda plan, result: False
 
 
 def _endless(limit: Limit) -> Limit:
@@ -81,40 +81,40 @@ def _without_raising(plan: Plan) -> Plan:
     return replace(plan, rate_limit=replace(plan.rate_limit, share=100.0))
 
 
-def _errors_idle(plan: Plan, record: Record) -> bool:
+def _errors_idle(plan: Plan, result: RehearsalResult) -> bool:
     """Equal to the limit is no breach, but keeps a stage from passing."""
     return all(
         100 * errors < plan.criteria.error_rate.limit * requests or not requests
-        for closed in record.periods
+        for closed in result.periods
         for requests, errors in (attribute(closed.sides[CANDIDATE], closed.sides[STABLE]),)
     )
 
 
-def _latency_idle(plan: Plan, record: Record) -> bool:
+def _latency_idle(plan: Plan, result: RehearsalResult) -> bool:
     return all(
-        (closed.sides[CANDIDATE].p95 or 0.0) < plan.criteria.latency_p95.limit for closed in record.periods
+        (closed.sides[CANDIDATE].p95 or 0.0) < plan.criteria.latency_p95.limit for closed in result.periods
     )
 
 
-def _database_idle(plan: Plan, record: Record) -> bool:
+def _database_idle(plan: Plan, result: RehearsalResult) -> bool:
     limit = plan.criteria.db_connection_errors.limit
-    return all(closed.sides[CANDIDATE].db_connection_errors <= limit for closed in record.periods)
+    return all(closed.sides[CANDIDATE].db_connection_errors <= limit for closed in result.periods)
 
 
-def _health_idle(plan: Plan, record: Record) -> bool:
+def _health_idle(plan: Plan, result: RehearsalResult) -> bool:
     most = plan.health.abort_after
     return not any(
-        decision.criterion is Reason.HEALTH and (decision.value or 0) >= most for decision in record.decisions
+        decision.criterion is Reason.HEALTH and (decision.value or 0) >= most for decision in result.decisions
     )
 
 
-def _any_idle(plan: Plan, record: Record) -> bool:
+def _any_idle(plan: Plan, result: RehearsalResult) -> bool:
     criteria = (_errors_idle, _latency_idle, _database_idle, _health_idle)
-    return plan.criteria.comparison is None and all(idle(plan, record) for idle in criteria)
+    return plan.criteria.comparison is None and all(idle(plan, result) for idle in criteria)
 
 
-def _raising_idle(plan: Plan, record: Record) -> bool:
-    return not any(decision.decision is DecisionKind.RAISE_RATE_LIMIT for decision in record.decisions)
+def _raising_idle(plan: Plan, result: RehearsalResult) -> bool:
+    return not any(decision.decision is DecisionKind.RAISE_RATE_LIMIT for decision in result.decisions)
 
 
 _GUIDE = (

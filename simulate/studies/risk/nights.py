@@ -14,7 +14,7 @@ import numpy as np
 
 from rollout.plan import Plan
 from rollout.policy.events import DecisionKind
-from simulate.controlplane import Closed, Record, Rehearsal, World, model_for
+from simulate.controlplane import Closed, Rehearsal, RehearsalResult, World, model_for
 from simulate.dataplane import CANDIDATE, STABLE, Period
 from simulate.dataplane.periods import bucket_bounds
 from simulate.scenarios import Scenario
@@ -36,7 +36,7 @@ class Night:
 
     world: World
     plan: Plan
-    record: Record
+    result: RehearsalResult
     slow: float
 
 
@@ -52,14 +52,14 @@ class _Luck:
             if known.plan == plan and known.world == world:
                 return known
         plane = plane_of(model_for(world.model, plan))
-        record = Rehearsal(world, plan, self._seed, self._replication, plane=plane).run()
+        result = Rehearsal(world, plan, self._seed, self._replication, plane=plane).run()
         slow = sum(int(plane.latency_histogram(colour)[_SLOW].sum()) for colour in (STABLE, CANDIDATE))
-        self._nights.append(Night(world, plan, record, float(slow)))
+        self._nights.append(Night(world, plan, result, float(slow)))
         return self._nights[-1]
 
 
 def measure(register: Register, job: Job, first: int, last: int) -> Rows:
-    """The replications from ``first`` to before ``last`` of a register; ``job`` says plan and seed."""
+    """The replications from ``first`` to before ``last`` of a register; plan and seed are those of ``job``."""
     with _ALONE:
         rows = [replication(register, job.plan, job.seed, number) for number in range(first, last)]
     return Rows(tuple(rows[0]), np.array([[*row.values()] for row in rows]))
@@ -78,13 +78,13 @@ def replication(register: Register, plan: Plan, seed: int, number: int) -> dict[
     found |= _named(TOGETHER, costs(whole, register, names))
     found |= {f"{TOGETHER}/{risk.name}": float(risk.name in names) for risk in register.risks}
     for mitigation in mitigations_of(plan):
-        night, told = whole, register
+        night, remaining = whole, register
         if mitigation.risk:
-            told = register.without(mitigation.risk)
-            night = luck.night(told.world(names), plan)
-        elif not mitigation.idle(plan, whole.record):
+            remaining = register.without(mitigation.risk)
+            night = luck.night(remaining.world(names), plan)
+        elif not mitigation.idle(plan, whole.result):
             night = luck.night(whole.world, mitigation.plan(plan))
-        found |= _named(mitigation.name, costs(night, told, names))
+        found |= _named(mitigation.name, costs(night, remaining, names))
     return found
 
 
@@ -98,26 +98,26 @@ def costs(night: Night, register: Register, names: Collection[str]) -> dict[str,
     A request hurts if it failed, was refused with 429, or took longer than 2 s; so does a page that stayed blank or slow,
     and a websocket that dropped.
     """
-    record = night.record
-    sides = [side for closed in record.periods for side in closed.sides]
+    result = night.result
+    sides = [side for closed in result.periods for side in closed.sides]
     failed = sum(side.errors for side in sides)
-    limited = sum(closed.edge.rate_limited for closed in record.periods)
+    limited = sum(closed.edge.rate_limited for closed in result.periods)
     slow = max(night.slow - sum(side.answered - side.ok for side in sides), 0.0)  # errors may be slow too
     drops = sum(side.ws_drops for side in sides)
     occurring = [risk for risk in register.risks if risk.name in names]
-    pages = sum(risk.scenario.spoiled_pages(risk.values, record) for risk in occurring)
+    pages = sum(risk.scenario.spoiled_pages(risk.values, result) for risk in occurring)
     bad = any(risk.scenario.bad_release for risk in occurring)
     return {
-        "outcome": float(OUTCOMES.index(record.outcome)),
+        "outcome": float(OUTCOMES.index(result.outcome)),
         "failed_requests": float(failed),
         "rate_limited_requests": float(limited),
         "slow_requests": slow,
         "spoiled_pages": pages,
         "websocket_drops": float(drops),
         "hurt": failed + limited + slow + pages + drops,
-        "unsafe_minutes": sum(map(is_unsafe, record.periods)) * night.plan.metrics.period / 60,
-        "bad_promoted": float(bad and record.outcome == "promoted"),
-        "false_rollback": float(not bad and record.rolled_back),
+        "unsafe_minutes": sum(map(is_unsafe, result.periods)) * night.plan.metrics.period / 60,
+        "bad_promoted": float(bad and result.outcome == "promoted"),
+        "false_rollback": float(not bad and result.rolled_back),
     }
 
 
@@ -128,7 +128,7 @@ def is_unsafe(closed: Closed) -> bool:
 
 
 def _at_least_slow(side: Period) -> float:
-    """Good answers slower than 2 s, as far as the quantiles tell: at least so many."""
+    """Good answers slower than 2 s, counted from the quantiles: at least so many."""
     shares = ((side.p50, 0.5), (side.p95, 0.05), (side.p99, 0.01))
     share = next((share for value, share in shares if (value or 0.0) > SLOW_S), 0.0)
     return max(share * side.answered - (side.answered - side.ok), 0.0)
@@ -140,10 +140,10 @@ def noticed(night: Night, scenario: Scenario) -> float:
     Of a bad release, as in any study, until T+0; of the others, from the start until their alarm went off or the rate limit
     was raised.
     """
-    record = night.record
+    result = night.result
     if scenario.bad_release:
-        return detection(night.world, record)
-    begun = min((t for t, _ in record.faults), default=0.0)
-    told = [t for t, name in record.alarms if name == scenario.alarm]
-    told += [one.t for one in record.decisions if one.decision is DecisionKind.RAISE_RATE_LIMIT]
-    return min(told) - begun if told else NAN
+        return detection(night.world, result)
+    begun = min((t for t, _ in result.faults), default=0.0)
+    noticed = [t for t, name in result.alarms if name == scenario.alarm]
+    noticed += [one.t for one in result.decisions if one.decision is DecisionKind.RAISE_RATE_LIMIT]
+    return min(noticed) - begun if noticed else NAN

@@ -1,7 +1,7 @@
-"""Which plan: many of them rehearsed on the same luck, held against each other, one proposed."""
+"""Which plan is best: many are rehearsed on the same random numbers and compared, and one is proposed."""
 
 from simulate.studies.tune.cases import REGRESSIONS, Case, default_cases
-from simulate.studies.tune.grid import candidates
+from simulate.studies.tune.grid import plans_to_try
 from simulate.studies.tune.objectives import Bounds, Figures, Value
 from simulate.studies.tune.result import GUIDE, Asked, Tuned, tune
 from simulate.studies.tune.words import differences
@@ -15,8 +15,8 @@ __all__ = [
     "Figures",
     "Tuned",
     "Value",
-    "candidates",
     "default_cases",
     "differences",
+    "plans_to_try",
     "tune",
 ]

@@ -37,8 +37,8 @@ class Case:
 
     @property
     def label(self) -> str:
-        said = ", ".join(f"{name}={value:g}" for name, value in self.given.items())
-        return f"{self.scenario} ({said})" if said else self.scenario
+        values = ", ".join(f"{name}={value:g}" for name, value in self.given.items())
+        return f"{self.scenario} ({values})" if values else self.scenario
 
 
 def default_cases(regressions: float = REGRESSIONS) -> tuple[Case, ...]:

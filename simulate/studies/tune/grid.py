@@ -18,7 +18,7 @@ _CAUGHT_IN_ANY_CASE = 5.0  # percent: the fixed limit beside a comparison
 _COMPARISON = Comparison(false_alarms=0.1, difference=0.5, rollback=Rollback.ABORT)
 
 
-def candidates(guide: Plan) -> list[Plan]:
+def plans_to_try(guide: Plan) -> list[Plan]:
     """The guide's own plan first."""
     larger = replace(guide, stages=(_LARGER, *(s for s in guide.stages if s.weight > _LARGER.weight)))
     return [
@@ -28,7 +28,7 @@ def candidates(guide: Plan) -> list[Plan]:
 
 
 def _judgements(plan: Plan) -> Iterator[tuple[str, Plan]]:
-    """Names and plans; the first one is as it was but for a target that is no stage of it."""
+    """Names and plans. The first is the plan itself, with its first stage as the target of a rollback."""
     back, p95 = plan.criteria.error_rate, plan.criteria.latency_p95
     if isinstance(back.rollback, BackTo):
         back = replace(back, rollback=BackTo(plan.stages[0].weight))

@@ -1,8 +1,9 @@
-"""The whole of a tuning: screen all plans, confirm the best on fresh seeds, propose one."""
+"""A tuning: screens all plans, confirms the best on a fresh seed, proposes one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,10 +33,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """What came of it. Plans are named by their numbers.
+    """The result. Plans are named by their numbers.
 
     ``confirmed`` has the guide's plan, the front, and the best with fixed limits and with a comparison. ``chosen`` is ``None`` when no
-    other plan is within the rule's bounds. ``walked_s`` and ``asked_s``: simulated seconds run through, and of a rehearsal each.
+    other plan is within the rule's bounds. ``simulated_s`` and ``asked_s``: seconds of the clock that were simulated, and that a
+    rehearsal for each plan would have taken. ``screened_of`` and ``confirmed_of``: rehearsals of each release behind the figures.
     """
 
     asked: Asked
@@ -45,8 +47,15 @@ class Tuned:
     best_compared: int | None
     confirmed: Mapping[int, Figures]
     chosen: int | None
-    walked_s: float
+    simulated_s: float
     asked_s: float
+    screened_of: int
+    confirmed_of: int
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended it early; then nothing is chosen."""
+        return min(self.screened_of, self.confirmed_of) < self.asked.replications
 
     def to_json(self) -> dict[str, Any]:
         """What `simulate tune --json` prints."""
@@ -62,7 +71,7 @@ class Tuned:
             "chosen": self.chosen,
             "best_fixed": self.best_fixed,
             "best_compared": self.best_compared,
-            "simulated_s": self.walked_s,
+            "simulated_s": self.simulated_s,
             "asked_s": self.asked_s,
         }
 
@@ -85,7 +94,10 @@ def tune(
     dask: str | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Tuned:
-    """Raises ``NoCluster`` or ``Incomplete``. ``progress`` is told twice of each replication of each case."""
+    """Raises ``NoCluster`` or ``Incomplete``. ``progress`` is called with replications done, in all two of each case.
+
+    Ctrl-C ends it with what is known; before anything is, it raises ``KeyboardInterrupt``.
+    """
 
     def run(plans: Sequence[Plan], seed: int) -> Sweep:
         return sweep(
@@ -106,10 +118,17 @@ def tune(
     compared = _best(asked, screened, order, compared=True)
     best = tuple(front(screened))
     again = sorted({GUIDE, *best, *(k for k in (fixed, compared) if k is not None)})
-    second = run([asked.plans[number] for number in again], asked.confirm_seed)
-    confirmed = {number: figures(second, place) for place, number in enumerate(again)}
-    held = (k for k in order if k in confirmed and asked.bounds.hold(confirmed[k], confirmed[GUIDE]))
-    chosen = next(held, GUIDE)
+    second = None
+    if first.replications == asked.replications:
+        with suppress(KeyboardInterrupt):
+            second = run([asked.plans[number] for number in again], asked.confirm_seed)
+    confirmed = (
+        {} if second is None else {number: figures(second, place) for place, number in enumerate(again)}
+    )
+    chosen = None
+    if second is not None and second.replications == asked.replications:
+        within = (k for k in order if k in confirmed and asked.bounds.hold(confirmed[k], confirmed[GUIDE]))
+        chosen = next(within, None)
     return Tuned(
         asked=asked,
         screened=screened,
@@ -118,8 +137,10 @@ def tune(
         best_compared=compared,
         confirmed=confirmed,
         chosen=None if chosen == GUIDE else chosen,
-        walked_s=first.walked_s + second.walked_s,
-        asked_s=first.asked_s + second.asked_s,
+        simulated_s=first.simulated_s + (second.simulated_s if second else 0.0),
+        asked_s=first.asked_s + (second.asked_s if second else 0.0),
+        screened_of=first.replications,
+        confirmed_of=second.replications if second else 0,
     )
 
 

@@ -9,7 +9,7 @@ from rollout.plan.criteria import CRITERIA, Criterion
 from rollout.plan.marks import Duration, keys
 from rollout.plan.units import written
 
-_TOLD = {"name", "stages", "criteria", "metrics"}
+_IN_OTHER_WORDS = {"name", "stages", "criteria", "metrics"}
 
 
 def differences(plan: Plan, guide: Plan) -> list[str]:
@@ -21,14 +21,14 @@ def _differences(plan: Plan, guide: Plan) -> Iterator[str]:
     if plan.stages != guide.stages:
         yield _stages(plan.stages, guide.stages)
     for row in CRITERIA:
-        if said := [*_limit(row, row.rule(plan), row.rule(guide))]:
-            yield f"{row.name}: {', '.join(said)}"
+        if parts := [*_limit(row, row.rule(plan), row.rule(guide))]:
+            yield f"{row.name}: {', '.join(parts)}"
     if plan.criteria.comparison != guide.criteria.comparison:
         yield _comparison(plan.criteria.comparison)
     for part, other in ((plan.metrics, guide.metrics), (plan, guide)):
         for name, key in keys(type(part)).items():
             value = getattr(part, name)
-            if name in _TOLD or value == getattr(other, name):
+            if name in _IN_OTHER_WORDS or value == getattr(other, name):
                 continue
             words = name.replace("_", " ")
             if isinstance(key.mark, Duration):
@@ -39,9 +39,9 @@ def _differences(plan: Plan, guide: Plan) -> Iterator[str]:
 
 def _stages(mine: tuple[Stage, ...], its: tuple[Stage, ...]) -> str:
     changed = [stage for stage in mine if stage not in its]
-    said = ", ".join(f"{stage.weight} % for {written(stage.window)}" for stage in changed or mine)
+    listed = ", ".join(f"{stage.weight} % for {written(stage.window)}" for stage in changed or mine)
     if len(mine) == len(its) and mine[1:] == its[1:]:
-        return f"first stage {said}"
+        return f"first stage {listed}"
     return f"stages {', '.join(f'{stage.weight} % for {written(stage.window)}' for stage in mine)}"
 
 

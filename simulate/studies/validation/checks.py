@@ -1,4 +1,4 @@
-"""The table of ``simulate validate``: each line a known answer, what the simulator says, and whether they agree.
+"""The table of ``simulate validate``: each line a known answer, the simulator's, and whether they agree.
 
 A line passes if the known answer lies in the interval of the replications' means and that interval is narrow enough to
 mean something. The level is high because there are many lines: a right simulator fails one in a thousand per line.
@@ -35,14 +35,14 @@ from simulate.studies.validation import closed_forms as known
 from simulate.studies.validation.agreement import disagreements
 
 LEVEL = 0.999
-NARROW = 0.1  # the widest half interval that says anything, as a share of the known answer
+NARROW = 0.1  # the widest half interval that is worth comparing, as a share of the known answer
 _ROOM = 100_000  # servers, where there is to be no queue
 _WARM_UP = 2  # periods that are not counted
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line. ``low`` and ``high`` bound what the simulator says, at ``LEVEL``; ``unit`` is that of all numbers."""
+    """One line. ``low`` and ``high`` bound the simulator's answer, at ``LEVEL``; ``unit`` is that of all numbers."""
 
     name: str
     known: float
@@ -207,7 +207,7 @@ def examine(
 def validate(
     *, effort: float = 1.0, seed: int = 1, progress: Callable[[str], None] = lambda _: None
 ) -> list[Check]:
-    """All lines; ``progress`` is told each one's name before it is run. About 15 s on one core for ``effort`` 1."""
+    """All lines; ``progress`` receives the name of each before it runs. About 15 s on one core for ``effort`` 1."""
     table = []
     for case in cases():
         progress(case.name)

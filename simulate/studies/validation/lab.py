@@ -79,9 +79,9 @@ def compare(
         progress(f"lab: {measured.point.name}")
         lines += _lines(measured, predict(measured.point, laws, measurement.replicas, seed=seed, runs=runs))
     for one in predicted_rollouts(measurement, laws, seed=seed, progress=progress):
-        told = one.measured
-        lines += _mean("detection", told.fault, one.detection_s, told.detection_s, one.period_s)
-        lines += _mean("rollback", told.fault, one.rollback_s, told.rollback_s, one.period_s)
+        seen = one.measured
+        lines += _mean("detection", seen.fault, one.detection_s, seen.detection_s, one.period_s)
+        lines += _mean("rollback", seen.fault, one.rollback_s, seen.rollback_s, one.period_s)
     return lines
 
 
@@ -94,8 +94,8 @@ def _mean(
     mean = float(np.mean(predicted))
     half = 1.96 * float(np.std(predicted)) / len(measured) ** 0.5
     name = f"{fault}, mean of {len(measured)} rollouts"
-    told = float(np.mean(measured))
-    return [Line(name, what, "s", mean, mean - half, mean + half, told, period_s, absolute=True)]
+    seen = float(np.mean(measured))
+    return [Line(name, what, "s", mean, mean - half, mean + half, seen, period_s, absolute=True)]
 
 
 def predict(point: Point, laws: Fit, replicas: int, *, seed: int, runs: int) -> NDArray[np.float64]:
@@ -167,11 +167,11 @@ def _lines(measured: Measured, rows: NDArray[np.float64]) -> list[Line]:
             float(rows[:, k].mean()),
             float(low[k]),
             float(high[k]),
-            told,
+            value,
             aim,
             absolute,
             excused,
         )
-        for k, (what, unit, told, aim, absolute) in enumerate(found)
-        if what != "failures" or told or high[k] > 0
+        for k, (what, unit, value, aim, absolute) in enumerate(found)
+        if what != "failures" or value or high[k] > 0
     ]

@@ -21,7 +21,7 @@ _POINT = tuple(field.name for field in fields(Point))
 
 
 class BadMeasurement(ValueError):
-    """The file is no measurement; the message says what is wrong with it."""
+    """The file is not a measurement; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def _measured(found: Mapping[str, Any]) -> Measured:
 
 
 def _releases(found: list[Mapping[str, Any]]) -> tuple[Releases, ...]:
-    """By fault, in the order in which they were measured; a rollout that took nothing back tells nothing of it."""
+    """By fault, in the order in which they were measured; a rollout without a rollback has no part in it."""
     decided = [one for one in found if one["decided_s"] is not None and one["fault_started_s"] is not None]
     moved = [one for one in decided if one["traffic_moved_s"] is not None]
     return tuple(

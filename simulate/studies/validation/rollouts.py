@@ -70,10 +70,10 @@ def predicted_rollouts(
 
 
 def _times(rehearsal: Rehearsal) -> tuple[float, float]:
-    record = rehearsal.run()
-    began = next((e.t for e in record.events if isinstance(e, Traffic) and e.weight > 0), np.nan)
-    decided = np.nan if record.decided is None else record.decided
-    moved = np.nan if record.moved is None else record.moved
+    result = rehearsal.run()
+    began = next((e.t for e in result.events if isinstance(e, Traffic) and e.weight > 0), np.nan)
+    decided = np.nan if result.decided is None else result.decided
+    moved = np.nan if result.moved is None else result.moved
     return decided - began, moved - decided
 
 

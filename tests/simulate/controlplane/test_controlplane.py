@@ -74,12 +74,12 @@ def test_what_is_left_out_changes_nothing(
     thorough = Rehearsal(world, short_plan(), 3, n, listen=True, thorough=True)
     quick.run()
     thorough.run()
-    assert len(thorough.record.events) > len(quick.record.events)
-    assert [replace(d, event="") for d in quick.record.decisions] == [
-        replace(d, event="") for d in thorough.record.decisions
+    assert len(thorough.result.events) > len(quick.result.events)
+    assert [replace(d, event="") for d in quick.result.decisions] == [
+        replace(d, event="") for d in thorough.result.decisions
     ]
-    assert quick.record.weights == thorough.record.weights
-    assert quick.record.periods == thorough.record.periods
+    assert quick.result.weights == thorough.result.weights
+    assert quick.result.periods == thorough.result.periods
 
 
 _COUNTING = Limit(1, BackTo(5), breaches=2, of=3, min_requests=20)
@@ -102,11 +102,11 @@ def test_what_is_left_out_changes_nothing_under_a_plan_with_options(option: str,
         thorough = Rehearsal(world, plan, 3, n, listen=True, thorough=True)
         quick.run()
         thorough.run()
-        assert [replace(d, event="") for d in quick.record.decisions] == [
-            replace(d, event="") for d in thorough.record.decisions
+        assert [replace(d, event="") for d in quick.result.decisions] == [
+            replace(d, event="") for d in thorough.result.decisions
         ]
-        assert quick.record.weights == thorough.record.weights
-        criteria |= {decision.criterion for decision in quick.record.decisions}
+        assert quick.result.weights == thorough.result.weights
+        criteria |= {decision.criterion for decision in quick.result.decisions}
     if scenario == "error-regression":
         assert (Reason.COMPARISON if option == "comparison" else Reason.ERROR_RATE) in criteria
 
@@ -115,10 +115,10 @@ def test_the_decisions_are_the_policys_on_the_events_heard() -> None:
     run = rehearse("error-regression")
     state = initial_state()
     again: list[Decision] = []
-    for event in run.record.events:
+    for event in run.result.events:
         state, decisions = decide(PLAN, state, event)
         again += decisions
-    assert again == run.record.decisions
+    assert again == run.result.decisions
     assert state == run.state
 
 
@@ -126,9 +126,9 @@ def test_a_copy_goes_on_as_the_original_and_leaves_it_alone() -> None:
     run = Rehearsal(world_of("memory-leak", {"leak_mb_per_request": 0.5}), short_plan(), 2, listen=True)
     while run.now < 200_000:
         run.step()
-    other, before = run.copy(), run.record.copy()
+    other, before = run.copy(), run.result.copy()
     there = other.run()
-    assert run.record == before
+    assert run.result == before
     assert run.run() == there
 
 
@@ -180,23 +180,23 @@ def test_metrics_come_on_the_poll_after_their_delay() -> None:
     delivery = Delivery(Constant(75.0), Constant(20.0), Constant(75.0))
     run = Rehearsal(replace(world_of("healthy"), delivery=delivery), PLAN, 1, listen=True)
     run.run()
-    waits = {e.t - e.end for e in run.record.events if isinstance(e, Metrics) and e.requests}
+    waits = {e.t - e.end for e in run.result.events if isinstance(e, Metrics) and e.requests}
     assert waits
     assert all(75 <= wait < 85 for wait in waits)
-    assert all(e.t % 10 == 0 for e in run.record.events if isinstance(e, Metrics))
+    assert all(e.t % 10 == 0 for e in run.result.events if isinstance(e, Metrics))
 
 
 def test_a_period_that_never_comes_is_told_as_no_data_when_overdue() -> None:
     delivery = Delivery(missing=1.0)
     run = Rehearsal(replace(world_of("healthy"), delivery=delivery), PLAN, 1, listen=True)
-    record = run.run()
-    told = [e for e in record.events if isinstance(e, Metrics)]
+    result = run.run()
+    told = [e for e in result.events if isinstance(e, Metrics)]
     assert told
     assert all((e.requests, e.p95, e.db_connection_errors) == (0, None, None) for e in told)
     assert all(180 <= e.t - e.end < 190 for e in told)
-    assert record.weights == [(0.0, 0.0), *record.weights[1:]]
-    assert max(weight for _, weight in record.weights) == 5, "no data is never good data"
-    assert record.outcome == "aborted"
+    assert result.weights == [(0.0, 0.0), *result.weights[1:]]
+    assert max(weight for _, weight in result.weights) == 5, "no data is never good data"
+    assert result.outcome == "aborted"
 
 
 def test_the_applications_numbers_may_come_after_the_load_balancers() -> None:
@@ -204,7 +204,7 @@ def test_the_applications_numbers_may_come_after_the_load_balancers() -> None:
     run = Rehearsal(replace(world_of("healthy"), delivery=delivery), PLAN, 1, listen=True)
     run.run()
     check(run)
-    told = [e for e in run.record.events if isinstance(e, Metrics) and e.role == "candidate"]
+    told = [e for e in run.result.events if isinstance(e, Metrics) and e.role == "candidate"]
     first, second = [e for e in told if e.start == told[0].start]
     assert (first.db_connection_errors, second.db_connection_errors) == (None, 0)
     assert (first.requests, first.errors, first.p95) == (second.requests, second.errors, second.p95)
@@ -215,16 +215,16 @@ def test_database_connection_errors_are_told_before_the_rest_is_there() -> None:
     world = replace(world_of("pool-exhaustion", {"pool_wait_s": 1, "leaks_per_query": 1}), delivery=delivery)
     run = Rehearsal(world, short_plan(), 1, listen=True)
     run.run()
-    early = [e for e in run.record.events if isinstance(e, Metrics) and e.requests is None]
+    early = [e for e in run.result.events if isinstance(e, Metrics) and e.requests is None]
     assert early
     assert all(e.db_connection_errors for e in early)
 
 
 def test_a_failing_query_is_told_at_each_poll_and_hides_the_metrics() -> None:
     run = rehearse("metric-blackout", {"blackout_at_s": 100, "blackout_s": 90})
-    failing = [e.t for e in run.record.events if isinstance(e, MetricsError)]
+    failing = [e.t for e in run.result.events if isinstance(e, MetricsError)]
     assert failing == [100, 110, 120, 130, 140, 150, 160, 170, 180]
-    assert not [e.t for e in run.record.events if isinstance(e, Metrics) and 100 <= e.t < 190]
+    assert not [e.t for e in run.result.events if isinstance(e, Metrics) and 100 <= e.t < 190]
 
 
 # --- traffic
@@ -233,30 +233,30 @@ def test_a_failing_query_is_told_at_each_poll_and_hides_the_metrics() -> None:
 def test_a_stack_update_takes_its_time_and_is_read_back() -> None:
     world = replace(world_of("healthy"), updates=Updates(stack=Constant(4.0)))
     run = Rehearsal(world, PLAN, 1, listen=True)
-    record = run.run()
-    commands = [d for d in record.decisions if d.decision is DecisionKind.SET_WEIGHT]
-    assert [(t, w) for t, w in record.weights[1:]] == [(d.t + 4, d.weight) for d in commands]
+    result = run.run()
+    commands = [d for d in result.decisions if d.decision is DecisionKind.SET_WEIGHT]
+    assert [(t, w) for t, w in result.weights[1:]] == [(d.t + 4, d.weight) for d in commands]
     assert in_force(run, commands[1].t) == 5
 
 
 def test_a_failed_increase_goes_back_and_a_failed_decrease_breaks_the_glass() -> None:
     updates = Updates(stack=Constant(4.0), break_glass=Constant(0.1), failing=1.0)
     run = Rehearsal(replace(world_of("healthy"), updates=updates), short_plan(), 1, listen=True)
-    record = run.run()
-    back = record.decisions[1]
+    result = run.run()
+    back = result.decisions[1]
     assert (back.criterion, back.weight, back.t) == (Reason.TRAFFIC, 0, 60)
-    assert max(weight for _, weight in record.weights) == 0
-    assert record.outcome == "aborted"
-    assert [e.t for e in record.events if isinstance(e, Traffic) and 60 < e.t < 66]
+    assert max(weight for _, weight in result.weights) == 0
+    assert result.outcome == "aborted"
+    assert [e.t for e in result.events if isinstance(e, Traffic) and 60 < e.t < 66]
 
 
 def test_an_update_that_takes_too_long_is_overtaken_by_a_decrease() -> None:
     world = replace(
         world_of("lb-misconfiguration", {"without_targets": 1}), updates=Updates(stack=Constant(30.0))
     )
-    record = Rehearsal(world, short_plan(), 1).run()
-    assert record.decided == 12, "three failed rounds"
-    assert max(weight for _, weight in record.weights) == 0, "the increase was ended"
+    result = Rehearsal(world, short_plan(), 1).run()
+    assert result.decided == 12, "three failed rounds"
+    assert max(weight for _, weight in result.weights) == 0, "the increase was ended"
 
 
 # --- probes, alarms, people
@@ -264,7 +264,7 @@ def test_an_update_that_takes_too_long_is_overtaken_by_a_decrease() -> None:
 
 def test_rounds_after_a_failure_are_told_until_they_are_clean() -> None:
     run = rehearse("pool-exhaustion", {"leaks_per_query": 0, "hang_s": 6, "hang_at_s": 59})
-    rounds = [e for e in run.record.events if isinstance(e, Health)]
+    rounds = [e for e in run.result.events if isinstance(e, Health)]
     assert failed_rounds(run, "candidate") == [62]
     assert [e.t for e in rounds] == [62, 62, 67, 67]
     assert {e.role for e in rounds} == {"candidate", "stable"}
@@ -272,11 +272,11 @@ def test_rounds_after_a_failure_are_told_until_they_are_clean() -> None:
 
 def test_an_alarm_moves_traffic_only_if_the_plan_says_so() -> None:
     values = {"drops_percent_per_minute": 90, "base_error_percent": 0}
-    told = rehearse("websocket-instability", values).record
+    told = rehearse("websocket-instability", values).result
     assert "candidate-websocket-drops" in {name for _, name in told.alarms}
     assert told.outcome == "promoted"
     strict = replace(PLAN, alarms={"candidate-websocket-drops": Rollback.ABORT})
-    assert rehearse("websocket-instability", values, plan=strict).record.outcome == "aborted"
+    assert rehearse("websocket-instability", values, plan=strict).result.outcome == "aborted"
 
 
 @pytest.mark.parametrize(("command", "outcome"), [("resume", "promoted"), ("abort", "aborted")])
@@ -287,35 +287,35 @@ def test_an_operator_answers_a_hold(command: str, outcome: str) -> None:
         faults=(Fault("errors", 0, (bad,)), Fault("none any more", 120, (good,))),
         operator=Habits(command, Constant(200.0)),
     )
-    record = Rehearsal(world, PLAN, 1).run()
-    assert record.held == 200
-    assert record.outcome == outcome
+    result = Rehearsal(world, PLAN, 1).run()
+    assert result.held == 200
+    assert result.outcome == outcome
 
 
 def test_without_an_operator_a_hold_ends_in_an_abort() -> None:
-    record = rehearse("error-regression").record
-    assert record.held == PLAN.hold_timeout
-    assert record.outcome == "aborted"
+    result = rehearse("error-regression").result
+    assert result.held == PLAN.hold_timeout
+    assert result.outcome == "aborted"
 
 
 def test_a_controller_that_is_down_hears_nothing_and_catches_up() -> None:
     run = rehearse("controller-crash", {"crash_at_s": 100, "down_s": 200, "base_error_percent": 0})
-    times = [event.t for event in run.record.events]
+    times = [event.t for event in run.result.events]
     assert not [t for t in times if 100 < t < 300]
-    at_once = [e for e in run.record.events if isinstance(e, Metrics) and e.t == 300]
+    at_once = [e for e in run.result.events if isinstance(e, Metrics) and e.t == 300]
     assert len({e.start for e in at_once}) >= 2
-    assert run.record.outcome == "promoted"
+    assert run.result.outcome == "promoted"
 
 
 def test_a_controller_that_is_down_for_longer_than_the_blind_limit_aborts() -> None:
-    record = rehearse("controller-crash", {"crash_at_s": 100, "down_s": 300, "base_error_percent": 0}).record
-    assert [d.criterion for d in record.decisions if d.t == 400] == [Reason.BLIND]
+    result = rehearse("controller-crash", {"crash_at_s": 100, "down_s": 300, "base_error_percent": 0}).result
+    assert [d.criterion for d in result.decisions if d.t == 400] == [Reason.BLIND]
 
 
 def test_a_command_in_flight_at_the_crash_is_carried_out_after_it() -> None:
     run = rehearse("controller-crash", {"crash_at_s": 1, "down_s": 20, "base_error_percent": 0})
-    assert 21 < run.record.weights[1][0] < 30
-    assert run.record.outcome == "promoted"
+    assert 21 < run.result.weights[1][0] < 30
+    assert run.result.outcome == "promoted"
 
 
 # --- luck
@@ -345,7 +345,7 @@ def test_plans_meet_the_same_luck() -> None:
 
 
 def test_a_replication_is_another_rehearsal() -> None:
-    runs = [rehearse("healthy", n=n).record for n in range(2)]
+    runs = [rehearse("healthy", n=n).result for n in range(2)]
     assert runs[0].periods != runs[1].periods
     assert runs[0].weights != runs[1].weights
 

@@ -37,14 +37,14 @@ def _no_delay(patch: pytest.MonkeyPatch) -> None:
 def _stale_weight(patch: pytest.MonkeyPatch) -> None:
     """The policy is told the weight that was in force before."""
 
-    def hear(self: Rehearsal, *events: Any) -> None:
-        if len(self.record.weights) > 1:
-            stale = self.record.weights[-2][1]
+    def receive(self: Rehearsal, *events: Any) -> None:
+        if len(self.result.weights) > 1:
+            stale = self.result.weights[-2][1]
             events = tuple(replace(e, weight=stale) if isinstance(e, Traffic) else e for e in events)
         real(self, *events)
 
-    real = Rehearsal.hear
-    patch.setattr(Rehearsal, "hear", hear)
+    real = Rehearsal.receive
+    patch.setattr(Rehearsal, "receive", receive)
 
 
 def _weight_before_it_is_in_force(patch: pytest.MonkeyPatch) -> None:
@@ -52,7 +52,7 @@ def _weight_before_it_is_in_force(patch: pytest.MonkeyPatch) -> None:
 
     def move(self: Rehearsal, weight: float, *, increase: bool, by_api: bool) -> None:
         real(self, weight, increase=increase, by_api=by_api)
-        self.agenda.at(self.now + 1, lambda run: run.hear(Traffic(run.now / 1000, weight)))
+        self.agenda.at(self.now + 1, lambda run: run.receive(Traffic(run.now / 1000, weight)))
 
     real = Rehearsal._move
     patch.setattr(Rehearsal, "_move", move)

@@ -116,9 +116,9 @@ def live_decrease() -> float:
 def simulated_decrease() -> float:
     updates = Updates(stack=Constant(40.0), break_glass=Constant(0.0))
     world = replace(world_of("error-regression"), updates=updates)
-    record = Rehearsal(world, short_plan(), 1).run()
-    assert record.decided is not None
-    return next(t for t, weight in record.weights[2:] if weight == 0) - record.decided
+    result = Rehearsal(world, short_plan(), 1).run()
+    assert result.decided is not None
+    return next(t for t, weight in result.weights[2:] if weight == 0) - result.decided
 
 
 @pytest.mark.parametrize("read", [live_decrease, simulated_decrease])
@@ -158,9 +158,9 @@ def test_a_weight_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
         heard = []
         for n in range(12):
             run = Rehearsal(world_of("healthy"), PLAN, 1, n, listen=True)
-            while len(run.record.weights) < 2 or run.state.seen == 0:
+            while len(run.result.weights) < 2 or run.state.seen == 0:
                 run.step()
-            heard.append(run.now / 1000 - run.record.weights[1][0])
+            heard.append(run.now / 1000 - run.result.weights[1][0])
         return max(heard)
 
     assert live() == pytest.approx(0.5)

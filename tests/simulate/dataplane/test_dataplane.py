@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simulate.bench import bench
 from simulate.dataplane import (
     CANDIDATE,
     STABLE,
@@ -240,9 +239,3 @@ def test_bad_values_are_named() -> None:
         plane.advance(9)
     with pytest.raises(IndexError, match="period 0 is not closed"):
         plane.period(0, STABLE)
-
-
-def test_bench_tells_speeds() -> None:
-    speeds = bench(scale=0.02, repeats=2)
-    assert speeds["ratio"] > 20  # 200 on a quiet machine
-    assert speeds["bare_recursion_requests_per_s"] > speeds["kernel_requests_per_s"] > 0

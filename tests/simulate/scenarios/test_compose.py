@@ -44,8 +44,8 @@ def test_another_risk_does_not_shift_the_luck_of_a_revert() -> None:
     """How long people take to bring the old frontend back is random; who else takes part is nothing to it."""
 
     def reverted(*names: str) -> float:
-        record = Rehearsal(night(*names), PLAN, 4).run()
-        return next(t for t, sentence in record.faults if "previous index.html is back" in sentence)
+        result = Rehearsal(night(*names), PLAN, 4).run()
+        return next(t for t, sentence in result.faults if "previous index.html is back" in sentence)
 
     assert reverted("cdn-failure") == reverted("migration-failure", "websocket-instability", "cdn-failure")
 

@@ -12,7 +12,7 @@ import pytest
 from infra.workload.pgbouncer_ini import Pool, render_ini
 from rollout.plan import Rollback
 from rollout.policy.events import DecisionKind, Reason
-from simulate.controlplane import Record, Rehearsal, model_for
+from simulate.controlplane import Rehearsal, RehearsalResult, model_for
 from simulate.dataplane import CANDIDATE, STABLE
 from simulate.scenarios import SCENARIOS, BadParameter, find
 from simulate.studies.replication import Job, rehearsal
@@ -35,21 +35,21 @@ _GOOD = {"base_error_percent": 0.0}  # nothing but the scenario's own fault can 
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    records: tuple[Record, ...]
+    records: tuple[RehearsalResult, ...]
     findings: Mapping[str, np.ndarray]
 
     @property
     def outcomes(self) -> Counter[str]:
-        return Counter(record.outcome for record in self.records)
+        return Counter(result.outcome for result in self.records)
 
     @property
     def first_reasons(self) -> set[str | None]:
         """Why each run first lowered the weight."""
-        return {_first_reason(record) for record in self.records}
+        return {_first_reason(result) for result in self.records}
 
 
-def _first_reason(record: Record) -> str | None:
-    lowered = (d for d in record.decisions if d.decision is DecisionKind.SET_WEIGHT and d.t == record.decided)
+def _first_reason(result: RehearsalResult) -> str | None:
+    lowered = (d for d in result.decisions if d.decision is DecisionKind.SET_WEIGHT and d.t == result.decided)
     return next((d.criterion.value for d in lowered), None)
 
 
@@ -107,14 +107,14 @@ def test_migration_failure_stops_both_colours_and_ends_at_its_limit() -> None:
     found = runs("migration-failure", 2)
     assert found.outcomes == {"aborted": 2}
     assert found.first_reasons == {"health"}
-    for record in found.records:
-        assert record.decided == pytest.approx(72, abs=5), "three rounds after the hang"
-        reasons = [d.reason for d in record.decisions]
+    for result in found.records:
+        assert result.decided == pytest.approx(72, abs=5), "three rounds after the hang"
+        reasons = [d.reason for d in result.decisions]
         assert any("rollback will not cure this" in reason for reason in reasons)
-        assert record.verified is False
-        stable = record.periods[3].sides[STABLE]
+        assert result.verified is False
+        stable = result.periods[3].sides[STABLE]
         assert stable.errors > 0.9 * stable.requests
-        assert record.periods[-1].sides[STABLE].errors == pytest.approx(0, abs=3), (
+        assert result.periods[-1].sides[STABLE].errors == pytest.approx(0, abs=3), (
             "well again after the limit"
         )
     assert set(found.findings["database_blocked_s"]) == {600}
@@ -150,7 +150,7 @@ def test_cdn_failure_is_invisible_to_the_backends_metrics() -> None:
 
 def test_cdn_failure_stops_a_rollout_whose_plan_listens_to_the_canary() -> None:
     strict = replace(PLAN, alarms={"frontend-assets": Rollback.ABORT})
-    assert rehearse("cdn-failure", plan=strict).record.outcome == "aborted"
+    assert rehearse("cdn-failure", plan=strict).result.outcome == "aborted"
 
 
 def test_rate_limit_is_raised_until_few_are_refused_and_moves_no_traffic() -> None:
@@ -188,7 +188,7 @@ def test_pool_exhaustion_passes_the_first_stage_and_is_aborted() -> None:
     found = runs("pool-exhaustion", 12, **_GOOD)
     assert found.outcomes == {"aborted": 12}
     assert found.first_reasons <= {"health", "db_connection_errors"}
-    assert min(record.decided or 0 for record in found.records) > 120
+    assert min(result.decided or 0 for result in found.records) > 120
     assert found.findings["pool_waiting_at_most"].max() > 5
     assert found.findings["database_connection_errors"].max() > 0
 
@@ -212,7 +212,7 @@ def test_a_fast_memory_leak_restarts_replicas_and_is_rolled_back() -> None:
     assert found.outcomes == {"aborted": 10}
     assert found.first_reasons == {"health"}
     assert found.findings["replica_restarts"].min() >= 1
-    assert any("candidate-memory" in {name for _, name in record.alarms} for record in found.records)
+    assert any("candidate-memory" in {name for _, name in result.alarms} for result in found.records)
 
 
 def test_restarts_at_85_percent_keep_a_leaking_release_up() -> None:
@@ -297,17 +297,17 @@ def test_stickiness_slows_a_rollback_down() -> None:
         PLAN,
         1,
     )
-    record = run.run()
-    moved = record.moved or 0
-    late = [closed for closed in record.periods if closed.start > moved]
+    result = run.run()
+    moved = result.moved or 0
+    late = [closed for closed in result.periods if closed.start > moved]
     assert sum(closed.sides[CANDIDATE].requests for closed in late) > 100
     assert run.plane.model == model_for(run.world.model, PLAN)
 
 
 def test_operator_and_failures_can_be_set_in_every_scenario() -> None:
     values = {"resume_after_s": 60.0, "update_failures_percent": 100.0}
-    record = rehearse("healthy", values).record
-    assert {d.criterion for d in record.decisions if d.decision is DecisionKind.HOLD} == {Reason.TRAFFIC}
+    result = rehearse("healthy", values).result
+    assert {d.criterion for d in result.decisions if d.decision is DecisionKind.HOLD} == {Reason.TRAFFIC}
 
 
 def test_a_pool_is_waited_for_as_long_as_the_program_configures() -> None:

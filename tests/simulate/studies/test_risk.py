@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from rollout.plan import BackTo, Comparison
-from simulate.controlplane import Closed, Record, Rehearsal, model_for
+from simulate.controlplane import Closed, Rehearsal, RehearsalResult, model_for
 from simulate.dataplane import EdgePeriod
 from simulate.scenarios import BadParameter
 from simulate.studies.replication import Job, Rows, run
@@ -129,9 +129,9 @@ def test_every_night_has_the_same_requests() -> None:
     arrivals = set()
     for names in ((), ("migration-failure",), ("slow-queries", "memory-leak")):
         world = register.world(names)
-        record = Rehearsal(world, PLAN, 1, plane=plane_of(model_for(world.model, PLAN))).run()
-        arrivals.add(tuple(closed.edge.arrivals for closed in record.periods))
-        assert record.watched == NIGHT_S
+        result = Rehearsal(world, PLAN, 1, plane=plane_of(model_for(world.model, PLAN))).run()
+        arrivals.add(tuple(closed.edge.arrivals for closed in result.periods))
+        assert result.watched == NIGHT_S
     assert len(arrivals) == 1
 
 
@@ -139,16 +139,18 @@ def test_a_request_hurts_once() -> None:
     """Errors for want of a connection come after 5 s: they failed, and are not slow as well."""
     register = only("pool-exhaustion")
     names = ["pool-exhaustion"]
-    record = record_of(ok=900, db_errors=100, p95=15.0)
-    found = costs(Night(register.world(names), PLAN, record, 100.0), register, names)
+    result = record_of(ok=900, db_errors=100, p95=15.0)
+    found = costs(Night(register.world(names), PLAN, result, 100.0), register, names)
     assert (found["failed_requests"], found["slow_requests"], found["hurt"]) == (100, 0, 100)
     assert found["unsafe_minutes"] == 1
 
 
-def record_of(**side: Any) -> Record:
-    """A record of one metric period, of which stable had all."""
+def record_of(**side: Any) -> RehearsalResult:
+    """A result of one metric period, of which stable had all."""
     edge = edge_of(attempts=side["ok"] + side.get("db_errors", 0))
-    return Record(periods=[Closed(0, 0.0, (period_of(**side), period_of()), edge)], ended=60.0, watched=60.0)
+    return RehearsalResult(
+        periods=[Closed(0, 0.0, (period_of(**side), period_of()), edge)], ended=60.0, watched=60.0
+    )
 
 
 def edge_of(attempts: int, rate_limited: int = 0) -> EdgePeriod:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from rollout.plan import Comparison, Limit, Plan, Rollback, Stage
 from rollout.policy.events import Metrics
-from simulate.controlplane import Record, Rehearsal, World
+from simulate.controlplane import Rehearsal, RehearsalResult, World
 from simulate.dataplane import CANDIDATE, STABLE
 from simulate.scenarios import find
 from simulate.studies.replication.job import basic
-from simulate.studies.tune.shared import Ended, Shared, Troupe, together
+from simulate.studies.tune.shared import Ended, PlanSet, SharedRehearsal, rehearse_all
 from tests.simulate.rehearsals import short_plan, world_of
 
 SHORT = short_plan()
@@ -31,7 +31,7 @@ WORLDS: Mapping[str, Mapping[str, float]] = {
     "controller-crash": {"base_error_percent": 0.5},
     "lb-misconfiguration": {"refused_percent": 3, "update_s": 20, "abort_after_s": 90},
 }
-_TOLD = [field.name for field in fields(Record) if field.name not in ("decisions", "events")]
+_FIELDS = [field.name for field in fields(RehearsalResult) if field.name not in ("decisions", "events")]
 
 rollbacks = st.sampled_from([Rollback.PREVIOUS, Rollback.ABORT, Rollback.HOLD])
 
@@ -67,34 +67,34 @@ def plans(draw: st.DrawFn) -> Plan:
 
 
 def rows(scenario: str, world: World, ended: Ended) -> tuple[dict[str, object], dict[str, float]]:
-    found, record = find(scenario), ended.record
-    told = {name: getattr(record, name) for name in _TOLD}
-    own = found.findings(found.values(WORLDS[scenario]), record)
+    found, result = find(scenario), ended.result
+    fields_of = {name: getattr(result, name) for name in _FIELDS}
+    own = found.findings(found.values(WORLDS[scenario]), result)
     slow = [tuple(ended.plane.latency_histogram(colour)) for colour in (STABLE, CANDIDATE)]
-    return told | {"latencies": slow}, {**basic(world, record), **own}
+    return fields_of | {"latencies": slow}, {**basic(world, result), **own}
 
 
-def check(scenario: str, company: Sequence[Plan], replication: int) -> int:
+def check(scenario: str, several: Sequence[Plan], replication: int) -> int:
     """Whether everything is as in a rehearsal each; how many rehearsals it took."""
     world = world_of(scenario, WORLDS[scenario])
     seen: list[int] = []
-    walked = 0
-    for ended in together(world, Troupe.of(company), 3, replication):
-        walked += 1
+    ran = 0
+    for ended in rehearse_all(world, PlanSet.of(several), 3, replication):
+        ran += 1
         for number in ended.plans:
-            own = Rehearsal(world, company[number], 3, replication)
+            own = Rehearsal(world, several[number], 3, replication)
             alone = Ended((number,), own.run(), own.plane, 0.0)
             assert repr(rows(scenario, world, ended)) == repr(rows(scenario, world, alone))
             seen.append(number)
-    assert sorted(seen) == list(range(len(company)))
-    return walked
+    assert sorted(seen) == list(range(len(several)))
+    return ran
 
 
 @pytest.mark.parametrize("scenario", WORLDS)
 @settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(company=st.lists(plans(), min_size=2, max_size=6), replication=st.integers(0, 1000))
-def test_shared_or_not_the_rows_are_the_same(scenario: str, company: list[Plan], replication: int) -> None:
-    check(scenario, company, replication)
+@given(several=st.lists(plans(), min_size=2, max_size=6), replication=st.integers(0, 1000))
+def test_shared_or_not_the_rows_are_the_same(scenario: str, several: list[Plan], replication: int) -> None:
+    check(scenario, several, replication)
 
 
 LIMIT = Limit(1, Rollback.ABORT)
@@ -102,7 +102,7 @@ ABORTS = SHORT.with_criteria(error_rate=LIMIT)
 
 
 @pytest.mark.parametrize("replication", range(3))
-def test_who_leaves_between_two_events_of_one_moment_hears_the_second(replication: int) -> None:
+def test_a_fork_between_two_events_of_one_moment_receives_the_second(replication: int) -> None:
     """The candidate's period makes one plan abort; the other has yet to hear stable's, to compare with it."""
     compares = SHORT.with_criteria(
         error_rate=Limit(50, Rollback.ABORT), comparison=Comparison(5, 0.5, Rollback.ABORT)
@@ -110,7 +110,7 @@ def test_who_leaves_between_two_events_of_one_moment_hears_the_second(replicatio
     assert check("error-regression", [ABORTS, compares], replication) == 2
 
 
-def test_plans_that_do_the_same_take_one_rehearsal() -> None:
+def test_plans_that_act_alike_take_one_rehearsal() -> None:
     patient = replace(ABORTS, hold_timeout=900.0).with_metrics(max_extension=900.0, blind_limit=900.0)
     other = ABORTS.with_criteria(
         latency_p95=Limit(9, Rollback.HOLD), error_rate=replace(LIMIT, min_requests=2)
@@ -118,19 +118,19 @@ def test_plans_that_do_the_same_take_one_rehearsal() -> None:
     assert check("error-regression", [ABORTS, patient, other], 0) == 1
 
 
-def test_one_mind_serves_those_who_judge_a_period_alike() -> None:
+def test_one_policy_state_serves_plans_that_judge_a_period_alike() -> None:
     limits = [2, 5, 5, 1, 1, 7]  # percent; the period has 2 %: no breach of the first, but not good either
-    company = [SHORT.with_criteria(error_rate=Limit(limit, Rollback.ABORT)) for limit in limits]
-    troupe = Troupe.of(company)
-    assert [mind.plans for mind in troupe.scenes[0]] == [(0, 1, 2, 3, 4, 5)]
-    shared = Shared(World(), troupe.plans, troupe.scenes[0], 1, 0, None)
+    several = [SHORT.with_criteria(error_rate=Limit(limit, Rollback.ABORT)) for limit in limits]
+    plan_set = PlanSet.of(several)
+    assert [group.plans for group in plan_set.starts[0]] == [(0, 1, 2, 3, 4, 5)]
+    shared = SharedRehearsal(World(), plan_set.plans, plan_set.starts[0], 1, 0, None)
     period = Metrics(100, "candidate", 30, 90, 50, 1, 0.1, 0)
-    assert {*shared._of_one_mind((0, 1, 2, 3, 4, 5), period)} == {(0,), (1, 2, 5), (3,), (4,)}
+    assert {*shared._split((0, 1, 2, 3, 4, 5), period)} == {(0,), (1, 2, 5), (3,), (4,)}
 
 
 def test_plans_with_another_clock_never_share() -> None:
     slower = SHORT.with_metrics(delay=170.0)
-    assert [[mind.plans for mind in scene] for scene in Troupe.of([SHORT, slower, SHORT]).scenes] == [
+    assert [[group.plans for group in start] for start in PlanSet.of([SHORT, slower, SHORT]).starts] == [
         [(0, 2)],
         [(1,)],
     ]

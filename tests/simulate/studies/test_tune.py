@@ -16,7 +16,16 @@ from rollout.plan.yaml import as_yaml
 from simulate.cli import app
 from simulate.commands.errors import BadInput, CommandError
 from simulate.studies.replication import Job, run, wilson
-from simulate.studies.tune import GUIDE, Bounds, Case, Figures, Value, candidates, default_cases, differences
+from simulate.studies.tune import (
+    GUIDE,
+    Bounds,
+    Case,
+    Figures,
+    Value,
+    default_cases,
+    differences,
+    plans_to_try,
+)
 from simulate.studies.tune.objectives import _percent, figures, front, ranked
 from simulate.studies.tune.sweep import Sweep, sweep
 from tests.simulate.rehearsals import PLAN, short_plan
@@ -56,15 +65,15 @@ def test_who_else_is_tried_changes_nothing(swept: Sweep) -> None:
     assert np.array_equal(fewer.column(0, 0, "failed_requests"), swept.column(0, 1, "failed_requests"))
 
 
-def test_less_is_walked_than_asked(swept: Sweep) -> None:
-    assert 0 < swept.walked_s < 0.8 * swept.asked_s
+def test_less_is_simulated_than_asked(swept: Sweep) -> None:
+    assert 0 < swept.simulated_s < 0.8 * swept.asked_s
 
 
 def test_memory_does_not_grow_with_the_replications() -> None:
     def resident() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
-    plans = candidates(PLAN)[:10]
+    plans = plans_to_try(PLAN)[:10]
     sweep(plans, CASES[1:2], 20, seed=1, given={})
     before = resident()
     sweep(plans, CASES[1:2], 60, seed=2, given={})
@@ -133,7 +142,7 @@ def test_the_rule_takes_the_fewest_false_rollbacks_within_its_bounds() -> None:
 
 
 def test_the_candidates_are_plans_of_the_guides_length() -> None:
-    plans = candidates(PLAN)
+    plans = plans_to_try(PLAN)
     assert plans[GUIDE] == PLAN
     assert len(plans) == len({plan.name for plan in plans}) == 20
     assert any(plan.criteria.comparison for plan in plans)
@@ -206,7 +215,7 @@ def test_it_proposes_a_plan_and_writes_it(tmp_path: Path, own: Path) -> None:
         "200",
         "--set",
         "base_error_percent=0.2",
-        "--candidate",
+        "--plan",
         str(own),
     )
     found = json.loads(call(*small, "--out", str(out), "--html", str(page), "--json", "--hurt-at-most", "9"))
@@ -216,13 +225,13 @@ def test_it_proposes_a_plan_and_writes_it(tmp_path: Path, own: Path) -> None:
     assert found["simulated_s"] < found["asked_s"]
     assert found["chosen"] is not None
     header, plan = out.read_text(), load_plan(str(out))
-    assert replace(plan, name="") == replace((*candidates(PLAN), ABORTS)[found["chosen"]], name="")
+    assert replace(plan, name="") == replace((*plans_to_try(PLAN), ABORTS)[found["chosen"]], name="")
     assert "It buys: " in header and "on seed 1001" in header
     assert "200 requests/min of which 0.2 % fail anyway" in header.replace("\n#", "")
     text = page.read_text()
     assert text.count("<svg") == 2 and "my own" in text
     said = call(*small, "--out", str(tmp_path / "again.yaml"))
-    assert "Fixed limits against comparison" in said and "Shared: " in said
+    assert "Fixed limits against comparison" in said and "Shared rehearsals: " in said
 
 
 @pytest.mark.parametrize(
@@ -235,7 +244,7 @@ def test_it_proposes_a_plan_and_writes_it(tmp_path: Path, own: Path) -> None:
         (("--regressions", "-1"), "--regressions"),
         (("--hurt-at-most", "nan"), "--hurt-at-most"),
         (("--missed-more", "-1"), "--missed-more"),
-        (("--candidate", "nowhere.yaml"), "--candidate: nowhere.yaml"),
+        (("--plan", "nowhere.yaml"), "--plan: nowhere.yaml"),
         (("--out", "nowhere/tuned.yaml"), "--out"),
     ],
 )

@@ -1,7 +1,7 @@
-"""How fast the simulator is, on one core: the data plane, its oracle, a bare recursion, and whole rehearsals.
+"""Speeds of the simulator on one core: the data plane, its oracle, a bare recursion, and whole rehearsals.
 
-All speeds are per second of processor time, so that other work on the machine counts less; each is the best of some
-runs, because of what disturbs a measurement nothing makes it faster.
+All speeds are per second of processor time, so that other work on the machine counts less. Each is the best of several
+runs, because disturbances only ever slow a run down.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 from rollout.plan import load_plan
 from simulate.dataplane import Backend, Constant, DataPlane, Law, Model, Poisson
 from simulate.dataplane.oracle import Oracle
-from simulate.dataplane.recursion import mean_wait
 from simulate.dataplane.streams import keys
 from simulate.studies.replication import Job, measure
+from tools.bench.recursion import mean_wait
 
 PER_MINUTE = 60_000.0
 AIMS = {"kernel_requests_per_s": 5e6, "ratio": 100.0, "rehearsals_per_s": 200.0}
@@ -38,7 +38,7 @@ def rehearsals(seed: int) -> Job:
 
 
 def speed(run: Callable[[], int], repeats: int) -> float:
-    """What ``run`` counts, per second of processor time; the best of so many runs."""
+    """The count that ``run`` returns, per second of processor time; the best of so many runs."""
     best = 0.0
     for _ in range(repeats):
         begun = time.process_time()
@@ -48,7 +48,7 @@ def speed(run: Callable[[], int], repeats: int) -> float:
 
 
 def _advance(plane: DataPlane | Oracle, minutes: float) -> Callable[[], int]:
-    """The plane with its traffic in full flow, to be run for so many minutes on end."""
+    """Warms the plane up; each call of the result advances it by so many minutes and returns how many requests arrived."""
     plane.weight = 50
     plane.advance(1.0)
 
@@ -101,7 +101,7 @@ def bench(
 
 
 def request_costs(*, seed: int = 1, scale: float = 1.0, repeats: int = 5) -> dict[str, float]:
-    """Nanoseconds a request of the kernel at 60,000 a minute, and of the same with a part left out or added."""
+    """Nanoseconds a request of the kernel at 60,000 a minute, and of variants with one part left out."""
     model = busy_model()
 
     def cost(changed: Model) -> float:

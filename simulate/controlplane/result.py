@@ -14,7 +14,7 @@ _LISTS = ("weights", "limits", "decisions", "faults", "alarms", "periods", "even
 
 
 @dataclass(slots=True)
-class Record:
+class RehearsalResult:
     """Times are seconds from the start of the rollout, weights percent.
 
     ``detected`` to ``moved`` belong to the first retreat, as in the guide's timeline: T+0 is the first failed probe round of
@@ -38,9 +38,9 @@ class Record:
     periods: list[Closed] = field(
         default_factory=list
     )  # whole metric periods from the one the rollout began in
-    events: list[Event] = field(default_factory=list)  # all that were heard, when asked for
+    events: list[Event] = field(default_factory=list)  # all that were received, when asked for
 
-    def copy(self) -> Record:
+    def copy(self) -> RehearsalResult:
         other = copy(self)
         for name in _LISTS:
             setattr(other, name, list(getattr(self, name)))

@@ -1,6 +1,6 @@
-"""Where a run's time goes, by looking at it every half millisecond: unlike a tracing profiler it slows nothing down.
+"""A sampling profiler: looks at a run every half millisecond and, unlike a tracing profiler, does not slow it down.
 
-A look falls between two steps of Python, so compiled code is seen at the line that called it.
+A sample is taken between two steps of Python, so compiled code is seen at the line that called it.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from pathlib import Path
 from types import FrameType
 
 EVERY_S = 0.0005
-_OWN = ("simulate", "rollout")  # packages of this project
-_ROOT = Path(__file__).resolve().parents[1]
+_OWN = ("simulate", "rollout", "tools")  # packages of this project
+_ROOT = Path(__file__).resolve().parents[2]
 _HERE = str(Path(__file__).resolve().relative_to(_ROOT))
 _SIMPY = "simpy"
 
 
 def sampled(run: Callable[[], object]) -> Counter[str]:
-    """Looks by the function they fell into, as ``simulate/dataplane/plane.py:_run``. In the main thread only.
+    """Samples by function, such as ``simulate/dataplane/plane.py:_run``. Works in the main thread only.
 
-    What a library does counts for the function of this project that called it, save SimPy, which counts for itself.
+    A library's time counts for the function of this project that called it; SimPy counts for itself.
     """
     found: Counter[str] = Counter()
 
     def look(_number: int, frame: FrameType | None) -> None:
         place = _place(frame)
-        if not place.startswith(_HERE):  # a look that falls into the last one
+        if not place.startswith(_HERE):  # not the sampler itself
             found[place] += 1
 
     before = signal.signal(signal.SIGALRM, look)

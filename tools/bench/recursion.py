@@ -1,7 +1,7 @@
-"""The bare recursion of Kiefer and Wolfowitz for a first-come-first-served queue: what the kernel is measured against.
+"""The bare recursion of Kiefer and Wolfowitz for a first-come-first-served queue, the yardstick of the kernel.
 
-One law, one queue, nothing else: no timeouts, no colours, no counters. So it bounds what any simulation of this kind
-can reach here. J. Kiefer and J. Wolfowitz, On the theory of queues with many servers (1955); in its heap form.
+One law and one queue; no timeouts, colours or counters. So it bounds what any simulation of this kind can reach on this
+machine. J. Kiefer and J. Wolfowitz, On the theory of queues with many servers (1955); in its heap form.
 """
 
 # mypy: disable-error-code="no-any-return"

@@ -2,61 +2,54 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 
 from matplotlib.axes import Axes
 
 from simulate.commands.drawing import COLOURS, drawn, pages
-from simulate.commands.show import INTERVALS, head, named
-from simulate.commands.story import clock, tell
-from simulate.controlplane import Record
+from simulate.commands.output import command_line
+from simulate.commands.rehearse_text import INTERVALS, clock, head, named, row, timeline
+from simulate.controlplane import RehearsalResult
 from simulate.dataplane import CANDIDATE, STABLE
+from simulate.figures import plain
 from simulate.scenarios import find
-from simulate.studies.replication import Estimate, Rows, Summary
+from simulate.studies.replication import Rows, Summary
 
 _PARTS = {"promoted": "#2da44e", "held": "#bf8700", "aborted": "#cf222e"}
 
 
-def write_page(path: Path, summary: Summary, rows: Rows, record: Record) -> None:
-    """Writes the page; ``record`` is the first of the runs."""
+def write_page(path: Path, summary: Summary, rows: Rows, result: RehearsalResult) -> None:
+    """Writes the page; ``result`` is the first of the runs."""
     job = summary.job
     scenario = find(job.scenario)
     values = scenario.values(job.given)
     many = summary.replications > 1
     text = (
         pages(clock=clock)
-        .get_template("page.html.j2")
+        .get_template("rehearse.html.j2")
         .render(
             title=f"Rehearsal: {job.scenario}",
             head=head(job, summary.replications),
             sentence=scenario.sentence,
-            command=shlex.join(["simulate", *sys.argv[1:]]),
+            command=command_line(),
             n=summary.replications,
             shares=many,
             outcome_chart=drawn(1.6, lambda axes: _outcomes(axes, summary)) if many else "",
             histogram=drawn(2.2, lambda axes: _failures(axes, rows)) if many else "",
-            run_chart=drawn(3.2, lambda axes: _run(axes, record, job.plan.metrics.period)),
-            story=tell(record),
+            run_chart=drawn(3.2, lambda axes: _run(axes, result, job.plan.metrics.period)),
+            timeline=timeline(result),
             figures=[
-                _row(name, found) for name, found in [*summary.figures.items(), *summary.findings.items()]
+                (named(name), *row(found))
+                for name, found in [*summary.figures.items(), *summary.findings.items()]
             ],
             intervals=INTERVALS,
             parameters=[
-                (one.name, f"{values[one.name]:g}", f"{one.what} ({one.unit})")
+                (one.name, plain(values[one.name], 6), f"{one.what} ({one.unit})")
                 for one in scenario.all_parameters()
             ],
         )
     )
     path.write_text(text)
-
-
-def _row(name: str, found: Estimate | None) -> tuple[str, str, str, str]:
-    if found is None:
-        return named(name), "no run had it", "", ""
-    between = "" if found.low is None else f"{found.low:.4g} to {found.high:.4g}"
-    return named(name), f"{found.mean:.4g}", between, f"{found.p95:.4g}"
 
 
 def _outcomes(axes: Axes, summary: Summary) -> None:
@@ -76,9 +69,9 @@ def _failures(axes: Axes, rows: Rows) -> None:
     axes.set_ylabel("runs")
 
 
-def _run(axes: Axes, record: Record, period: float) -> None:
-    times = [t / 60 for t, _ in record.weights] + [max(record.watched, record.ended) / 60]
-    weights = [weight for _, weight in record.weights]
+def _run(axes: Axes, result: RehearsalResult, period: float) -> None:
+    times = [t / 60 for t, _ in result.weights] + [max(result.watched, result.ended) / 60]
+    weights = [weight for _, weight in result.weights]
     axes.fill_between(times, [*weights, weights[-1]], step="post", color=COLOURS["candidate"], alpha=0.15)
     axes.step(times, [*weights, weights[-1]], where="post", color=COLOURS["candidate"], linewidth=1)
     axes.set_ylabel("traffic to the candidate, %")
@@ -88,16 +81,16 @@ def _run(axes: Axes, record: Record, period: float) -> None:
     for colour, role in ((STABLE, "stable"), (CANDIDATE, "candidate")):
         seen = [
             ((closed.start + period / 2) / 60, 100 * side.errors / side.requests)
-            for closed in record.periods
+            for closed in result.periods
             if (side := closed.sides[colour]).requests
         ]
         if seen:
             rates.plot(
                 *zip(*seen, strict=True), "o-", markersize=3, color=COLOURS[role], label=f"{role}, errors"
             )
-    if record.detected is not None:
-        axes.axvline(record.detected / 60, color=COLOURS["bad"], linestyle="--", linewidth=1)
+    if result.detected is not None:
+        axes.axvline(result.detected / 60, color=COLOURS["bad"], linestyle="--", linewidth=1)
     rates.set_ylabel("error rate, %")
     rates.set_ylim(bottom=0)
-    if record.periods:
+    if result.periods:
         rates.legend(frameon=False, loc="upper right")

@@ -1,26 +1,30 @@
-"""``simulate bench``: how fast the simulator is here, beside its aims, and with ``--profile`` what bounds it."""
+"""``python -m tools.bench``: speeds of the simulator beside their aims; ``--profile`` adds what bounds them.
+
+The first run compiles the simulator. Other work on the machine slows the Python parts a little, even in processor time.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
 from collections import Counter
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-from simulate.bench import AIMS, PER_MINUTE, bench, rehearsals, request_costs
-from simulate.commands.errors import BadInput
-from simulate.commands.progress import steps
-from simulate.sampling import sampled
 from simulate.studies.replication import measure
+from tools.bench.measure import AIMS, PER_MINUTE, bench, rehearsals, request_costs
+from tools.bench.sampling import sampled
 
 _PROFILED = 400  # rehearsals
 _SHOWN = 12  # functions
 _KERNEL = "simulate/dataplane/plane.py:_run"
-# where a look fell -> part; the first that fits
+# where a sample fell -> part; the first that matches
 _PARTS = (
     (_KERNEL, "data plane, compiled"),
-    ("simulate/dataplane/", "data plane, what Python does for it"),
+    ("simulate/dataplane/", "data plane, Python around it"),
     ("rollout/", "policy"),
     ("simulate/controlplane/", "control plane"),
     ("simpy", "SimPy"),
@@ -28,21 +32,39 @@ _PARTS = (
 )
 
 
-def run(seed: int, repeats: int, *, profile: bool, as_json: bool) -> None:
-    """Prints the table, or the five numbers. Raises :class:`BadInput` for a profile in JSON."""
-    if profile and as_json:
-        raise BadInput("--profile prints tables and --json five numbers: give one of them")
-    told = steps()
-    found = bench(seed=seed, repeats=repeats, progress=told)
-    if as_json:
+def main(words: Sequence[str] | None = None) -> None:
+    """Prints the tables, or with ``--json`` the five numbers."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.bench", description="Measure the simulator's speed."
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--repeats", type=_positive, default=5, help="report the best of so many runs (5)")
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--profile", action="store_true", help="also show where the time goes")
+    output.add_argument("--json", action="store_true", help="print the five speeds as one JSON object")
+    given = parser.parse_args(words)
+
+    def progress(what: str) -> None:
+        if sys.stderr.isatty():
+            print(f"  {what}", file=sys.stderr)
+
+    found = bench(seed=given.seed, repeats=given.repeats, progress=progress)
+    if given.json:
         print(json.dumps(found, indent=2))
         return
-    _show(found, seed, repeats)
-    if profile:
-        told("profile")
-        _show_costs(request_costs(seed=seed, repeats=repeats))
-        job = rehearsals(seed)
+    _show(found, given.seed, given.repeats)
+    if given.profile:
+        progress("profile")
+        _show_costs(request_costs(seed=given.seed, repeats=given.repeats))
+        job = rehearsals(given.seed)
         _show_profile(sampled(lambda: measure(job, 0, _PROFILED)), found["rehearsals_per_s"])
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number
 
 
 def _show(found: dict[str, float], seed: int, repeats: int) -> None:
@@ -90,15 +112,19 @@ def _show_costs(costs: dict[str, float]) -> None:
 def _show_profile(found: Counter[str], per_s: float) -> None:
     total = found.total()
     parts: Counter[str] = Counter()
-    for place, looks in found.items():
-        parts[next(part for begins, part in _PARTS if place.startswith(begins))] += looks
-    table = Table("part", "share", "ms a rehearsal", title=f"what bounds a rehearsal: {total} looks")
+    for place, samples in found.items():
+        parts[next(part for begins, part in _PARTS if place.startswith(begins))] += samples
+    table = Table("part", "share", "ms a rehearsal", title=f"what bounds a rehearsal: {total} samples")
     for column in table.columns[1:]:
         column.justify = "right"
-    for part, looks in parts.most_common():
+    for part, samples in parts.most_common():
         table.add_row(
-            part, f"{100 * looks / total:.1f} %", f"{1e3 * looks / total / per_s:.2f}", style="bold"
+            part, f"{100 * samples / total:.1f} %", f"{1e3 * samples / total / per_s:.2f}", style="bold"
         )
-    for place, looks in found.most_common(_SHOWN):
-        table.add_row(f"  {place}", f"{100 * looks / total:.1f} %", f"{1e3 * looks / total / per_s:.2f}")
+    for place, samples in found.most_common(_SHOWN):
+        table.add_row(f"  {place}", f"{100 * samples / total:.1f} %", f"{1e3 * samples / total / per_s:.2f}")
     Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

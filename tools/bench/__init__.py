@@ -1,0 +1,1 @@
+"""Measures the simulator: ``python -m tools.bench`` or ``make bench``."""
