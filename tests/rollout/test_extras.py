@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib import metadata
 
 import pytest
@@ -39,3 +41,20 @@ def test_a_checkout_that_is_not_installed_has_no_parts(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(metadata, "requires", absent)
     assert extras.missing(ModuleNotFoundError("No module", name="numpy")) is None
+
+
+@pytest.mark.parametrize("command", ["rollout plan --rate 100", "simulate rehearse healthy"])
+def test_a_command_without_its_part_ends_with_the_sentence(command: str) -> None:
+    program, *words = command.split()
+    code = f"""
+import sys
+from importlib import metadata
+metadata.requires = lambda _: {REQUIREMENTS!r}
+sys.modules["numpy"] = None
+sys.argv = {[program, *words]!r}
+from {program}.cli import main
+main()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+    assert "this command needs: pip install 'simple378[simulate]'" in ended.stderr
