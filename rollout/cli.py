@@ -536,43 +536,52 @@ def plan(
     plan: Annotated[
         str, typer.Argument(metavar="[PLAN]", help="Plan file or name.", autocompletion=_complete_plan)
     ] = "phase-c",
-    time_scale: Annotated[float, typer.Option("--time-scale", help="As `run` would shorten it.")] = 1.0,
+    other: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[OTHER]", help="A second plan, to compare side by side.", autocompletion=_complete_plan
+        ),
+    ] = None,
+    time_scale: Annotated[
+        float, typer.Option("--time-scale", help="Shorten windows and periods, as `run` does.")
+    ] = 1.0,
     rate: Annotated[
         float | None,
-        typer.Option("--rate", metavar="N", help="Requests per minute: what chance does to the plan."),
+        typer.Option(
+            "--rate",
+            metavar="N",
+            help="Requests per minute: adds how often chance alone decides, and advice.",
+        ),
     ] = None,
     base_errors: Annotated[
         float | None,
         typer.Option(
-            "--base-errors", metavar="P", help="Percent that fail in a healthy release; else 0.05 and 0.2."
+            "--base-errors",
+            metavar="P",
+            help="Percent of requests that fail even in a healthy release; else 0.05 and 0.2.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of a plan file, for your editor.")
+    ] = False,
 ) -> None:
-    """Explain a plan in words: stages, what each breach does, how long it takes; with --rate, its odds."""
-    from dataclasses import asdict
+    """Explain a plan in words, or compare two; with --rate, their odds."""
+    if as_schema:
+        from rollout.plan.schema import schema
 
+        typer.echo(json.dumps(schema(), indent=2))
+        return
+    from rollout.odds.command import BadRate, describe
     from rollout.plan import load_plan
-    from rollout.plan.explain import explain
 
-    scaled = _scaled(load_plan(plan), time_scale)
-    if base_errors is not None and rate is None:
-        fail("--base-errors says what --rate looks at: give both")
-    if rate is None:
-        typer.echo(json.dumps({"plan": asdict(scaled)}) if as_json else "\n".join(explain(scaled)))
-        return
-    from rollout.odds import text as odds_text
-    from rollout.odds.odds import BASE_ERRORS, HIGHEST_RATE, WORST, odds
-
-    if not 0 < rate <= HIGHEST_RATE:
-        fail(f"--rate {rate:g}: it takes requests per minute, above 0 and up to {HIGHEST_RATE:,}")
-    if base_errors is not None and not 0 <= base_errors < WORST:
-        fail(f"--base-errors {base_errors:g}: it takes percent, from 0 to below {WORST:g}")
-    found = odds(scaled, rate, BASE_ERRORS if base_errors is None else (base_errors,), time_scale=time_scale)
-    if as_json:
-        typer.echo(json.dumps({"plan": asdict(scaled), "odds": odds_text.to_json(found)}))
-        return
-    typer.echo("\n".join([*explain(scaled), "", *odds_text.words(found)]))
+    plans = [_scaled(load_plan(name), time_scale) for name in (plan, other) if name is not None]
+    width = shutil.get_terminal_size().columns
+    try:
+        text = describe(plans, rate, base_errors, time_scale=time_scale, as_json=as_json, width=width)
+    except BadRate as error:
+        fail(str(error))
+    typer.echo(text)
 
 
 def main(connector: Connector | None = None) -> None:

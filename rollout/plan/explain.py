@@ -1,16 +1,27 @@
-"""A plan in words, for whoever has to trust it at 2 a.m."""
+"""A plan in words, for whoever has to trust it at 2 a.m., alone or beside another one."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import is_dataclass
+from itertools import zip_longest
+from textwrap import wrap
+from typing import Any
 
-from rollout.plan import BackTo, Comparison, Limit, Plan, Rollback
-from rollout.plan.units import duration
+from rollout.plan.marks import Duration, keys
+from rollout.plan.plan import BackTo, Limit, Plan, Rollback
+from rollout.plan.units import duration, number
+
+WIDTH = 80  # characters of a line, unless a caller knows better
+_UNIT, _TIED = re.compile(r"(?<=\d) (?=(%|ms|s|min|h)\b|%)"), "\N{NO-BREAK SPACE}"
+_NARROWEST = 40  # below it two columns of words are not legible
 
 
 def earliest(plan: Plan) -> float:
     """Seconds in which a release can be promoted: every window, and the periods that it must hold."""
-    return sum(max(stage.window, plan.metrics.min_periods * plan.metrics.period) for stage in plan.stages)
+    metrics = plan.metrics
+    return sum(max(stage.window, metrics.min_periods * metrics.period) for stage in plan.stages)
 
 
 def latest(plan: Plan) -> float:
@@ -18,53 +29,118 @@ def latest(plan: Plan) -> float:
     return sum(plan.apply_limit + stage.window + plan.metrics.max_extension for stage in plan.stages)
 
 
-def explain(plan: Plan) -> Iterator[str]:
-    """The plan, line by line."""
+def explain(plan: Plan, width: int = WIDTH) -> Iterator[str]:
+    """The plan, line by line. No line is longer than ``width`` characters, unless a single word is."""
+    for line in _explained(plan):
+        indent = len(line) - len(line.lstrip())
+        yield from wrapped(line.lstrip(), width, " " * indent, " " * (indent + 2 if indent else 0)) or [""]
+
+
+def wrapped(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
+    """Lines of at most ``width`` characters, none of which ends within a word or before a unit; ``first`` and ``rest`` indent them."""
+    lines = wrap(
+        _UNIT.sub(_TIED, text),
+        width,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace(_TIED, " ") for line in lines]
+
+
+def _explained(plan: Plan) -> Iterator[str]:
+    metrics, health, check, rate = plan.metrics, plan.health, plan.verification, plan.rate_limit
     yield f"Plan {plan.name}"
     yield ""
-    yield "Stages (a window starts when the weight is read back at the load balancer):"
+    yield "Stages (a window begins when the new weight is read back from the load balancer):"
     for stage in plan.stages:
         yield f"  {stage.weight:>3} % of the traffic to the candidate, watched for {duration(stage.window)}"
     yield ""
-    yield "A stage is passed when its window is over, the last health round was clean, nothing breached, and at least"
-    yield f"  {plan.metrics.min_periods} whole metric period(s) of {duration(plan.metrics.period)} begun in it had {plan.metrics.min_requests} or more requests and good values."
+    yield "A stage is passed when"
+    yield "  - its window is over,"
+    yield "  - the last health round was clean,"
+    yield "  - no criterion was breached, and"
+    yield (
+        f"  - {_count(metrics.min_periods, 'whole metric period')} of {duration(metrics.period)} that began in the window had "
+        f"{metrics.min_requests} or more requests and every value below its limit."
+    )
     for name, rule in (("error rate", plan.criteria.error_rate), ("P95 latency", plan.criteria.latency_p95)):
         if rule.breaches > 1:
-            yield f"  The newest one's {name} must not be above its limit, breach or not."
+            yield f"The {name} of the newest period must not be above its limit either, even if that is no breach yet."
     if plan.criteria.comparison:
-        yield "  Below 100 % a period counts only when it was compared with stable's."
-    yield f"  It waits up to {duration(plan.metrics.max_extension)} longer for them; then it is inconclusive and held."
+        yield "Below 100 % a period counts only when it was compared with stable's."
+    yield f"If these periods are missing, the stage waits up to {duration(metrics.max_extension)} longer; then it is held."
     yield ""
     yield "What a breach does:"
-    for name, rule, unit in (
-        ("error rate", plan.criteria.error_rate, " %"),
-        ("P95 latency", plan.criteria.latency_p95, " s"),
-        ("database connection errors", plan.criteria.db_connection_errors, ""),
-    ):
-        yield f"  {name} above {rule.limit:g}{unit} in {_periods(rule)}: {_consequence(rule)}"
+    for name, text in breaches(plan).items():
+        yield f"  {name} {text}"
     if against := plan.criteria.comparison:
-        yield f"  error rate above stable's over the same periods by {against.difference:g} percentage points or more, and by more than chance:"
-        yield f"    {_consequence(against)}"
-        yield f"    looked at after each period, it goes off in at most {against.false_alarms:g} % of releases that are no worse than stable"
-        yield "    (begun anew after a retreat and after a resume; at 100 % there is no stable to compare with)"
-    for name, action in plan.alarms.items():
-        yield f"  alarm {name}: {_consequence(Limit(0, action))}"
-    health = plan.health
-    yield f"  health rounds each {duration(health.interval)} that fail in a row: {health.alert_after} alerts, {health.prepare_after} prepares the rollback and"
-    yield f"    stops advancing, {health.abort_after} aborts: all traffic to stable at once"
-    yield f"  no successful query of the candidate's metrics for {duration(plan.metrics.blind_limit)}: abort"
-    yield f"  a period without data {duration(plan.metrics.delay)} after its end counts as no requests, which is never good"
-    yield f"  a weight not seen at the load balancer within {duration(plan.apply_limit)}: an increase is taken back and held, a decrease goes"
-    yield "    through the load balancer's own API"
-    limit = plan.rate_limit
-    yield f"  more than {limit.share:g} % of the requests rate limited: the limit rises by {limit.step} from {limit.initial} to at most {limit.cap} a minute"
+        yield (
+            f"  The comparison is made after each period. It rolls back at most {number(against.false_alarms)} % of the releases that "
+            "are no worse than stable. It begins anew after a rollback to a smaller weight and after a resume; at 100 % there is no "
+            "stable to compare with."
+        )
+    yield (
+        f"  health rounds every {duration(health.interval)}, failed in a row: {health.alert_after} alerts, {health.prepare_after} prepares "
+        f"the rollback and stops advancing, {health.abort_after} aborts"
+    )
+    yield f"  no successful query of the candidate's metrics for {duration(metrics.blind_limit)}: abort"
+    yield (
+        f"  a period without data {duration(metrics.delay)} after its end counts as one without requests, with which no stage is passed"
+    )
+    yield (
+        f"  a new weight not seen at the load balancer within {duration(plan.apply_limit)}: an increase is taken back and the rollout "
+        "is held; a decrease is made through the load balancer's own API"
+    )
+    yield (
+        f"  more than {number(rate.share)} % of the requests rate limited: the limit rises by {rate.step} from {rate.initial} "
+        f"to at most {rate.cap} a minute"
+    )
     yield ""
-    yield f"Held: a person decides; after {duration(plan.hold_timeout)} it aborts. Paused by the operator: no time-out, reminders."
-    check = plan.verification
-    yield f"After an abort: stable's error rate below {check.error_rate:g} % and P95 below {duration(check.latency_p95)}, watched for {duration(check.watch)}."
+    yield (
+        f"While a rollout is held, a person decides; after {duration(plan.hold_timeout)} it aborts. "
+        "Paused by the operator, it waits without a time-out and sends reminders."
+    )
+    yield (
+        f"After an abort, stable must show an error rate below {number(check.error_rate)} % and a P95 below "
+        f"{duration(check.latency_p95)}, watched for {duration(check.watch)}."
+    )
     yield ""
     yield f"Earliest end of a good release: {duration(earliest(plan))} (plus the stack updates)."
     yield f"Latest end without a hold or a pause: {duration(latest(plan))}."
+
+
+def breaches(plan: Plan) -> dict[str, str]:
+    """Each criterion's name, and in words what is a breach of it and what follows."""
+    criteria = plan.criteria
+    found = {
+        name: f"above {number(rule.limit)}{unit} in {_periods(rule)}: {consequence(rule.rollback)}"
+        for name, rule, unit in (
+            ("error rate", criteria.error_rate, " %"),
+            ("P95 latency", criteria.latency_p95, " s"),
+            ("database connection errors", criteria.db_connection_errors, ""),
+        )
+    }
+    if against := criteria.comparison:
+        found["error rate beside stable's"] = (
+            f"in the same periods, higher by {number(against.difference)} percentage points or more, and by more than chance: "
+            f"{consequence(against.rollback)}"
+        )
+    return found | {f"alarm {name}:": consequence(action) for name, action in plan.alarms.items()}
+
+
+def consequence(rollback: Rollback | BackTo) -> str:
+    """What a breach does to the traffic."""
+    match rollback:
+        case BackTo(to):
+            return f"back to {to} % and hold; to 0 % when measured at {to} % or less"
+        case Rollback.PREVIOUS:
+            return "back to the stage before the one it was measured at and hold; to 0 % from the first"
+        case Rollback.ABORT:
+            return "abort, all traffic to stable at once"
+        case Rollback.HOLD:
+            return "hold, traffic stays and a person decides"
 
 
 def _periods(rule: Limit) -> str:
@@ -76,13 +152,49 @@ def _periods(rule: Limit) -> str:
     return f"{rule.breaches} of the newest {rule.of} periods{enough}"
 
 
-def _consequence(rule: Limit | Comparison) -> str:
-    match rule.rollback:
-        case BackTo(to):
-            return f"back to {to} % and hold; to 0 % when measured at {to} % or less"
-        case Rollback.PREVIOUS:
-            return "back to the stage before the one it was measured at and hold; to 0 % from the first"
-        case Rollback.ABORT:
-            return "abort: all traffic to stable at once"
-        case Rollback.HOLD:
-            return "hold: traffic stays, a person decides"
+def _count(some: int, name: str) -> str:
+    return f"{some} {name}{'s' if some > 1 else ''}"
+
+
+# --- two plans side by side
+
+Row = tuple[str, str, str]  # a name, and what the one and the other plan have there
+
+
+def beside(one: Plan, other: Plan) -> Iterator[Row]:
+    """Stages, criteria, every other key in which they differ, and how long each takes."""
+    yield "(* differs)", one.name, other.name
+    for index, stages in enumerate(zip_longest(one.stages, other.stages), start=1):
+        both = [f"{stage.weight} % for {duration(stage.window)}" if stage else "-" for stage in stages]
+        yield f"stage {index}", both[0], both[1]
+    mine, its = breaches(one), breaches(other)
+    for name in mine | its:
+        yield name.rstrip(":"), mine.get(name, "-"), its.get(name, "-")
+    for name, a, b in _others(one, other):
+        yield name, a, b
+    yield "earliest end", duration(earliest(one)), duration(earliest(other))
+    yield "latest end", duration(latest(one)), duration(latest(other))
+
+
+def _others(one: Any, other: Any, path: str = "") -> Iterator[Row]:
+    for name, key in keys(type(one)).items():
+        mine, its = getattr(one, name), getattr(other, name)
+        if name in ("name", "stages", "criteria", "alarms") or mine == its:
+            continue
+        if is_dataclass(mine):
+            yield from _others(mine, its, f"{path}{name}.")
+        else:
+            words = duration if isinstance(key.mark, Duration) else number
+            yield f"{path}{name}", words(mine), words(its)
+
+
+def table(rows: Iterator[Row], width: int = WIDTH) -> Iterator[str]:
+    """Rows in three columns, words wrapped within them; ``*`` marks a row in which the plans differ."""
+    width = max(width, _NARROWEST)
+    column = (width - 2) // 3
+    for index, (name, *both) in enumerate(rows):
+        mark = "* " if index and both[0] != both[1] else "  "
+        cells = [wrapped(text, column - 1) for text in (name, *both)]
+        for line, texts in enumerate(zip_longest(*cells, fillvalue="")):
+            padded = "".join(f"{text:<{column}}" for text in texts)
+            yield f"{mark if line == 0 else '  '}{padded}".rstrip()

@@ -44,7 +44,7 @@ class Rollback(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BackTo:
-    """A rollback to a fixed weight (percent), 0 when measured there already; in a file ``{to: 5}``."""
+    """A rollback to a fixed weight (percent), 0 when measured there already. In a file ``{to: 5}``."""
 
     to: int
 
@@ -77,9 +77,9 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The candidate's error rate against stable's over the same periods (:mod:`rollout.policy.compare`).
+    """The candidate's error rate against stable's over the same periods.
 
-    ``false_alarms`` is percent of the releases no worse than stable, ``difference`` percentage points.
+    See :mod:`rollout.policy.compare`. ``false_alarms`` is percent of the releases no worse than stable, ``difference`` percentage points.
     """
 
     false_alarms: Share

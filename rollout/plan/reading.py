@@ -33,8 +33,9 @@ def plan_text(name_or_path: str) -> tuple[str, str]:
         return Path(name_or_path).read_text(), name_or_path
     except (OSError, UnicodeDecodeError) as error:
         known = ", ".join(BUILT_IN)
+        problem = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise PlanError(
-            f"{name_or_path}: cannot read this plan ({error}); give a file, or one of: {known}"
+            f"{name_or_path}: cannot read this plan: {problem}; give a file, or one of: {known}"
         ) from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from math import isfinite
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0  # seconds
 
@@ -53,6 +54,8 @@ def duration(seconds: float) -> str:
 
 def number(value: float, digits: int = 6) -> str:
     """So many significant digits, never as ``1e+04``: ``10000``, ``0.00005``, ``2.5``."""
+    if not isfinite(value):
+        return str(value)
     if value == int(value):
         return f"{value:.0f}"
     rounded = float(f"{value:.{digits}g}")

@@ -15,7 +15,8 @@ from rollout.cli import app, main
 from rollout.odds import odds as module
 from rollout.odds.odds import LATENCY, Line, Odds, Release, Rollout, odds, wilson
 from rollout.odds.text import advice
-from rollout.plan import Plan, Stage, load_plan
+from rollout.plan import Comparison, Limit, Plan, Rollback, Stage, load_plan
+from rollout.plan.explain import beside, explain, table
 from rollout.policy.events import Metrics, Traffic
 
 PLAN = load_plan("phase-c")
@@ -123,22 +124,138 @@ def test_wilson_is_as_published() -> None:
 # --- advice and the command
 
 
-def an_answer(rate: float, back: int, undecided: int = 0, missed: int = 0) -> Odds:
+def an_answer(
+    rate: float,
+    back: int = 0,
+    undecided: int = 0,
+    missed: int = 0,
+    *,
+    plan: Plan = PLAN,
+    errors: float = 0.2,
+    bad: float = 2,
+) -> Odds:
     def line(errors: float, back: int, undecided: int) -> Line:
         shares = (wilson(100 - back, 100), wilson(back, 100), wilson(undecided, 100))
         return Line(errors, *shares, after=100.0)
 
-    return Odds(PLAN, rate, 100, 1, (line(0.2, back, undecided),), (line(2, 100 - missed, 0),))
+    return Odds(plan, rate, 100, 1, (line(errors, back, undecided),), (line(bad, 100 - missed, 0),))
 
 
-def test_advice_names_what_is_wrong_and_what_to_do() -> None:
-    assert "has 50 requests: a single error is 2 %, above the limit of 1 %" in advice(an_answer(1000, 29))
-    assert "breaches" in advice(an_answer(1000, 29))
-    assert "the limit of 1 % is near to 0.2 % errors" in advice(an_answer(60_000, 29))
-    assert "20.0 % of healthy releases end held" in advice(an_answer(10, 20, undecided=20))
-    assert "less than one request" in advice(an_answer(10, 20, undecided=20))
-    assert "30.0 % of those that fail 2 % of requests are promoted" in advice(an_answer(60_000, 1, missed=30))
-    assert "hardly a bad one is promoted" in advice(an_answer(60_000, 1))
+def with_errors(**changes: Any) -> Plan:
+    return PLAN.with_criteria(error_rate=replace(PLAN.criteria.error_rate, **changes))
+
+
+COMPARING = PLAN.with_criteria(comparison=Comparison(0.1, 0.5, Rollback.ABORT))
+PATIENT = replace(COMPARING, stages=(Stage(100, 120.0),)).with_criteria(
+    error_rate=Limit(1, Rollback.ABORT, breaches=2, of=3, min_requests=100)
+)
+
+
+@pytest.mark.parametrize(
+    ("odds", "words"),
+    [
+        (
+            an_answer(60_000, 1),
+            "1.0 % of healthy releases are rolled back (at 0.2 % errors), and hardly a bad one",
+        ),
+        # A single error is above the limit: what the plan does not have yet.
+        (
+            an_answer(1000, 29),
+            (
+                "50 requests, of which a single error is 2 %. A single error is above the limit of 1 %, so by bad luck alone 29.0 % "
+                "of healthy releases are rolled back (at 0.2 % errors). Ask for more than one bad period (breaches: 2, of: 3), "
+                "judge the error rate only in periods of 100 or more requests (min_requests), begin with a larger weight, or raise "
+                "the limit and compare with stable (criteria.comparison)."
+            ),
+        ),
+        (
+            an_answer(1000, 29, plan=with_errors(min_requests=100)),
+            "Ask for more than one bad period (breaches: 2, of: 3), begin with a larger weight, or raise the limit and compare",
+        ),
+        (
+            an_answer(1000, 29, plan=with_errors(breaches=2, of=3)),
+            "Judge the error rate only in periods of 100 or more requests (min_requests), begin with a larger weight, or raise",
+        ),
+        (
+            an_answer(
+                1000,
+                29,
+                plan=COMPARING.with_criteria(error_rate=with_errors(min_requests=100).criteria.error_rate),
+            ),
+            "(at 0.2 % errors). Ask for more than one bad period (breaches: 2, of: 3), or begin with a larger weight.",
+        ),
+        (an_answer(50, 29, plan=PATIENT), "There is too little traffic for this limit: raise it."),
+        # The base errors are near the limit, or above it: nothing that luck does.
+        (
+            an_answer(60_000, 29, errors=0.6),
+            "29.0 % of healthy releases are rolled back: the limit of 1 % is near 0.6 % errors. Ask for more than one bad",
+        ),
+        (
+            an_answer(60_000, 29, errors=0.6, plan=with_errors(breaches=2, of=2)),
+            "errors. Compare with stable (criteria.comparison) and raise the limit.",
+        ),
+        (an_answer(60_000, 29, errors=0.6, plan=PATIENT), "errors. Raise the limit."),
+        (
+            an_answer(60_000, 29),
+            "rolled back: there are many periods, each with a chance of its own. Ask for more",
+        ),
+        (
+            an_answer(1000, 100, undecided=60, errors=5),
+            (
+                "100.0 % of healthy releases are rolled back, and not by bad luck: their 5 % errors are not below the limit of 1 %. "
+                "Raise the limit above what fails anyway, and compare with stable (criteria.comparison)."
+            ),
+        ),
+        (an_answer(1000, 100, errors=5, plan=PATIENT), "Raise the limit above what fails anyway."),
+        # Data is lacking.
+        (
+            an_answer(10, 20, undecided=20),
+            (
+                "has less than one request on average. That is too few requests to judge by: 20.0 % of healthy releases end held, "
+                "without a decision. Begin with a larger weight."
+            ),
+        ),
+        (
+            an_answer(1000, 20, undecided=20, plan=PLAN.with_metrics(min_requests=60)),
+            "Begin with a larger weight, or lower metrics.min_requests, which is 60.",
+        ),
+        (
+            an_answer(1000, 20, undecided=20, plan=with_errors(min_requests=100)),
+            (
+                "A period with a single error is not good, even where it is no breach: 20.0 % of healthy releases end held, "
+                "without a decision. Begin with a larger weight, or allow a longer metrics.max_extension."
+            ),
+        ),
+        (
+            an_answer(60_000, 20, undecided=20, plan=PLAN.with_metrics(min_periods=5)),
+            (
+                "Good periods come too late: 20.0 % of healthy releases end held, without a decision. Allow a longer "
+                "metrics.max_extension, or lower metrics.min_periods, which is 5."
+            ),
+        ),
+        # Bad releases are missed.
+        (
+            an_answer(60_000, missed=30),
+            "Of the releases that fail 2 % of their requests, 30.0 % are promoted. Compare with stable (criteria.comparison).",
+        ),
+        (
+            an_answer(60_000, missed=30, plan=with_errors(limit=5.0)),
+            "promoted. Lower the limit, which is 5 %, or compare",
+        ),
+        (
+            an_answer(1000, missed=30, plan=with_errors(min_requests=100)),
+            "promoted. Begin with a larger weight, lower criteria.error_rate.min_requests, which is 100, or compare",
+        ),
+        (an_answer(60_000, missed=30, plan=PATIENT), "promoted. Ask for fewer bad periods than 2 of 3."),
+        (
+            an_answer(60_000, missed=30, plan=COMPARING, errors=1.8),
+            "promoted. Lower the comparison's difference, which is 0.5 points.",
+        ),
+        (an_answer(60_000, missed=30, plan=COMPARING), "promoted. Watch longer (windows, min_periods)."),
+    ],
+)
+def test_advice_fits_the_plan_at_hand(odds: Odds, words: str) -> None:
+    assert words in advice(odds)
 
 
 @pytest.fixture
@@ -151,7 +268,7 @@ def test_the_command_tells_the_plan_and_its_odds() -> None:
     ran = CliRunner().invoke(app, ["plan", "--rate", "1000"])
     assert ran.exit_code == 0
     assert ran.output.index("Plan phase-c") < ran.output.index("Odds at 1,000 requests/min")
-    assert "seed 1" in ran.output and "0.05 % of requests fail" in ran.output
+    assert "seed 1" in ran.output and "healthy, % that fail" in ran.output
     assert "a single error is 2 %" in " ".join(ran.output.split())
     mine = CliRunner().invoke(app, ["plan", "--rate", "1000", "--base-errors", "2.5", "--json"])
     found = json.loads(mine.output)
@@ -169,7 +286,7 @@ def test_the_command_tells_the_plan_and_its_odds() -> None:
 
 def test_json_without_odds() -> None:
     ran = CliRunner().invoke(app, ["plan", "--json"])
-    assert set(json.loads(ran.output)) == {"plan"}
+    assert set(json.loads(ran.output)) == {"plan", "earliest_s", "latest_s"}
 
 
 @pytest.mark.parametrize(
@@ -195,3 +312,39 @@ def test_bad_input_is_one_clear_error(
     out = capsys.readouterr()
     assert (end.value.code, out.out) == (2, "")
     assert says in out.err
+
+
+@pytest.mark.usefixtures("few")
+def test_two_plans_stand_side_by_side_with_their_odds() -> None:
+    ran = CliRunner().invoke(app, ["plan", "phase-c", "tuned", "--rate", "1000"], env={"COLUMNS": "80"})
+    assert ran.exit_code == 0
+    lines = ran.output.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].split() == ["(*", "differs)", "phase-c", "tuned"]
+    assert lines[1].split("  ")[1:2] == ["stage 1"] and lines[1].count("5 % for 2 min") == 2
+    assert any(line.startswith("* error rate") and "above 1 % in 2 of the" in line for line in lines)
+    assert any(line.startswith("  earliest end") and line.count("13 min") == 2 for line in lines)
+    text = " ".join(ran.output.split())
+    assert (
+        "healthy, 0.2 % fail:" in text and "phase-c: At 5 % of 1,000/min" in text and "tuned: At 5 %" in text
+    )
+    both = json.loads(CliRunner().invoke(app, ["plan", "phase-c", "tuned", "--json"]).output)["plans"]
+    assert [one["plan"]["name"] for one in both] == ["phase-c", "tuned"]
+    assert [one["earliest_s"] for one in both] == [780, 780]
+
+
+def test_other_keys_are_shown_where_they_differ() -> None:
+    longer = replace(PLAN, stages=PLAN.stages[:3], hold_timeout=5400.0).with_metrics(min_requests=50)
+    lines = [" ".join(line.split()) for line in table(beside(PLAN, longer), 80)]
+    assert "* stage 4 100 % for 5 min -" in lines
+    assert "* metrics.min_requests 1 50" in lines
+    assert "* hold_timeout 10 min 1 h 30 min" in lines
+    assert not any("apply_limit" in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [80, 110])
+def test_no_line_of_an_explained_plan_is_too_long_or_ends_within_a_word(width: int) -> None:
+    whole = " ".join(" ".join(explain(load_plan("tuned"), 10_000)).split())
+    lines = [*explain(load_plan("tuned"), width)]
+    assert max(map(len, lines)) <= width
+    assert " ".join(" ".join(lines).split()) == whole

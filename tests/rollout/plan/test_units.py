@@ -70,6 +70,7 @@ def test_durations_are_told_as_people_do(value: float, text: str) -> None:
         (1e22, "10000000000000000000000"),
         (0.0, "0"),
         (-3.0, "-3"),
+        (float("inf"), "inf"),
     ],
 )
 def test_numbers_are_plain(value: float, text: str) -> None:

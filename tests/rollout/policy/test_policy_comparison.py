@@ -229,8 +229,8 @@ def test_a_comparison_that_does_not_fit_is_refused_by_its_key(keys: str, message
 
 def test_a_plan_says_it_in_words() -> None:
     words = " ".join("\n".join(explain(COMPARING)).split())
-    assert "by 0.5 percentage points or more, and by more than chance: abort: all traffic to stable" in words
-    assert "it goes off in at most 0.1 % of releases that are no worse than stable" in words
+    assert "by 0.5 percentage points or more, and by more than chance: abort, all traffic to stable" in words
+    assert "rolls back at most 0.1 % of the releases that are no worse than stable" in words
     assert "a period counts only when it was compared with stable's" in words
     assert COMPARING.scaled(10).criteria.comparison == COMPARING.criteria.comparison
     assert "compared" not in "\n".join(explain(PLAN))
