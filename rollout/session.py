@@ -75,7 +75,7 @@ class AwsAdapters:
         self.aws = clients(environment.region, plan.health.timeout)
         roles = environment.colours
         self.traffic = _traffic(engine, environment, self.aws.elbv2)
-        self.limits = StackLimits(engine, environment.limits_stack, environment.limits_target)
+        self.limits = StackLimits(engine, environment.limits_stack, environment.limits_scope)
         self.notifier = SnsNotifier(self.aws.sns, environment.topics, environment.name)
         probe_log = ProbeLog(clock.now)
         self._http = probe_client(plan.health.timeout)
@@ -145,7 +145,7 @@ def _traffic(engine: Engine, environment: Environment, elbv2: Any) -> StackTraff
         engine,
         environment.traffic_stack,
         WeightedRule(elbv2, environment.rule_arn, environment.groups),
-        environment.rule_target,
+        environment.rule_scope,
         environment.generation,
         environment.colours,
     )

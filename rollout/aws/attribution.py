@@ -13,8 +13,8 @@ RequestCount is never filled in.
 
 Probes through the test route are ordinary requests to an ALB and are in every one of these counts. They are taken out
 again, for otherwise a candidate that no user reaches would look like a healthy one with 36 requests a minute. When a
-probe was counted in the period beside the one that we put it in, up to a round stays behind at either end; so few
-requests are taken for none. What cannot be taken out is their part in P95: at 5 % of 1,000 requests a minute the 95th
+probe was counted in the period next to the one it is put in here, up to a round remains at either end; so few
+requests count as none. What cannot be taken out is their part in P95: at 5 % of 1,000 requests a minute the 95th
 percentile of all is the 91st of the users'.
 """
 
@@ -99,7 +99,7 @@ def attribute(counts: Counts) -> Attribution:
 
 
 def accounted_for(counts: Counts) -> bool:
-    """Whether a period is published in full: latency is there, and every request has an answer or an excuse.
+    """Whether a period is published in full: latency is there, and every request has an answer or an error of the load balancer.
 
     Websockets never have one (101 is not counted), nor has a period whose counts are still arriving.
     """

@@ -1,12 +1,12 @@
 """Metrics and alarms from CloudWatch, as events of the policy.
 
 One batch of queries a poll asks for every closed period of the last ``LOOK_BACK`` ones, so late and revised datapoints
-are found; a period is told again only when its numbers changed. When a period of a colour is told first:
+are found; a period is reported again only when its numbers changed. When a period of a role is first reported:
 
 - as soon as it is accounted for (see :func:`rollout.aws.attribution.accounted_for`);
 - or when two polls in a row found the same numbers: some answers are never counted;
 - or at once, when it holds a database connection error, which needs no requests to be one;
-- or ``metric_delay`` after its end, whatever is there: without RequestCount as 0 requests.
+- or ``metric_delay`` after its end, whatever was published: without RequestCount as 0 requests.
 
 Database connection errors come from the application and may come later than the load balancer's numbers: until then,
 and when they never come, they are unmeasured, which blocks advancing. Nothing is ever guessed to be good.
@@ -62,7 +62,7 @@ class CloudWatchClient(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What to watch. ``groups`` and ``colours`` are by role; suffixes are CloudWatch's dimensions."""
+    """What to query. ``groups`` and ``colours`` are by role; suffixes are CloudWatch's dimensions."""
 
     load_balancer: str  # app/name/id
     groups: Mapping[str, str]  # role -> targetgroup/name/id
@@ -135,7 +135,7 @@ class CloudWatchMetrics:
             **{name: _value(series, name, start) for name in _PER_BALANCER},
         )
         if counts.healthy_hosts is None and not overdue:
-            counts = replace(counts, healthy_hosts=1)  # perhaps only late: nothing is blamed on it yet
+            counts = replace(counts, healthy_hosts=1)  # perhaps it is only late: no 503 is attributed yet
         counts = without_probes(counts, self._probes(role, start))
         seen = self._seen.setdefault((role, start), _Seen())
         unchanged, seen.counts = seen.counts == counts, counts
@@ -150,7 +150,7 @@ class CloudWatchMetrics:
         return Reading(event, detail) if seen.is_news(event) else None
 
     def _probes(self, role: str, start: float) -> Mapping[str, int]:
-        """Our own requests in a period. Of one before this process began there must have been a full number."""
+        """Answers to our own probes in a period; those of an earlier process are assumed to be complete."""
         if start >= self.probes.began:
             return self.probes.counted(role, start, start + self.plan.metrics.period)
         return {"target_2xx": round(PROBES_A_ROUND * self.plan.metrics.period / self.plan.health.interval)}
@@ -260,7 +260,7 @@ class CloudWatchMetrics:
         }
 
     def _query_alarms(self) -> list[Reading]:
-        """Alarms whose state changed; those already in ALARM at the first look are told too."""
+        """Alarms whose state changed, and at the first poll those already in ALARM."""
         readings = []
         request: dict[str, Any] = {"AlarmNamePrefix": self.watched.alarm_prefix}
         while True:
@@ -276,7 +276,7 @@ class CloudWatchMetrics:
             request["NextToken"] = answer["NextToken"]
 
     def _tier(self, alarm: Mapping[str, Any]) -> str:
-        """The tier whose topic the alarm tells; an alarm that tells nobody is a notice."""
+        """The tier whose topic the alarm notifies; an alarm that notifies none is a notice."""
         actions = alarm.get("AlarmActions", ())
         return next((tier for tier, topic in self.watched.topics.items() if topic in actions), "notice")
 

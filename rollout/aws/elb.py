@@ -1,4 +1,4 @@
-"""The load balancer's own API: weights as they are, break-glass, target health."""
+"""The load balancer's own API: the weights in force, break-glass, target health."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class TargetHealth:
 
 
 async def target_health(elbv2: Any, group: str) -> TargetHealth:
-    """Asks for every registered target. A target that is draining has left already. Raises :class:`TrafficError`."""
+    """The health of every registered target but those that drain already. Raises :class:`TrafficError`."""
 
     def describe() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = elbv2.describe_target_health(TargetGroupArn=group)[

@@ -1,4 +1,4 @@
-"""HTTP probes of one side through the load balancer's secret test route, and the health of its targets."""
+"""HTTP probes of one role through the load balancer's secret test route, and the health of its targets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rollout.policy.events import PROBES
 PATHS = {"health": "/health", "ready": "/ready", "deep": "/deep"}
 TEST_HEADER = "X-Simple378-Test"
 COLOUR_HEADER = "X-Simple378-Colour"
-_REMEMBERED = 5000  # answers: an hour's of both sides in production
+_REMEMBERED = 5000  # answers: an hour's of both roles in production
 
 
 class ProbeLog:
@@ -30,7 +30,7 @@ class ProbeLog:
         self._answers: deque[tuple[float, str, str]] = deque(maxlen=_REMEMBERED)  # epoch seconds, role, field
 
     def add(self, role: str, status: int, by_target: bool) -> None:
-        """An answer has just come."""
+        """Records an answer that has just come."""
         if field := answer_of(status, by_target):
             self._answers.append((self._now(), role, field))
 
@@ -41,9 +41,9 @@ class ProbeLog:
 
 @dataclass(frozen=True, slots=True)
 class HttpProbes:
-    """One round asks all at once; each has ``timeout`` seconds. ``url`` is the load balancer's, without a path.
+    """One round makes all probes at once; each has ``timeout`` seconds. ``url`` is the load balancer's, without a path.
 
-    An answer that comes from the other colour is a failure: it says nothing about the side that was asked for.
+    An answer from the other colour is a failure: it shows nothing of the colour that was asked for.
     """
 
     client: httpx.AsyncClient
@@ -79,6 +79,6 @@ class HttpProbes:
 
 
 def probe_client(timeout: float) -> httpx.AsyncClient:
-    """A client that opens a connection a request: a probe must not live on one that the load balancer kept."""
+    """A client that opens a new connection for each request: one kept open could hide that no new one is accepted."""
     limits = httpx.Limits(max_keepalive_connections=0)
     return httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False, follow_redirects=False)

@@ -1,1 +1,1 @@
-"""The loop of a rollout, the ports to the world around it, and what carries decisions out."""
+"""The loop of a rollout, its ports to the environment, and the effects that carry decisions out."""

@@ -193,7 +193,7 @@ class Controller:
             if answer:
                 _answer(answer, accepted=False, text=str(error))
             else:
-                self.page("an event was refused", f"{event_to_json(event)}: {error}")
+                self.page("the policy refused an event", f"{event_to_json(event)}: {error}")
             return
         self.state = state
         self._remember(event)
@@ -336,7 +336,7 @@ class Controller:
 
     async def _leave(self) -> Exit:
         self.note(Leaving(self._left or ""))
-        if self._dry_run:  # it holds no traffic that somebody would have to watch
+        if self._dry_run:  # no traffic was moved, so nobody has to watch any
             return Exit.FAILED
         stopping = self._effects.traffic.stop()
         if stopping:
@@ -346,9 +346,11 @@ class Controller:
         except TrafficError:
             weight = None
         self.note(Left(self._left or "", weight))
-        shown = "an unknown weight" if weight is None else f"{weight:g} %"
+        shown = "an unknown share" if weight is None else f"{weight:g} %"
         self.page(
-            "nobody watches the rollout", f"The controller left ({self._left}); the candidate has {shown}."
+            "nobody watches the rollout",
+            f"The controller left ({self._left}); the candidate has {shown} of the traffic. "
+            "`rollout resume` continues the rollout, `rollout abort` ends it.",
         )
         await self._effects.drain(timing.DRAIN_LIMIT)
         return Exit.FAILED
@@ -374,5 +376,5 @@ class Controller:
 
 
 def _answer(answer: asyncio.Future[Answer], *, accepted: bool, text: str) -> None:
-    if not answer.done():  # whoever asked may have gone
+    if not answer.done():  # the one who asked may no longer wait
         answer.set_result(Answer(accepted, text))

@@ -1,6 +1,6 @@
 """Carries out decisions: moves traffic, notifies, raises the limit, promotes.
 
-Weight commands go one at a time through :class:`TrafficActor`. What it keeps:
+Weight commands go one at a time through :class:`TrafficActor`, which guarantees:
 
 - an increase is tried only after its intent is on the disk, and never twice: when it fails, the policy takes it back;
 - a decrease stops an increase still in flight (its engine has ended before the decrease is written), waits for the
@@ -8,7 +8,7 @@ Weight commands go one at a time through :class:`TrafficActor`. What it keeps:
 - a decrease counts as done when two readings in a row show it, so that a request of the stopped engine that arrives
   late is noticed.
 
-Whatever an adapter raises, a bug of ours included, is a failure of that effect and nothing more: the next way is tried.
+Whatever an adapter raises, a bug included, is a failure of that effect and nothing more: the next way is tried.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Command:
 
 
 class TrafficActor:
-    """One weight command at a time; the newer one wins when it is lower."""
+    """Carries out one weight command at a time; a decrease stops an increase that is under way."""
 
     def __init__(self, traffic: TrafficControl, recorder: Recorder, apply_limit: float) -> None:
         self._traffic, self._recorder, self._apply_limit = traffic, recorder, apply_limit
@@ -81,7 +81,7 @@ class TrafficActor:
         self.task = asyncio.create_task(self._carry_out(command), name=f"weight {weight}")
 
     def foresee(self, weight: int) -> None:
-        """Checks the next increase while the window runs; a command ends the check."""
+        """Previews the next increase while the window is open; a command ends the preview."""
         self._end_foresight()
         self._foresight = asyncio.create_task(self._foresee(weight), name=f"foresee {weight}")
 
@@ -102,7 +102,7 @@ class TrafficActor:
                 self._recorder.note(Foreseen(weight, ok=True))
 
     def stop(self) -> asyncio.Task[None] | None:
-        """Ends an increase in flight (the controller leaves); a decrease is not stopped. Returns what to wait for."""
+        """Stops an increase under way because the controller leaves, but no decrease. Returns what to wait for."""
         self._end_foresight()
         if self.busy and self._running and self._running.increase and self.task:
             self.task.cancel()
@@ -124,7 +124,7 @@ class TrafficActor:
                 result = await (self._increase if command.increase else self._decrease)(command)
                 recorder.record("result", {"effect": command.effect, "act": "set_weight", **result})
         except asyncio.CancelledError:
-            stopped = {"ok": False, "stopped": True, "error": "stopped before it was done"}
+            stopped = {"ok": False, "stopped": True, "error": "stopped before it was finished"}
             recorder.record("result", {"effect": command.effect, "act": "set_weight", **stopped})
             raise
         if result.get("break_glass"):
@@ -152,7 +152,7 @@ class TrafficActor:
         return {"ok": True, **(result or await self._until_moved(command))}
 
     async def _try_stack(self, command: _Command) -> Mapping[str, Any] | None:
-        """A decrease by stack update; ``None`` when that did not do it."""
+        """A decrease by stack update; ``None`` if that failed."""
         limit = timing.decrease_limit(self._apply_limit)
         try:
             async with asyncio.timeout(limit):
@@ -164,7 +164,7 @@ class TrafficActor:
         self._recorder.note(BreakGlass(command.weight, problem))
         self._recorder.page(
             f"break-glass: traffic goes to {command.weight} % through the load balancer's API",
-            f"The stack update did not do it: {problem}",
+            f"The stack update failed: {problem}",
         )
         return None
 
@@ -176,7 +176,7 @@ class TrafficActor:
             await asyncio.sleep(timing.SETTLE_GAP)
 
     async def _until_moved(self, command: _Command) -> Mapping[str, Any]:
-        """Break-glass until it holds: giving up would leave users on a bad release."""
+        """Break-glass until it succeeds: giving up would leave users on a bad release."""
         tries = 0
         while True:
             try:
@@ -191,7 +191,7 @@ class TrafficActor:
             if tries == 1 or tries % 10 == 0:
                 self._recorder.page(
                     f"traffic could NOT be moved to {command.weight} %",
-                    f"Neither the stack nor the load balancer's API did it ({tries} tries): {problem}. Trying again.",
+                    f"Both the stack update and the load balancer's API failed ({tries} tries): {problem}. Trying again.",
                 )
             await asyncio.sleep(timing.RETRY_WAIT[min(tries, len(timing.RETRY_WAIT)) - 1])
 
@@ -207,12 +207,13 @@ class TrafficActor:
             self._recorder.note(ReconcileFailed(weight, problem))
             self._recorder.page(
                 "the traffic stack is out of line with the load balancer",
-                f"Traffic is at {weight} %, the stack is not: {problem}. Before the next `pulumi up` by hand: "
+                f"The candidate has {weight} % of the traffic, the stack declares another weight: {problem}. "
+                f"Before the next `pulumi up` by hand: "
                 f"`pulumi config set simple378:candidateWeight {weight}` and `pulumi refresh`.",
             )
 
     def finish_reconcile(self, weight: int) -> None:
-        """Continues after a crash between break-glass and its reconciliation."""
+        """Reconciles after a crash that came between break-glass and its reconciliation."""
         self.task = asyncio.create_task(self._reconcile(weight), name="reconcile")
 
 
@@ -220,7 +221,7 @@ _TOPICS = {Severity.PAGE: "immediate", Severity.WARNING: "warning"}
 
 
 class Effects:
-    """Begins the effect of each decision; nothing here makes the controller wait."""
+    """Begins the effect of each decision; the controller never waits for one."""
 
     def __init__(self, plan: Plan, ports: Ports, recorder: Recorder) -> None:
         self._ports, self._recorder = ports, recorder
@@ -319,8 +320,11 @@ class Effects:
         self._recorder.record(
             "result", {"effect": effect, "act": "prepare_rollback", "ok": not wrong, "checks": dict(checks)}
         )
-        found = "; ".join(f"{name}: {problem}" for name, problem in wrong.items()) or "all of it is ready"
-        await self._send(effect, "immediate", subject, f"{body}\nChecked what a rollback needs: {found}")
+        found = (
+            "; ".join(f"{name}: {problem}" for name, problem in wrong.items())
+            or "credentials, engine and stable's targets are ready"
+        )
+        await self._send(effect, "immediate", subject, f"{body}\nA rollback is prepared: {found}")
 
     async def _raise_limit(self, effect: int, per_minute: int) -> None:
         async with self._limit_lock:
@@ -331,7 +335,8 @@ class Effects:
             )
         if not done:
             self._recorder.page(
-                "the rate limit could not be raised", f"It should be {per_minute} requests per minute."
+                "the rate limit could not be raised",
+                f"It should be {per_minute} requests per minute and client; see the journal for the reason.",
             )
 
     async def _promote(self, effect: int) -> None:
@@ -344,7 +349,7 @@ class Effects:
         self.promoted = False
         self._recorder.page(
             "the release is live but not promoted",
-            "All traffic is on the candidate; the stack still calls it candidate. `rollout resume` tries again.",
+            "All traffic is on the candidate, but in the stack the roles are not swapped. `rollout resume` tries again.",
         )
 
 

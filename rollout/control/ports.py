@@ -23,7 +23,7 @@ class TrafficError(PortError):
 
 
 class TrafficRefused(TrafficError):
-    """The change was not even tried: it would touch more than the rule, or somebody else moved the traffic."""
+    """The change was not tried: it would touch more than the rule, or traffic was moved from elsewhere."""
 
 
 EventMaker = Callable[[float], Event]

@@ -1,10 +1,24 @@
-"""In-memory stand-ins for every port, and a clock that jumps: a whole rollout in milliseconds.
+"""A fake of every port, and a clock that jumps: a whole rollout in milliseconds, without a test framework.
 
-:func:`run_virtually` runs a coroutine on an event loop whose time leaps to the next thing that is due, so a wait of
-ten minutes takes none, and the same run always gives the same records.
+:func:`run_virtually` runs a coroutine on an event loop whose time leaps to whatever is due next, so a wait of ten
+minutes takes none, and the same run always gives the same records. :class:`FakeCloud` ties the fakes together: its
+metrics follow the weight that its traffic really has.
 
-The stand-ins know nothing of networks, Kubernetes or queues: latency, errors and health are what the test says they
-are. ``FakeCloud`` ties them together: its metrics follow the weight that its traffic really has.
+    >>> async def night(cloud):
+    ...     from rollout.control.controller import Controller
+    ...     from rollout.plan import load_plan
+    ...     journal, start = MemoryJournal(cloud.clock), cloud.clock.now()
+    ...     cloud.metrics.candidate = Release(error_rate=5.0)
+    ...     controller = Controller(
+    ...         load_plan("phase-c"), ports=cloud.ports, metrics=cloud.metrics, probes=cloud.probes, journal=journal,
+    ...         clock=cloud.clock, start=start,
+    ...     )
+    ...     return await controller.run(), [weight for _, weight in cloud.traffic.history]
+    >>> run_virtually(night(FakeCloud()))
+    (<Exit.ROLLED_BACK: 3>, [5, 0])
+
+The fakes model neither networks nor queues: latency, errors and health are what their user sets. Times are the running
+loop's, in seconds from 0, unless said otherwise.
 """
 
 from __future__ import annotations
@@ -77,7 +91,7 @@ class FakeClock:
 
 
 class Crash(BaseException):
-    """The controller's process dies here."""
+    """Stands for the death of the controller's process."""
 
 
 class MemoryJournal:
@@ -87,7 +101,7 @@ class MemoryJournal:
         self, clock: FakeClock, records: Sequence[Record] = (), crash_after: int | None = None
     ) -> None:
         self.records = list(records)
-        self.failure: OSError | None = None  # set it and the disk is broken
+        self.failure: OSError | None = None  # set it to break the disk
         self._clock, self._crash_after = clock, crash_after
 
     def append(self, kind: str, t: float, body: Mapping[str, Any]) -> int:
@@ -103,7 +117,7 @@ class MemoryJournal:
 
 @dataclass(slots=True)
 class FakeTraffic:
-    """A load balancer and the stack that sets it. ``seconds`` is what a stack update takes."""
+    """A load balancer and the stack that declares its weights. ``seconds`` is how long a stack update takes."""
 
     seconds: float = 2.5
     weight: float = 0
@@ -186,6 +200,8 @@ class FakeTraffic:
 
 @dataclass(slots=True)
 class FakeRateLimits:
+    """The rate limits that were set, oldest first."""
+
     limits: list[int] = field(default_factory=list)
 
     async def set_rate_limit(self, per_minute: int) -> Mapping[str, Any]:
@@ -195,6 +211,8 @@ class FakeRateLimits:
 
 @dataclass(slots=True)
 class FakeNotifier:
+    """The notifications that were sent, oldest first: topic, subject, body. ``broken``: none can be sent."""
+
     sent: list[tuple[str, str, str]] = field(default_factory=list)
     broken: bool = False
 
@@ -218,12 +236,12 @@ class FakeProbes:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """How one side behaves, by loop time: percent of errors, P95 in seconds, database errors a period."""
+    """How one role behaves: percent of its requests that fail, P95 in seconds, database errors a period."""
 
     error_rate: float = 0.0
     p95: float = 0.2
     db_connection_errors: int | None = 0
-    bad_from: float = 0.0  # before that it is clean
+    bad_from: float = 0.0  # until then all is well
 
     def at(self, time: float) -> Release:
         return self if time >= self.bad_from else Release()
@@ -238,7 +256,7 @@ class FakeMetrics:
     stable: Release = Release()
     period: float = 60.0
     delay: float = 90.0
-    rate: float = 100.0  # requests a second over both sides
+    rate: float = 100.0  # requests a second of both roles together
     rate_limited: float = 0.0  # percent at the edge
     missing_from: float = math.inf  # no datapoint of a later period is ever published
     failing_from: float = math.inf  # every query fails
@@ -281,7 +299,7 @@ class FakeMetrics:
 
 @dataclass(slots=True)
 class FakeCloud:
-    """All of it together."""
+    """All fakes, with metrics that follow the traffic. Pass its parts to a Controller."""
 
     traffic: FakeTraffic = field(default_factory=FakeTraffic)
     limits: FakeRateLimits = field(default_factory=FakeRateLimits)

@@ -1,4 +1,4 @@
-"""Runs the Pulumi engine so that it can be ended: a rollback does not wait for an increase that hangs.
+"""Runs the Pulumi engine so that it can be stopped: a rollback does not wait for an increase that hangs.
 
 :class:`EndableCommand` is the Automation API's command runner with one difference: each engine is the leader of a
 session of its own, so ending it ends its language host, program and providers too. The CLI is run through it directly
@@ -35,7 +35,7 @@ _ENV = {
 
 
 class EngineMissing(Exception):
-    """There is no engine to run; the message says how to get one."""
+    """Pulumi is missing or cannot be used; the message says how to install it."""
 
 
 class EndableCommand(PulumiCommand):
@@ -83,7 +83,7 @@ class Engine:
     """The engine of one project directory."""
 
     def __init__(self, project_dir: Path, running: Path | None = None) -> None:
-        """``running`` is a directory for notes of the updates under way, for whoever comes after a crash.
+        """``running`` is a directory for notes of the updates under way, which a controller after a crash reads.
 
         Raises :class:`EngineMissing`.
         """
@@ -131,7 +131,7 @@ class Engine:
         return outputs
 
     async def unlock(self, stack: str) -> bool:
-        """Removes the lock of an engine that this one killed. False when none was: a lock is somebody else's."""
+        """Removes the lock of an engine that was killed here. False if none was: then the lock belongs to another update."""
         if stack not in self._killed:
             return False
         self._killed.discard(stack)
@@ -139,7 +139,7 @@ class Engine:
         return True
 
     def end_left_over(self) -> list[str]:
-        """Ends the updates that a crashed controller left running; says which stacks they were at work on."""
+        """Ends the updates that a crashed controller left running. Returns the stacks that they were updating."""
         stacks = []
         for note in self._running.glob(_NOTE.format("*")) if self._running else ():
             left = json.loads(note.read_text())
@@ -147,7 +147,7 @@ class Engine:
                 _kill_session(left["pid"])
                 deadline = time.monotonic() + GRACE
                 while _started(left["pid"]) == left["started"] and time.monotonic() < deadline:
-                    time.sleep(0.01)  # it may still be writing until it is gone
+                    time.sleep(0.01)  # until it has ended it may still write
             self._killed.add(left["stack"])
             stacks.append(left["stack"])
             note.unlink()

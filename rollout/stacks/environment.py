@@ -1,4 +1,4 @@
-"""What the stacks of an environment say, read once before anything is touched."""
+"""The outputs and resources of an environment's stacks, read once before anything is touched."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pulumi.automation import CommandError, StackNotFoundError
 from rollout.control.ports import TrafficRefused
 from rollout.stacks.engine import Engine, engine_problem
 from rollout.stacks.project import EnvironmentProblem
-from rollout.stacks.traffic import Target, find_target
+from rollout.stacks.traffic import Scope, find_scope
 
 RULE = "aws:lb/listenerRule:ListenerRule"
 WEB_ACL = "aws:wafv2/webAcl:WebAcl"
@@ -21,7 +21,7 @@ OTHER = {"blue": "green", "green": "blue"}
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """One environment. Maps are by role, ``stable`` and ``candidate``, unless said otherwise."""
+    """One environment. Maps are by role, ``stable`` and ``candidate``, unless noted otherwise."""
 
     name: str
     region: str
@@ -40,8 +40,8 @@ class Environment:
     topics: Mapping[str, str]  # tier -> ARN
     web_acl: str
     rate_limit: int  # deployed; requests per minute and client
-    rule_target: Target
-    limits_target: Target
+    rule_scope: Scope
+    limits_scope: Scope
 
     @property
     def traffic_stack(self) -> str:
@@ -84,8 +84,8 @@ async def read_environment(engine: Engine, env: str, colours: Mapping[str, str] 
             topics=foundation["topics"],
             web_acl=outputs[f"{env}-limits"]["webAclName"],
             rate_limit=int(outputs[f"{env}-limits"]["rateLimit"]),
-            rule_target=find_target(states[0], RULE, f"{env}-traffic"),
-            limits_target=find_target(states[1], WEB_ACL, f"{env}-limits"),
+            rule_scope=find_scope(states[0], RULE, f"{env}-traffic"),
+            limits_scope=find_scope(states[1], WEB_ACL, f"{env}-limits"),
         )
     except KeyError as error:
         raise EnvironmentProblem(
@@ -96,7 +96,7 @@ async def read_environment(engine: Engine, env: str, colours: Mapping[str, str] 
 
 
 async def _all(*work: Awaitable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """All at once; the first one's problem is raised, and no engine is left running for it."""
+    """Awaits all together; raises the first error once every engine has ended."""
     results = []
     for result in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(result, BaseException):

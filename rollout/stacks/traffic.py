@@ -1,15 +1,15 @@
-"""Traffic by stack update: what `pulumi up -s <env>-traffic` does, bounded to the rule, and endable.
+"""Traffic by stack update: what `pulumi up -s <env>-traffic` does, limited to the rule, and able to be stopped.
 
 The weight is declared in the stack's configuration (``candidateWeight``, and ``generation`` raised by one), then the
-engine makes it so. Two fences keep an update at the rule:
+engine deploys it. Two fences keep an update to the rule:
 
-- before an increase a full preview, made ahead while the last window runs: whatever else it would touch, or more of
-  the rule than its actions, refuses the increase;
-- the update itself is run with ``--target`` on the rule, so the engine leaves anything else alone whatever the
-  preview said. That alone must do for a decrease, which waits for no preview.
+- before an increase a full preview, made ahead while the previous window is open: an increase that would touch
+  anything else, or more of the rule than its actions, is refused;
+- the update itself is run with ``--target`` on the rule, so the engine leaves everything else alone whatever the
+  preview showed. A decrease, which waits for no preview, relies on this alone.
 
-A decrease also refreshes the rule first: after an engine was ended half-way, or a hand changed the weights, the state
-may say that there is nothing to do.
+A decrease also refreshes the rule first: after an engine was stopped half-way, or after a change by hand, the state
+may claim that there is nothing to do.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from rollout.control.ports import TrafficError, TrafficRefused
 from rollout.stacks import stackfile
 from rollout.stacks.engine import Engine, engine_problem
 
-LOCK_WAIT = 1.0  # seconds between tries while somebody else updates the stack
-DECREASE_LOCK_WAIT = 3.0  # seconds that a decrease waits for somebody else's update before break-glass
+LOCK_WAIT = 1.0  # seconds between tries while another update holds the stack's lock
+DECREASE_LOCK_WAIT = 3.0  # seconds that a decrease waits for another update before break-glass
 READ_BACK_LIMIT = 5.0
 READ_BACK_GAP = 0.1
 _STALE = "refused, nothing was changed"  # infra's generation guard
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Scope:
     """The URNs that an update may touch: the one resource, its component, and the stack for its outputs."""
 
     resource: str
@@ -48,7 +48,7 @@ class Target:
         return [part for urn in (*self.around, self.resource) for part in ("--target", urn)]
 
 
-def find_target(state: Mapping[str, Any], type_: str, stack: str) -> Target:
+def find_scope(state: Mapping[str, Any], type_: str, stack: str) -> Scope:
     """Finds the one resource of a type in an exported state. Raises :class:`TrafficRefused`."""
     resources = (state.get("deployment") or {}).get("resources") or []
     found = [resource for resource in resources if resource["type"] == type_]
@@ -59,17 +59,17 @@ def find_target(state: Mapping[str, Any], type_: str, stack: str) -> Target:
     while urn:
         around.append(urn)
         urn = parents.get(urn)
-    return Target(found[0]["urn"], tuple(reversed(around)))
+    return Scope(found[0]["urn"], tuple(reversed(around)))
 
 
-def beyond(preview: Mapping[str, Any], target: Target, properties: tuple[str, ...]) -> list[str]:
-    """What a preview would touch besides ``properties`` of the target, in words; empty when nothing."""
+def beyond(preview: Mapping[str, Any], scope: Scope, properties: tuple[str, ...]) -> list[str]:
+    """What a preview would touch besides ``properties`` of the scope's resource, in words; empty when nothing."""
     found = []
     for step in preview.get("steps", ()):
         if step["op"] in ("same", "read", "refresh"):
             continue
         name = step["urn"].rpartition("::")[2]
-        if step["urn"] != target.resource or step["op"] != "update":
+        if step["urn"] != scope.resource or step["op"] != "update":
             found.append(f"{step['op']} {name}")
             continue
         touched = step.get("detailedDiff") or dict.fromkeys(step.get("diffReasons") or ["?"])
@@ -84,13 +84,13 @@ class StackTraffic:
     engine: Engine
     stack: str
     rule: WeightedRule
-    target: Target
+    scope: Scope
     generation: int
     colours: Mapping[str, str]  # role -> blue or green
     _foreseen: str = ""  # fingerprint of what the last good preview was made of
     _unclean: bool = field(
         default=True
-    )  # an engine may have ended half-way: refresh before relying on the state
+    )  # an engine may have been stopped half-way: refresh before relying on the state
 
     @property
     def _file(self) -> Path:
@@ -101,10 +101,10 @@ class StackTraffic:
 
     async def foresee(self, weight: int) -> None:
         preview = await self._preview({"candidateWeight": weight})
-        if more := beyond(preview, self.target, ("actions",)):
+        if more := beyond(preview, self.scope, ("actions",)):
             raise TrafficRefused(
                 f"the update of {self.stack} to {weight} % would touch more than the weights: {', '.join(more)}. "
-                f"Bring the stack in line with `pulumi up -s {self.stack}` while no rollout runs"
+                f"Run `pulumi up -s {self.stack}` while no rollout is under way"
             )
         self._foreseen = self._fingerprint(weight)
 
@@ -142,8 +142,10 @@ class StackTraffic:
         if outputs.get("stable") == self.colours["candidate"]:
             return {"generation": outputs["generation"], "already": True}
         values: dict[str, str | int] = {"stable": self.colours["candidate"], "candidateWeight": 0}
-        if more := beyond(await self._preview(values), self.target, ()):
-            raise TrafficRefused(f"promotion must not touch the load balancer, but would: {', '.join(more)}")
+        if more := beyond(await self._preview(values), self.scope, ()):
+            raise TrafficRefused(
+                f"the promotion must not touch the load balancer, but would: {', '.join(more)}"
+            )
         await self._update(values, refresh=False, wait_for_lock=True)
         return {"generation": self.generation, "stable": self.colours["candidate"]}
 
@@ -186,7 +188,7 @@ class StackTraffic:
         return preview
 
     async def _update(self, values: Mapping[str, str | int], *, refresh: bool, wait_for_lock: bool) -> None:
-        """Declares and deploys. Waits for somebody else's update, for a decrease only a little."""
+        """Declares and deploys. Waits for another update to end; without ``wait_for_lock`` only a few seconds."""
         deadline = time.monotonic() + DECREASE_LOCK_WAIT
         for stale in (False, True):
             wanted = {**values, "generation": self.generation + 1}
@@ -198,7 +200,7 @@ class StackTraffic:
                 problem = engine_problem(error)
                 if _STALE not in problem or wait_for_lock or stale:
                     raise TrafficError(f"the update of {self.stack} failed: {problem}") from error
-                # Somebody else moved the traffic meanwhile. A decrease goes on top of that.
+                # Traffic was moved from elsewhere meanwhile. A decrease is made on top of that.
                 self.generation = int((await self._outputs())["generation"])
             else:
                 self._unclean = False
@@ -207,7 +209,7 @@ class StackTraffic:
 
     async def _up(self, refresh: bool, deadline: float | None) -> None:
         args = ["up", "--yes", "--skip-preview", "--suppress-outputs", "--suppress-progress"]
-        args += ["--message", "rollout", *self.target.flags, *(["--refresh"] if refresh else [])]
+        args += ["--message", "rollout", *self.scope.flags, *(["--refresh"] if refresh else [])]
         while True:
             try:
                 await self.engine.run(self.stack, *args)
@@ -231,11 +233,11 @@ class StackTraffic:
         deadline = time.monotonic() + READ_BACK_LIMIT
         while (seen := await self.rule.read_weight()) != weight:
             if time.monotonic() > deadline:
-                raise TrafficError(f"{weight} % was written, {seen:g} % is read back")
+                raise TrafficError(f"{weight} % was written, but {seen:g} % is read back")
             await asyncio.sleep(READ_BACK_GAP)
 
     def _fingerprint(self, weight: int) -> str:
-        """Changes with whatever the next update is made of: the program, the configuration, the generation."""
+        """A digest of everything that the next update is made of: the program, the configuration, the generation."""
         digest = hashlib.sha256(f"{weight} {self.generation}".encode())
         digest.update(stackfile.changed(self._file, {"candidateWeight": weight, "generation": 0}).encode())
         for path in sorted((self.engine.project_dir / "infra").rglob("*.py")):
@@ -246,11 +248,11 @@ class StackTraffic:
 
 @dataclass(slots=True)
 class StackLimits:
-    """The edge's rate limit by stack update. Never lowers it: somebody may have raised it meanwhile."""
+    """The edge's rate limit by stack update. Never lowers it: it may have been raised by hand meanwhile."""
 
     engine: Engine
     stack: str
-    target: Target
+    scope: Scope
     _unclean: bool = True  # what is declared may not be deployed
 
     async def set_rate_limit(self, per_minute: int) -> Mapping[str, Any]:
@@ -270,7 +272,7 @@ class StackLimits:
                 "--skip-preview",
                 "--suppress-outputs",
                 "--refresh",
-                *self.target.flags,
+                *self.scope.flags,
             )
         except CommandError as error:
             raise TrafficError(f"the update of {self.stack} failed: {engine_problem(error)}") from error

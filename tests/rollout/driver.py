@@ -27,7 +27,7 @@ from rollout.control.testing import (
 from rollout.procedure.preflight import Finding
 from rollout.session import Connector
 from rollout.stacks.environment import Environment
-from rollout.stacks.traffic import Target
+from rollout.stacks.traffic import Scope
 
 ROLES = {"stable": "blue", "candidate": "green"}
 
@@ -79,7 +79,7 @@ class NoEngine:
 
 
 def environment(env: str) -> Environment:
-    nothing: Any = Target("", ())
+    nothing: Any = Scope("", ())
     return Environment(
         name=env,
         region="us-east-1",
@@ -98,8 +98,8 @@ def environment(env: str) -> Environment:
         topics={},
         web_acl="",
         rate_limit=1000,
-        rule_target=nothing,
-        limits_target=nothing,
+        rule_scope=nothing,
+        limits_scope=nothing,
     )
 
 

@@ -298,7 +298,7 @@ DEFECTS = {
         "aws/cloudwatch.py",
         "return before != event.keywords",
         "return before is None",
-        CLOUDWATCH + "a_revised_period_is_told_again",
+        CLOUDWATCH + "a_revised_period_is_reported_again",
     ),
     "unmeasured database errors are none": Defect(
         "aws/cloudwatch.py",
@@ -322,7 +322,7 @@ DEFECTS = {
         "aws/cloudwatch.py",
         'state if state != "ALARM" else "OK"',
         "state",
-        CLOUDWATCH + "alarms_are_told_when_they_change_and_when_they_stand",
+        CLOUDWATCH + "alarms_are_reported_when_they_change_and_when_they_stand",
     ),
     "all of the load balancer's errors are the candidate's": Defect(
         "aws/attribution.py",
@@ -339,7 +339,7 @@ DEFECTS = {
     ),
     "an update is not bounded to the rule": Defect(
         "stacks/traffic.py",
-        '"rollout", *self.target.flags,',
+        '"rollout", *self.scope.flags,',
         '"rollout",',
         TRAFFIC + "an_update_declares_deploys_and_is_read_back",
     ),

@@ -22,7 +22,7 @@ from rollout.aws.elb import WeightedRule
 from rollout.stacks import stackfile
 from rollout.stacks.engine import Engine
 from rollout.stacks.environment import OTHER, RULE
-from rollout.stacks.traffic import StackTraffic, find_target
+from rollout.stacks.traffic import StackTraffic, find_scope
 
 #: Up the stages and down again, so that both directions are measured.
 WEIGHTS = (5, 25, 50, 100, 0)
@@ -36,8 +36,8 @@ async def traffic_of(engine: Engine, environment: str) -> StackTraffic:
     colours = {"stable": stable, "candidate": OTHER[stable]}
     groups = {role: foundation["targetGroups"][colour]["arn"] for role, colour in colours.items()}
     rule = WeightedRule(clients(foundation["region"]).elbv2, outputs["ruleArn"], groups)
-    target = find_target(await engine.json(stack, "stack", "export"), RULE, stack)
-    return StackTraffic(engine, stack, rule, target, int(outputs["generation"]), colours)
+    scope = find_scope(await engine.json(stack, "stack", "export"), RULE, stack)
+    return StackTraffic(engine, stack, rule, scope, int(outputs["generation"]), colours)
 
 
 async def measure(traffic: StackTraffic, updates: int) -> None:
@@ -67,7 +67,7 @@ async def phases(traffic: StackTraffic, weight: int) -> None:
         "--skip-preview",
         "--suppress-outputs",
         "--suppress-progress",
-        *traffic.target.flags,
+        *traffic.scope.flags,
     ]
     began = time.time()
     done = await traffic.engine.run(traffic.stack, *flags, "--logtostderr", "-v=9")

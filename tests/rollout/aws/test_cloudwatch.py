@@ -96,7 +96,7 @@ def source() -> Source:
 GOOD = {"request_count": 60.0, "target_2xx": 60.0, "p95": 0.2, "healthy_hosts": 2.0}
 
 
-def test_a_closed_period_is_told_once(source: Source) -> None:
+def test_a_closed_period_is_reported_once(source: Source) -> None:
     source.cloud.publish("candidate", **GOOD, db_connection_errors=0)
     assert source.candidate(49) == []  # it closes at 50 s
     assert source.candidate(50) == [Metrics(50, "candidate", -10, 50, 60, 0, 0.2, 0)]
@@ -134,7 +134,7 @@ def test_attribution(source: Source, published: dict[str, float], requests: int,
     assert (told.requests, told.errors) == (requests, errors)
 
 
-def test_attribution_is_told_beside_the_event(source: Source) -> None:
+def test_attribution_is_reported_beside_the_event(source: Source) -> None:
     source.cloud.publish("candidate", **{**GOOD, "target_2xx": 56, "target_5xx": 1}, elb_504=9)
     (detail,) = source.details(50)
     assert detail == Attributed(
@@ -183,7 +183,7 @@ def test_a_half_published_period_waits_for_a_second_look(source: Source) -> None
     assert source.candidate(60)[0].errors == 0
 
 
-def test_requests_that_are_never_answered_are_told_at_the_second_look(source: Source) -> None:
+def test_requests_that_are_never_answered_are_reported_at_the_second_look(source: Source) -> None:
     source.cloud.publish("candidate", request_count=60, target_2xx=58, p95=0.2)  # two websockets
     assert source.candidate(50) == []
     assert source.candidate(60) == [Metrics(60, "candidate", -10, 50, 60, 0, 0.2, None)]
@@ -195,20 +195,20 @@ def test_nobody_answered_is_unmeasured_latency(source: Source) -> None:
     assert source.candidate(60) == [Metrics(60, "candidate", -10, 50, 60, 60, None, None)]
 
 
-def test_a_revised_period_is_told_again(source: Source) -> None:
+def test_a_revised_period_is_reported_again(source: Source) -> None:
     source.cloud.publish("candidate", **GOOD, db_connection_errors=0)
     source.candidate(50)
     source.cloud.publish("candidate", request_count=70, target_2xx=64, target_5xx=6)
     assert source.candidate(200) == [Metrics(200, "candidate", -10, 50, 70, 6, 0.2, 0)]
 
 
-def test_a_late_period_is_told_when_it_comes(source: Source) -> None:
+def test_a_late_period_is_reported_when_it_comes(source: Source) -> None:
     source.candidate(230)
     source.cloud.publish("candidate", **GOOD, target_5xx=0)
     assert source.candidate(400)[0].requests == 60
 
 
-def test_stable_is_told_too(source: Source) -> None:
+def test_stable_is_reported_too(source: Source) -> None:
     source.cloud.publish("stable", **{**GOOD, "request_count": 940, "target_2xx": 940})
     (event,) = source.poll(50)
     assert (event.role, event.requests) == ("stable", 940)
@@ -361,7 +361,7 @@ def alarm(name: str, state: str, *actions: str) -> dict[str, Any]:
     return {"AlarmName": name, "StateValue": state, "AlarmActions": list(actions)}
 
 
-def test_alarms_are_told_when_they_change_and_when_they_stand(source: Source) -> None:
+def test_alarms_are_reported_when_they_change_and_when_they_stand(source: Source) -> None:
     def told(*alarms: dict[str, Any]) -> list[Event]:
         source.cloud.alarms = list(alarms)
         return source.poll(10, Alarm)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import doctest
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from rollout.control import testing
 from rollout.control.controller import Controller
 from rollout.control.exits import Exit
 from rollout.control.ports import Ports, Reading, TrafficError
@@ -452,6 +454,10 @@ def test_the_journal_replays_as_it_is() -> None:
             state, decisions = decide(PLAN, state, event)
             replayed += [decision.to_json() for decision in decisions]
     assert replayed == [r.body for r in run.journal.records if r.kind == "decision"]
+
+
+def test_the_example_of_the_fakes() -> None:
+    assert doctest.testmod(testing).failed == 0
 
 
 def test_ports_are_one_world() -> None:

@@ -329,8 +329,8 @@ def test_what_a_rollback_needs_is_checked_and_the_finding_is_sent() -> None:
         await world.effects.drain(60)
 
     for traffic, ok, found in (
-        (FakeTraffic(), True, "all of it is ready"),
-        (Unready(), False, "needs: stable's targets: no target is registered"),
+        (FakeTraffic(), True, "are ready"),
+        (Unready(), False, "prepared: stable's targets: no target is registered"),
         (Buggy(), False, "the check itself: KeyError: 'a bug'"),
     ):
         world = play(work, World(traffic))

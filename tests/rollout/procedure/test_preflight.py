@@ -19,11 +19,11 @@ from rollout.procedure.preflight import check
 from rollout.session import _show
 from rollout.stacks.environment import Environment
 from rollout.stacks.project import EnvironmentProblem, check_project
-from rollout.stacks.traffic import Target
+from rollout.stacks.traffic import Scope
 from rollout.terminal.view import Screen
 
 PLAN = load_plan("phase-c")
-NOWHERE = Target("", ())
+NOWHERE = Scope("", ())
 ENVIRONMENT = Environment(
     name="prod",
     region="us-east-1",
@@ -42,8 +42,8 @@ ENVIRONMENT = Environment(
     topics={},
     web_acl="acl",
     rate_limit=1000,
-    rule_target=NOWHERE,
-    limits_target=NOWHERE,
+    rule_scope=NOWHERE,
+    limits_scope=NOWHERE,
 )
 
 

@@ -19,7 +19,7 @@ from rollout.stacks import stackfile
 from rollout.stacks.engine import Engine
 from rollout.stacks.environment import read_environment
 from rollout.stacks.project import EnvironmentProblem
-from rollout.stacks.traffic import StackTraffic, find_target
+from rollout.stacks.traffic import StackTraffic, find_scope
 from tests.infra.test_engine import TRAFFIC, Project, project
 
 __all__ = ["project"]  # a fixture
@@ -50,8 +50,8 @@ async def _traffic(engine: Engine, project: Project) -> StackTraffic:
         outputs["ruleArn"],
         {role: groups[colour]["arn"] for role, colour in colours.items()},
     )
-    target = find_target(state, "aws:lb/listenerRule:ListenerRule", TRAFFIC)
-    return StackTraffic(engine, TRAFFIC, rule, target, outputs["generation"], colours)
+    scope = find_scope(state, "aws:lb/listenerRule:ListenerRule", TRAFFIC)
+    return StackTraffic(engine, TRAFFIC, rule, scope, outputs["generation"], colours)
 
 
 def test_stages_promotion_and_what_the_stack_says(traffic: StackTraffic, project: Project) -> None:

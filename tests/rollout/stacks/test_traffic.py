@@ -14,12 +14,12 @@ from pulumi.automation import CommandError, CommandResult, ConcurrentUpdateError
 from rollout.aws.elb import WeightedRule, target_health
 from rollout.control.ports import TrafficError, TrafficRefused
 from rollout.stacks import stackfile, traffic
-from rollout.stacks.traffic import StackLimits, StackTraffic, Target, beyond, find_target
+from rollout.stacks.traffic import Scope, StackLimits, StackTraffic, beyond, find_scope
 
 STACK = "urn:pulumi:t::p::pulumi:pulumi:Stack::p-t"
 COMPONENT = "urn:pulumi:t::p::simple378:edge:TrafficRule::traffic"
 RULE = "urn:pulumi:t::p::simple378:edge:TrafficRule$aws:lb/listenerRule:ListenerRule::traffic-rule"
-TARGET = Target(RULE, (STACK, COMPONENT))
+SCOPE = Scope(RULE, (STACK, COMPONENT))
 FILE = """# Who serves.
 config:
   aws:region: us-east-1
@@ -124,7 +124,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     engine = FakeEngine(tmp_path, elb)
     rule = WeightedRule(elb, "arn:rule", {"stable": "arn:blue", "candidate": "arn:green"})
     colours = {"stable": "blue", "candidate": "green"}
-    return World(StackTraffic(engine, "prod-traffic", rule, TARGET, 7, colours), engine, elb, file)  # type: ignore[arg-type]
+    return World(StackTraffic(engine, "prod-traffic", rule, SCOPE, 7, colours), engine, elb, file)  # type: ignore[arg-type]
 
 
 def command_error(text: str, kind: type[CommandError] = CommandError) -> CommandError:
@@ -174,8 +174,8 @@ def test_an_increase_that_would_touch_more_than_the_weights_is_refused(
 
 def test_what_a_preview_may_show() -> None:
     quiet = [update(op=op, urn=STACK) for op in ("same", "read", "refresh")]
-    assert beyond({"steps": [*quiet, update()]}, TARGET, ("actions",)) == []
-    assert beyond({"steps": [update()]}, TARGET, ()) == [
+    assert beyond({"steps": [*quiet, update()]}, SCOPE, ("actions",)) == []
+    assert beyond({"steps": [update()]}, SCOPE, ()) == [
         "traffic-rule.actions[0].forward.targetGroups[0].weight",
         "traffic-rule.actions[0].forward.targetGroups[1].weight",
     ]
@@ -291,7 +291,7 @@ def test_the_rate_limit(world: World) -> None:
     )
     # As `pulumi config set simple378:rateLimit 1000` writes it.
     file.write_text(file.read_text() + '  simple378:rateLimit: "1000"\n')
-    limits = StackLimits(world.engine, "prod-limits", TARGET)  # type: ignore[arg-type]
+    limits = StackLimits(world.engine, "prod-limits", SCOPE)  # type: ignore[arg-type]
     asyncio.run(limits.set_rate_limit(1500))
     assert stackfile.read_config(file)["rateLimit"] == 1500
     assert asyncio.run(limits.set_rate_limit(1200)) == {"already": 1500}
@@ -304,7 +304,7 @@ def test_a_rate_limit_that_somebody_raised_further_is_not_lowered(world: World) 
     """The file may be ahead of what is deployed, so the first update is made even when it declares enough."""
     file = world.file.with_name("Pulumi.prod-limits.yaml")
     file.write_text(FILE.replace("encryptionsalt: v1:abc\n", "  simple378:rateLimit: 2000\n"))
-    asyncio.run(StackLimits(world.engine, "prod-limits", TARGET).set_rate_limit(1500))  # type: ignore[arg-type]
+    asyncio.run(StackLimits(world.engine, "prod-limits", SCOPE).set_rate_limit(1500))  # type: ignore[arg-type]
     assert stackfile.read_config(file)["rateLimit"] == 2000
     assert len(world.updates()) == 1
 
@@ -319,9 +319,9 @@ def test_the_target_is_found_in_the_state() -> None:
         {"type": "aws:lb/listenerRule:ListenerRule", "urn": RULE, "parent": COMPONENT},
     ]
     kind = "aws:lb/listenerRule:ListenerRule"
-    assert find_target({"deployment": {"resources": resources}}, kind, "prod-traffic") == TARGET
+    assert find_scope({"deployment": {"resources": resources}}, kind, "prod-traffic") == SCOPE
     with pytest.raises(TrafficRefused, match="prod-traffic has 0 resources"):
-        find_target({"deployment": {}}, kind, "prod-traffic")
+        find_scope({"deployment": {}}, kind, "prod-traffic")
 
 
 @pytest.mark.parametrize("text", ["config: {simple378:stable: blue}\n", "[]", "config:\n\t- x"])
