@@ -13,7 +13,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -24,10 +24,10 @@ from rollout.stacks.project import EnvironmentProblem, check_name, check_project
 
 if TYPE_CHECKING:
     from rollout.journal import Record
+    from rollout.journal.header import Header
     from rollout.journal.station import Station
     from rollout.plan import Plan
     from rollout.session import Connector
-    from rollout.stacks.engine import Engine
     from rollout.stacks.environment import Environment
     from rollout.terminal.status import Status
     from rollout.terminal.view import Screen
@@ -370,57 +370,39 @@ def pause(env: Env = "prod", project_dir: ProjectDir = HERE) -> None:
 @app.command()
 def resume(context: typer.Context, env: Env = "prod", project_dir: ProjectDir = HERE) -> None:
     """End a hold or, when the controller is gone, continue its rollout from the journal."""
-    _again(_connector(context), env, project_dir, "resume")
+    station = _station(project_dir, env)
+    if station.holder() is not None:
+        _ask(station, "resume")
+    elif station.latest() is None:
+        fail(f"nothing to resume: no rollout of {env} has been started from this folder", Exit.FAILED)
+    else:
+        station.take()
+        try:
+            _continue(_connector(context), project_dir, station, *_unfinished(station, env))
+        finally:
+            station.give_back()
 
 
 @app.command()
 def abort(context: typer.Context, env: Env = "prod", project_dir: ProjectDir = HERE) -> None:
     """Send all traffic to stable, whether or not a controller is running."""
-    _again(_connector(context), env, project_dir, "abort")
-
-
-def _again(connector: Connector, env: str, project_dir: Path, command: str) -> None:
-    from rollout import session
-    from rollout.journal import JournalError
-    from rollout.journal.resume import ResumeError, roles_under_way
-    from rollout.plan import PlanError
-
     station = _station(project_dir, env)
     if station.holder() is not None:
-        _ask(station, command)
+        _ask(station, "abort")
         return
-    path = station.latest()
-    if path is None and command != "abort":
-        fail(f"nothing to resume: no rollout of {env} has been started from this folder", Exit.FAILED)
     station.take()
-    records: Sequence[Record] = ()
     try:
-        engine = connector.engine(project_dir, station.directory)
-        screen = _screen(f"rollout {env}")
-        path, records = _unfinished(path, env)
-        say(
-            f"no controller is running: continuing the rollout in {path}"
-            + (", to abort it" if command == "abort" else "")
-        )
-        code = _conduct(
-            lambda: session.run_again(connector, engine, station, path, records, screen, command == "abort"),
-            screen,
-        )
-        _end(code, screen, station)
-    except (JournalError, ResumeError, PlanError, OSError) as error:
-        if command != "abort":
-            raise
-        say(f"rollout: {error}", err=True)
-        _abort_without_controller(connector, engine, station, env, roles_under_way(records))
+        _abort(_connector(context), project_dir, station, env)
     finally:
         station.give_back()
 
 
-def _unfinished(path: Path | None, env: str) -> tuple[Path, tuple[Record, ...]]:
+def _unfinished(station: Station, env: str) -> tuple[Path, tuple[Record, ...]]:
     """The journal to continue. Raises :class:`ResumeError`, :class:`JournalError`, ``OSError``."""
     from rollout.journal import read_journal
     from rollout.journal.resume import ResumeError, ended
 
+    path = station.latest()
     if path is None:
         raise ResumeError(f"no rollout of {env} has been started from this folder")
     records = read_journal(path)
@@ -435,23 +417,80 @@ def _unfinished(path: Path | None, env: str) -> tuple[Path, tuple[Record, ...]]:
     return path, records
 
 
-def _abort_without_controller(
-    connector: Connector, engine: Engine, station: Station, env: str, roles: Mapping[str, str] | None
+def _continue(
+    connector: Connector,
+    project_dir: Path,
+    station: Station,
+    path: Path,
+    records: Sequence[Record],
+    *,
+    abort: bool = False,
 ) -> NoReturn:
-    """Moves all traffic to stable: the journal's, if it names one, else the one that the stacks name."""
+    """Continues a rollout from its journal, to abort it or to its end."""
+    from rollout import session
+
+    engine = connector.engine(project_dir, station.directory)
+    screen = _screen(f"rollout {station.env}")
+    say(f"no controller is running: continuing the rollout in {path}" + (", to abort it" if abort else ""))
+    code = _conduct(
+        lambda: session.run_again(connector, engine, station, path, records, screen, abort), screen
+    )
+    _end(code, screen, station)
+
+
+def _abort(connector: Connector, project_dir: Path, station: Station, env: str) -> NoReturn:
+    """Aborts without a controller: continues the rollout if that is possible, else moves traffic by itself."""
+    import asyncio
+
+    from rollout import session
+    from rollout.control.ports import TrafficError
+    from rollout.journal import JournalError
+    from rollout.journal.resume import ResumeError, header_under_way
+    from rollout.plan import PlanError
+    from rollout.stacks.engine import EngineMissing
+
+    records: Sequence[Record] = ()
+    try:
+        try:
+            path, records = _unfinished(station, env)
+            _continue(connector, project_dir, station, path, records, abort=True)
+        except (JournalError, ResumeError, PlanError, OSError) as error:
+            say(f"rollout: {error}", err=True)
+        header = header_under_way(records)
+        say("no rollout to continue: moving all traffic to stable")
+        engine = connector.engine(project_dir, station.directory)
+        asyncio.run(session.to_stable(connector, engine, env, say, header.roles if header else None))
+        say("all traffic is on stable, which is not verified to be back to normal")
+    except (EngineMissing, EnvironmentProblem, TrafficError) as error:
+        header = header_under_way(records)
+        if header is None and not isinstance(error, TrafficError):
+            raise
+        if header is None:
+            say(f"rollout: traffic could NOT be moved: {error}", err=True)
+            fail(_traffic_now(station), Exit.FAILED)
+        say(f"rollout: {error}", err=True)
+        _abort_without_stacks(connector, station, header)
+    raise typer.Exit(Exit.ROLLED_BACK_RED)
+
+
+def _abort_without_stacks(connector: Connector, station: Station, header: Header) -> None:
+    """The last resort: the load balancer's own API, by what the journal says of it."""
     import asyncio
 
     from rollout import session
     from rollout.control.ports import TrafficError
 
-    say("no rollout to continue: moving all traffic to stable")
+    say("moving all traffic to stable through the load balancer's API")
     try:
-        asyncio.run(session.to_stable(connector, engine, env, say, roles))
+        asyncio.run(session.to_stable_without_stacks(connector, header))
     except TrafficError as error:
         say(f"rollout: traffic could NOT be moved: {error}", err=True)
         fail(_traffic_now(station), Exit.FAILED)
-    say("all traffic is on stable, which is not verified to be back to normal")
-    raise typer.Exit(Exit.ROLLED_BACK_RED)
+    say(
+        "all traffic is on stable, which is not verified to be back to normal. The traffic stack does not know it yet: "
+        f"`pulumi config set simple378:candidateWeight 0 -s {header.env}-traffic`, raise simple378:generation by one, "
+        f"`pulumi up --refresh -s {header.env}-traffic`"
+    )
 
 
 def _ask(station: Station, command: str) -> None:

@@ -139,6 +139,10 @@ class Connector:
         """What moves traffic, and nothing else that could fail."""
         return _traffic(engine, environment, clients(environment.region).elbv2)
 
+    def rule(self, header: Header) -> WeightedRule:
+        """The load balancer's rule by the journal alone."""
+        return WeightedRule(clients(header.region).elbv2, header.rule_arn, header.groups)
+
 
 def _traffic(engine: Engine, environment: Environment, elbv2: Any) -> StackTraffic:
     return StackTraffic(
@@ -332,3 +336,16 @@ async def to_stable(
         await traffic.set_weight(0, increase=False)
     except TrafficError:
         await traffic.break_glass(0)
+
+
+async def to_stable_without_stacks(connector: Connector, header: Header) -> None:
+    """All traffic to stable by the load balancer's API and what the journal's header says of it, without Pulumi.
+
+    Raises :class:`TrafficError`.
+    """
+    if not (header.region and header.rule_arn and header.groups):
+        raise TrafficError("the journal does not name the load balancer's rule")
+    rule = connector.rule(header)
+    await rule.write_weight(0)
+    if seen := await rule.read_weight():
+        raise TrafficError(f"0 % was written, {seen:g} % is read back")

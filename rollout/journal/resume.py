@@ -97,17 +97,17 @@ def ended(records: Sequence[Record]) -> Ended | None:
     return next((note for note in notes if isinstance(note, Ended)), None)
 
 
-def roles_under_way(records: Sequence[Record]) -> Mapping[str, str] | None:
-    """Role to colour of an unfinished rollout; ``None`` when there is none, or it may have exchanged the roles."""
+def header_under_way(records: Sequence[Record]) -> Header | None:
+    """The header of an unfinished rollout; ``None`` when there is none, or it may have exchanged the roles."""
     promoted = any(
         record.kind == "decision" and record.body.get("decision") == "promote" for record in records
     )
     if not records or promoted:
         return None
     try:
-        return Header.read(records[0]).roles
+        return Header.read(records[0])
     except JournalError:
-        return None  # an abort goes on with what the stacks say
+        return None  # an abort continues with what the stacks say
 
 
 def _said(decision: Decision) -> str:

@@ -31,6 +31,7 @@ class Station:
     """One environment's directory."""
 
     def __init__(self, project_dir: Path, env: str) -> None:
+        self.env = env
         self.directory = project_dir / ".rollout" / env
         self._commands = self.directory / "commands"
         self._lock_file = self.directory / "controller.lock"

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,11 +19,13 @@ from rollout import cli
 from rollout.control.ports import TrafficControl
 from rollout.control.testing import FakeTraffic
 from rollout.journal import Record, read_journal
+from rollout.journal.header import Header
 from rollout.journal.station import Station
 from rollout.plan import plan_text
 from rollout.session import Connector
+from rollout.stacks.engine import EngineMissing
 from rollout.stacks.environment import Environment
-from tests.rollout.driver import FileConnector
+from tests.rollout.driver import FileConnector, FileTraffic
 
 DRIVER = Path(__file__).with_name("driver.py")
 # A whole rollout in a few real seconds.
@@ -249,6 +252,46 @@ def test_a_failed_abort_says_where_traffic_is(rollout: object, project: Path) ->
     assert ran.code == 1
     assert "traffic could NOT be moved: the load balancer's API does not answer" in ran.err
     assert ran.err.splitlines()[-1].startswith("rollout: traffic now: unknown: record 1 does not describe")
+
+
+class NoPulumi(FileConnector):
+    """Pulumi is not there, the load balancer is; its rule is kept in the file ``weight``."""
+
+    def engine(self, project_dir: Path, running: Path | None) -> Any:
+        raise EngineMissing("pulumi is not on PATH")
+
+    def rule(self, header: Header) -> Any:
+        return FileRule()
+
+
+class FileRule(FileTraffic):
+    async def write_weight(self, weight: int) -> None:
+        self._move(weight)
+
+
+BEGUN = {"plan": "", "env": "prod", "stable": "blue", "candidate": "green", "start": 0}
+PLACE = {"region": "r", "rule_arn": "a", "groups": {"stable": "b", "candidate": "g"}}
+
+
+def test_abort_works_without_pulumi(rollout: object, project: Path) -> None:
+    record_of(project, Record(1, "", "rollout", 0, BEGUN | PLACE).to_line())
+    (project / "weight").write_text("25")
+    ran = rollout("resume", connector=NoPulumi())  # type: ignore[operator]
+    assert (ran.code, weight(project)) == (2, 25)
+    ran = rollout("abort", connector=NoPulumi())  # type: ignore[operator]
+    assert (ran.code, weight(project)) == (4, 0)
+    assert "pulumi is not on PATH" in ran.err
+    assert "The traffic stack does not know it yet" in ran.out
+    assert Station(project, "prod").holder() is None
+
+
+def test_abort_with_neither_pulumi_nor_the_rule_is_refused(rollout: object, project: Path) -> None:
+    record_of(project, Record(1, "", "rollout", 0, BEGUN).to_line())
+    (project / "weight").write_text("25")
+    ran = rollout("abort", connector=NoPulumi())  # type: ignore[operator]
+    assert (ran.code, weight(project)) == (1, 25)
+    assert "could NOT be moved: the journal does not name the load balancer's rule" in ran.err
+    assert ran.err.splitlines()[-1].startswith("rollout: traffic now: unknown")
 
 
 def test_version_and_short_help(rollout: object) -> None:

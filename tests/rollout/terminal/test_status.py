@@ -85,7 +85,10 @@ def test_json_has_the_same() -> None:
 @pytest.mark.parametrize(
     ("balancer", "why"),
     [
-        (LoadBalancer(25, ("blue-group", "somebody else's")), "not to stable and candidate"),
+        (
+            LoadBalancer(25, ("blue-group", "somebody else's")),
+            "not to the target groups of stable and candidate alone",
+        ),
         (None, "'NoneType' object has no attribute 'describe_rules'"),
     ],
 )
