@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from rollout.control.ports import Ports, TrafficControl, TrafficError
@@ -43,6 +43,32 @@ class Recorder(Protocol):
     async def durable(self) -> None: ...
     def note(self, note: Note) -> None: ...
     def page(self, subject: str, body: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an effect ended. ``details`` is what the port returned: seconds that its parts took, the generation, ..."""
+
+    ok: bool
+    error: str = ""
+    stopped: bool = False  # by a decrease, or because the controller leaves
+    break_glass: bool = False
+    tries: int = 0  # of break-glass
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Its part of a result's body in the journal."""
+        fields = {
+            "stopped": self.stopped,
+            "break_glass": self.break_glass,
+            "tries": self.tries,
+            "error": self.error,
+        }
+        return {"ok": self.ok, **{key: value for key, value in fields.items() if value}, **self.details}
+
+
+def _record_result(recorder: Recorder, effect: int | None, act: str, outcome: Outcome) -> None:
+    recorder.record("result", {"effect": effect, "act": act, **outcome.to_json()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,44 +147,44 @@ class TrafficActor:
         )
         try:
             async with self._one_at_a_time:  # a stopped one holds it until its engine has ended
-                result = await (self._increase if command.increase else self._decrease)(command)
-                recorder.record("result", {"effect": command.effect, "act": "set_weight", **result})
+                outcome = await (self._increase if command.increase else self._decrease)(command)
+                _record_result(recorder, command.effect, "set_weight", outcome)
         except asyncio.CancelledError:
-            stopped = {"ok": False, "stopped": True, "error": "stopped before it was finished"}
-            recorder.record("result", {"effect": command.effect, "act": "set_weight", **stopped})
+            stopped = Outcome(ok=False, stopped=True, error="stopped before it was finished")
+            _record_result(recorder, command.effect, "set_weight", stopped)
             raise
-        if result.get("break_glass"):
+        if outcome.break_glass:
             await self._reconcile(command.weight)
 
-    async def _increase(self, command: _Command) -> Mapping[str, Any]:
+    async def _increase(self, command: _Command) -> Outcome:
         try:
             await self._recorder.durable()
             async with asyncio.timeout(self._apply_limit):
-                return {"ok": True, **await self._traffic.set_weight(command.weight, increase=True)}
+                return Outcome(ok=True, details=await self._traffic.set_weight(command.weight, increase=True))
         except Exception as error:  # noqa: BLE001 -- see above
             problem = problem_of(error, self._apply_limit)
         self._recorder.page(
             f"traffic could not be raised to {command.weight} %", f"{problem}. Traffic stays as it is."
         )
-        return {"ok": False, "error": problem}
+        return Outcome(ok=False, error=problem)
 
-    async def _decrease(self, command: _Command) -> Mapping[str, Any]:
+    async def _decrease(self, command: _Command) -> Outcome:
         try:
             async with asyncio.timeout(timing.DISK_WAIT):
                 await self._recorder.durable()
         except (OSError, TimeoutError) as error:
             self._recorder.note(JournalBehind(problem_of(error, timing.DISK_WAIT)))
-        result = None if command.break_glass else await self._try_stack(command)
-        return {"ok": True, **(result or await self._until_moved(command))}
+        outcome = None if command.break_glass else await self._try_stack(command)
+        return outcome or await self._until_moved(command)
 
-    async def _try_stack(self, command: _Command) -> Mapping[str, Any] | None:
+    async def _try_stack(self, command: _Command) -> Outcome | None:
         """A decrease by stack update; ``None`` if that failed."""
         limit = timing.decrease_limit(self._apply_limit)
         try:
             async with asyncio.timeout(limit):
-                result = await self._traffic.set_weight(command.weight, increase=False)
+                details = await self._traffic.set_weight(command.weight, increase=False)
                 await self._settled(command.weight)
-                return result
+                return Outcome(ok=True, details=details)
         except Exception as error:  # noqa: BLE001 -- see above
             problem = problem_of(error, limit)
         self._recorder.note(BreakGlass(command.weight, problem))
@@ -175,15 +201,15 @@ class TrafficActor:
                 raise TrafficError(f"{seen:g} % read back after the update to {weight} %")
             await asyncio.sleep(timing.SETTLE_GAP)
 
-    async def _until_moved(self, command: _Command) -> Mapping[str, Any]:
+    async def _until_moved(self, command: _Command) -> Outcome:
         """Break-glass until it succeeds: giving up would leave users on a bad release."""
         tries = 0
         while True:
             try:
                 async with asyncio.timeout(timing.DECREASE_LIMIT):
-                    result = await self._traffic.break_glass(command.weight)
+                    details = await self._traffic.break_glass(command.weight)
                     await self._settled(command.weight)
-                return {"break_glass": True, "tries": tries + 1, **result}
+                return Outcome(ok=True, break_glass=True, tries=tries + 1, details=details)
             except Exception as error:  # noqa: BLE001 -- see above
                 problem = problem_of(error, timing.DECREASE_LIMIT)
             tries += 1
@@ -286,29 +312,25 @@ class Effects:
         except TimeoutError:
             self._recorder.note(NotDrained(limit))
 
-    async def _attempt(self, effect: int, act: str, work: Callable[[], Awaitable[Mapping[str, Any]]]) -> bool:
+    async def _attempt(
+        self, effect: int, act: str, work: Callable[[], Awaitable[Mapping[str, Any]]]
+    ) -> Outcome:
         self._recorder.record("intent", {"effect": effect, "act": act})
         try:
-            result = {"ok": True, **await work()}
+            outcome = Outcome(ok=True, details=await work())
         except Exception as error:  # noqa: BLE001 -- see above
-            result = {"ok": False, "error": problem_of(error)}
-        self._recorder.record("result", {"effect": effect, "act": act, **result})
-        return bool(result["ok"])
+            outcome = Outcome(ok=False, error=problem_of(error))
+        _record_result(self._recorder, effect, act, outcome)
+        return outcome
 
     async def _send(self, effect: int | None, topic: str, subject: str, body: str) -> None:
-        result: dict[str, Any] = {
-            "effect": effect,
-            "act": "notify",
-            "topic": topic,
-            "subject": subject,
-            "ok": True,
-        }
+        outcome = Outcome(ok=True, details={"topic": topic, "subject": subject})
         try:
             async with asyncio.timeout(timing.NOTIFY_LIMIT):
                 await self._ports.notifier.send(topic, subject, body)
         except Exception as error:  # noqa: BLE001 -- see above
-            result |= {"ok": False, "error": problem_of(error, timing.NOTIFY_LIMIT)}
-        self._recorder.record("result", result)
+            outcome = replace(outcome, ok=False, error=problem_of(error, timing.NOTIFY_LIMIT))
+        _record_result(self._recorder, effect, "notify", outcome)
 
     async def _prepare(self, effect: int, subject: str, body: str) -> None:
         self._recorder.record("intent", {"effect": effect, "act": "prepare_rollback"})
@@ -317,9 +339,8 @@ class Effects:
         except Exception as error:  # noqa: BLE001 -- see above
             checks = {"the check itself": problem_of(error)}
         wrong = {name: problem for name, problem in checks.items() if problem}
-        self._recorder.record(
-            "result", {"effect": effect, "act": "prepare_rollback", "ok": not wrong, "checks": dict(checks)}
-        )
+        outcome = Outcome(ok=not wrong, details={"checks": dict(checks)})
+        _record_result(self._recorder, effect, "prepare_rollback", outcome)
         found = (
             "; ".join(f"{name}: {problem}" for name, problem in wrong.items())
             or "credentials, engine and stable's targets are ready"
@@ -330,18 +351,19 @@ class Effects:
         async with self._limit_lock:
             while self.traffic.busy and self.traffic.task:  # a weight change is never delayed by this
                 await asyncio.wait([self.traffic.task])
-            done = await self._attempt(
+            outcome = await self._attempt(
                 effect, "raise_rate_limit", lambda: self._ports.limits.set_rate_limit(per_minute)
             )
-        if not done:
+        if not outcome.ok:
             self._recorder.page(
                 "the rate limit could not be raised",
-                f"It should be {per_minute} requests per minute and client; see the journal for the reason.",
+                f"It should be {per_minute} requests per minute and client: {outcome.error}",
             )
 
     async def _promote(self, effect: int) -> None:
         for wait in (*timing.RETRY_WAIT[: timing.PROMOTE_TRIES - 1], None):
-            if await self._attempt(effect, "promote", self._ports.traffic.promote):
+            outcome = await self._attempt(effect, "promote", self._ports.traffic.promote)
+            if outcome.ok:
                 self.promoted = True
                 return
             if wait:
@@ -349,7 +371,8 @@ class Effects:
         self.promoted = False
         self._recorder.page(
             "the release is live but not promoted",
-            "All traffic is on the candidate, but in the stack the roles are not swapped. `rollout resume` tries again.",
+            f"All traffic is on the candidate, but in the stack the roles are not swapped: {outcome.error}. "
+            "`rollout resume` tries again.",
         )
 
 

@@ -165,7 +165,7 @@ DEFECTS = {
     ),
     "break-glass is not reconciled": Defect(
         "control/effects.py",
-        'if result.get("break_glass"):',
+        "if outcome.break_glass:",
         "if False:",
         EFFECTS + "a_decrease_that_is_to_break_the_glass_tries_no_stack_first",
     ),

@@ -25,7 +25,8 @@ class Ledger:
     """Stand-in for the controller: keeps what effects record, and the disk they wait for."""
 
     records: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
-    pages: list[str] = field(default_factory=list)
+    pages: list[str] = field(default_factory=list)  # their subjects
+    bodies: list[str] = field(default_factory=list)
     disk: Callable[[], Awaitable[None]] = field(default=lambda: asyncio.sleep(0))
 
     def record(self, kind: str, body: Mapping[str, Any]) -> int:
@@ -40,6 +41,7 @@ class Ledger:
 
     def page(self, subject: str, body: str) -> None:
         self.pages.append(subject)
+        self.bodies.append(body)
 
     def results(self, act: str) -> list[Mapping[str, Any]]:
         return [body for kind, body in self.records if kind == "result" and body.get("act") == act]
@@ -181,6 +183,20 @@ def test_a_decrease_that_is_to_break_the_glass_tries_no_stack_first() -> None:
     assert play(work).traffic.acts == ["api 0", "reconcile 0"]
 
 
+def test_a_stack_update_that_has_nothing_to_report_is_done() -> None:
+    class Silent(FakeTraffic):
+        async def set_weight(self, weight: int, *, increase: bool) -> Mapping[str, Any]:
+            await super().set_weight(weight, increase=increase)
+            return {}
+
+    async def work(world: World) -> None:
+        world.traffic.weight = 50
+        world.to(0)
+        await world.effects.drain(60)
+
+    assert play(work, World(Silent())).traffic.acts == ["stack 0"]
+
+
 def test_a_check_of_the_next_step_keeps_no_decrease_waiting() -> None:
     class Hanging(FakeTraffic):
         async def foresee(self, weight: int) -> None:
@@ -254,7 +270,9 @@ def test_a_rate_limit_that_cannot_be_raised_is_paged() -> None:
         world.act(DecisionKind.RAISE_RATE_LIMIT, rate_limit=1500)
         await world.effects.drain(60)
 
-    assert play(work, World(limits=Broken())).ledger.pages == ["the rate limit could not be raised"]
+    ledger = play(work, World(limits=Broken())).ledger
+    assert ledger.pages == ["the rate limit could not be raised"]
+    assert ledger.bodies == ["It should be 1500 requests per minute and client: OSError: no"]
 
 
 def test_a_promotion_is_tried_three_times() -> None:
@@ -280,6 +298,7 @@ def test_a_promotion_that_fails_every_time_is_paged() -> None:
     assert len(world.ledger.results("promote")) == timing.PROMOTE_TRIES
     assert world.effects.promoted is False
     assert world.ledger.pages == ["the release is live but not promoted"]
+    assert "not swapped: the stack update failed. `rollout resume`" in world.ledger.bodies[0]
 
 
 def test_a_notification_that_hangs_is_given_up() -> None:
