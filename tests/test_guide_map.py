@@ -96,6 +96,15 @@ def test_the_map_names_only_what_exists() -> None:
     assert len([span for span in SPANS if "::test_" in span]) > 50, "the map was not read"
 
 
+def test_the_map_names_nothing_private() -> None:
+    assert [span for span in SPANS if REFERENCE.fullmatch(span) and re.search(r"(?:::|\.)_", span)] == []
+
+
+def test_the_map_opens_with_what_is_not_there() -> None:
+    opening = TEXT.split("\n\n")[2]
+    assert opening.startswith("- ") and len(opening.splitlines()) <= 10
+
+
 def test_the_maps_faults_exist_and_those_that_it_says_are_tested_are() -> None:
     assert set(re.findall(r"FAULT=([\w-]+)", TEXT)) == FAULTS.keys()
     assert set(re.findall(r"faults test `FAULT=([\w-]+)`", TEXT)) == set(MUST_SHOW)
