@@ -1,7 +1,7 @@
 """What chance does to a plan at a traffic rate: how often it takes a healthy release back, and how often it misses a bad one.
 
 The policy itself is run, on event streams that chance makes: the requests of a metric period are Poisson at the weight
-then in force, their errors binomial, and a period is told as late as CloudWatch tells it. Nothing else goes wrong: probes
+then in force, their errors binomial, and a period is published as late as CloudWatch publishes it. Nothing else goes wrong: probes
 are clean, P95 is fine, commands are seen after :data:`LATENCY`, and nobody resumes a hold. A rollout is followed until its
 weight falls or it is promoted.
 
@@ -19,6 +19,7 @@ from statistics import NormalDist, median
 
 import numpy as np
 
+from rollout.odds.shares import Share, wilson
 from rollout.plan import WHOLE, Plan
 from rollout.policy import Phase, State, decide, due_times, timing
 from rollout.policy.events import DecisionKind, Event, Metrics, Reason, Started, Tick, Traffic
@@ -32,17 +33,6 @@ ROLLOUTS = 1000  # a line
 LATENCY = 3.0  # s from a command until its weight is read back; `make bench`: 2.1 s in the median, and up to 0.5 s to look
 # Of the log-normal law of METRIC_DELAY, as in a rehearsal.
 _SIGMA = math.log(timing.METRIC_DELAY_P95 / timing.METRIC_DELAY_P50) / NormalDist().inv_cdf(0.95)
-_Z = NormalDist().inv_cdf(0.975)
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """So many of ``total``; ``low`` and ``high`` are Wilson's 95 % interval, from 0 to 1."""
-
-    count: int
-    total: int
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +165,7 @@ class Rollout:
             self._at(due, Tick(due))
 
     def _close(self) -> None:
-        """Closes the open metric period: what it held is drawn, and told when it can be known."""
+        """Closes the open metric period: what it held is drawn, and published when it can be known."""
         release, plan = self.release, self.plan
         end = self._closes
         start, self._closes = end - plan.metrics.period, end + plan.metrics.period
@@ -191,13 +181,13 @@ class Rollout:
                 int(self.chance.poisson(part * release.rate * plan.metrics.period / 60)) if part > 0 else 0
             )
             failed = int(self.chance.binomial(requests, errors / 100)) if requests else 0
-            if not requests or late > plan.metrics.delay:  # no datapoint is told as none
-                self._tell(end + plan.metrics.delay, colour, start, end, (0, None, None, None))
+            if not requests or late > plan.metrics.delay:  # no datapoint is received as no requests
+                self._publish(end + plan.metrics.delay, colour, start, end, (0, None, None, None))
             if requests:
                 fine = plan.criteria.latency_p95.limit / 2
-                self._tell(end + late, colour, start, end, (requests, failed, fine, 0))
+                self._publish(end + late, colour, start, end, (requests, failed, fine, 0))
 
-    def _tell(
+    def _publish(
         self,
         known: float,
         colour: str,
@@ -218,16 +208,3 @@ class Rollout:
                 until = max(since, start)
             if since <= start:
                 return
-
-
-def wilson(count: int, total: int) -> Share:
-    """E. B. Wilson 1927: keeps its level at shares near 0 and 1, where most of ours are."""
-    share, spread = count / total, _Z * _Z / total
-    middle = (share + spread / 2) / (1 + spread)
-    half = _Z * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
-    return Share(
-        count,
-        total,
-        0.0 if count == 0 else middle - half,
-        1.0 if count == total else middle + half,
-    )

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from rollout.odds.odds import Line, Odds, Share
+from rollout.odds.odds import Line, Odds
+from rollout.odds.shares import Share
 from rollout.plan import WHOLE
 from rollout.plan.explain import WIDTH, Row, table, wrapped
 from rollout.plan.units import duration, number

@@ -46,7 +46,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the periods say: evidence against the candidate and its limit; the error rates of both, in percent."""
+    """What the periods come to: evidence against the candidate and its limit; the error rates of both, in percent."""
 
     evidence: float
     limit: float

@@ -27,7 +27,7 @@ def breaches(plan: Plan, state: State, period: Metrics) -> list[Breach]:
             continue
         words = row.beyond(period, rule.limit)
         if rule.breaches == 1:
-            beyond = [period] if _says(rule, row, period) else []
+            beyond = [period] if _counts(rule, row, period) else []
         else:
             beyond, looked_at = _beyond(state, rule, row, period)
             words += f" in {len(beyond)} of {looked_at} periods"
@@ -37,24 +37,24 @@ def breaches(plan: Plan, state: State, period: Metrics) -> list[Breach]:
     return found
 
 
-def _says(rule: Limit, row: Criterion, period: Metrics) -> bool:
-    """Whether the period says anything about the criterion. What was measured was measured on one request at least."""
+def _counts(rule: Limit, row: Criterion, period: Metrics) -> bool:
+    """Whether the period counts for the criterion. What was measured was measured on one request at least."""
     return row.value(period) is not None and (period.requests or 1) >= rule.min_requests
 
 
 def _beyond(state: State, rule: Limit, row: Criterion, period: Metrics) -> tuple[list[Metrics], int]:
     """The periods, this one among them, that make a breach by M of N (none: no breach), and how many were looked at.
 
-    A period that says nothing takes no place among the N: no data is never good data. One that arrives late is seen in
-    its place, so the order in which periods are told does not decide.
+    A period that does not count takes no place among the N: no data is never good data. One that arrives late is seen in
+    its place, so the order in which periods are received does not decide.
     """
-    told = [p for p in candidates(state) if p.start > state.counted_to and _says(rule, row, p)]
-    told.sort(key=lambda p: (p.start, p.end))
-    if period not in told:
+    counted = [p for p in candidates(state) if p.start > state.counted_to and _counts(rule, row, p)]
+    counted.sort(key=lambda p: (p.start, p.end))
+    if period not in counted:
         return [], 0
-    at = told.index(period)
-    for newest in range(at, min(at + rule.of, len(told))):
-        looked_at = told[max(newest + 1 - rule.of, 0) : newest + 1]
+    at = counted.index(period)
+    for newest in range(at, min(at + rule.of, len(counted))):
+        looked_at = counted[max(newest + 1 - rule.of, 0) : newest + 1]
         beyond = [p for p in looked_at if (row.value(p) or 0) > rule.limit]
         if len(beyond) >= rule.breaches:
             return beyond, len(looked_at)
@@ -68,7 +68,7 @@ def pending(plan: Plan, state: State) -> list[str]:
     for row in CRITERIA:
         rule = row.rule(plan)
         if rule.breaches > 1:
-            periods = [p for p in candidates(state) if p.start >= start and _says(rule, row, p)]
+            periods = [p for p in candidates(state) if p.start >= start and _counts(rule, row, p)]
             newest = max(periods, key=lambda p: (p.start, p.end), default=None)
             if newest and (row.value(newest) or 0) > rule.limit:
                 found.append(row.beyond(newest, rule.limit))
@@ -107,7 +107,7 @@ def compared(plan: Plan, state: State) -> list[Breach]:
 
 
 def candidates(state: State) -> Iterator[Metrics]:
-    """The candidate's periods that reach into this rollout, in the order told."""
+    """The candidate's periods that reach into this rollout, in the order received."""
     for period in state.periods:
         if isinstance(period, Metrics) and period.role == "candidate" and period.end > 0:
             yield period

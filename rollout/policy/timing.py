@@ -1,4 +1,4 @@
-"""The timing around the policy: how often it is fed, and how long what it orders may take. Seconds, unless said otherwise.
+"""The timing around the policy: how often it is fed, and how long what it orders may take. In seconds, unless stated otherwise.
 
 The live controller, the simulator and the odds all read these when they need them, so a change here is a change of what is
 rehearsed and of what runs. What a plan sets (windows, periods, time-outs of the policy itself) is in the plan.

@@ -1,6 +1,7 @@
 """Many rehearsals: measured in parallel, equal for equal seeds whatever runs them, summarized with intervals."""
 
-from simulate.studies.replication.intervals import Estimate, Share, estimate, wilson
+from rollout.odds.shares import Share, wilson
+from simulate.studies.replication.intervals import Estimate, estimate
 from simulate.studies.replication.job import Job, Rows, measure, rehearsal
 from simulate.studies.replication.parallel import Incomplete, Interrupted, NoCluster, Task, run, run_all
 from simulate.studies.replication.summary import Summary, summarize

@@ -1,27 +1,15 @@
-"""95 % intervals: Wilson's for shares, Student's t for means."""
+"""Student's 95 % interval for a mean; Wilson's, for a share, is in :mod:`rollout.odds.shares`."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 LEVEL = 0.95
-_Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """So many of ``total`` did; ``low`` and ``high`` bound the probability, from 0 to 1."""
-
-    count: int
-    total: int
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +21,6 @@ class Estimate:
     low: float | None
     high: float | None
     p95: float
-
-
-def wilson(count: int, total: int) -> Share:
-    """E. B. Wilson 1927: keeps its level at shares near 0 and 1, where most of ours are."""
-    if total == 0:
-        return Share(0, 0, 0.0, 1.0)
-    share, spread = count / total, _Z * _Z / total
-    middle = (share + spread / 2) / (1 + spread)
-    half = _Z * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
-    low = 0.0 if count == 0 else middle - half
-    return Share(count, total, low, 1.0 if count == total else middle + half)
 
 
 def estimate(values: NDArray[np.float64]) -> Estimate | None:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from simulate.studies.replication.intervals import Estimate, Share, estimate, wilson
+from rollout.odds.shares import Share, wilson
+from simulate.studies.replication.intervals import Estimate, estimate
 from simulate.studies.replication.job import OUTCOMES, Job, Rows
 
 FIGURES = ("detection_s", "rollback_s", "failed_requests", "requests")

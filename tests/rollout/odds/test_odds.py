@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from rollout.cli import app, main
 from rollout.odds import odds as module
-from rollout.odds.odds import LATENCY, Line, Odds, Release, Rollout, odds, wilson
+from rollout.odds.odds import LATENCY, Line, Odds, Release, Rollout, odds
+from rollout.odds.shares import wilson
 from rollout.odds.text import advice
 from rollout.plan import Comparison, Limit, Plan, Rollback, Stage, load_plan
 from rollout.plan.explain import beside, explain, table
