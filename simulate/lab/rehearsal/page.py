@@ -58,7 +58,7 @@ def client_picture(result: ReleaseResult) -> str:
         "failures", "failed", tuple((s, s + 1, n) for s, n in sorted(counts.failed_by_second.items()))
     )
     panels = [
-        Panel("requests per second, by the colour that answered", "", 110, _top(counts), lines=lines),
+        Panel("requests per second by colour", "", 110, _top(counts), lines=lines),
         Panel("failed requests per second", "", 60, max(nice_top([failures]), 2.0), bars=(failures,)),
     ]
     return draw(panels, 0.0, length, rollout_marks(account, None), "what the clients saw over time")
