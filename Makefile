@@ -35,7 +35,7 @@ test: setup  ## all tests: what needs no lab on two cores, then those with the r
 mutants: setup  ## how many of 400 planted defects in policy, plan and journal the quick tests notice; about half an hour
 	@$(BIN)/python -m tools.mutants
 
-rehearse: setup  ## two releases on real parts, the bad one rolled back by itself (FAULT=..., TIME_SCALE=...)
+rehearse: setup  ## two releases on real parts, the bad one rolled back automatically (FAULT=..., TIME_SCALE=...)
 	@$(BIN)/simulate lab rehearse --time-scale $(TIME_SCALE) $(if $(FAULT),--fault $(FAULT))
 
 bench: setup  ## how fast the simulator is; then, in the lab, a traffic update beside a bare ModifyRule call

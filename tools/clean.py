@@ -1,4 +1,4 @@
-"""`make clean`: end this checkout's labs and remove what commands made in it, save `.venv`.
+"""`make clean`: end this checkout's labs and remove what commands made in it, except `.venv`.
 
 Needs nothing but Python, so it works on a checkout that is half set up or broken. Labs are ended by killing their first
 process: it is the init of their PID namespace, so the kernel ends everything else in there with it.

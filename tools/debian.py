@@ -1,4 +1,4 @@
-"""Programs that the local cloud runs and that come from Debian's packages."""
+"""Programs that the lab runs and that come from Debian's packages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PACKAGES: Mapping[str, str] = {
     "unshare": "util-linux",
 }
 
-# Services that those packages would start, now and at each boot; the local cloud starts its own, in its namespace.
+# Services that those packages would start, now and at each boot; the lab starts its own, in its namespace.
 _SERVICES: Mapping[str, str] = {
     "etcd-server": "etcd",
     "haproxy": "haproxy",

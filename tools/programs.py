@@ -87,7 +87,7 @@ def programs(checkout: Path) -> list[Program]:
     architecture = _GO_ARCHITECTURES.get(machine)
     if architecture is None or platform.system() != "Linux":
         raise SetupError(
-            f"the local cloud runs on Linux on {' or '.join(_GO_ARCHITECTURES)}, not on {platform.system()} on {machine}"
+            f"the lab runs on Linux on {' or '.join(_GO_ARCHITECTURES)}, not on {platform.system()} on {machine}"
         )
     return [
         _vegeta(modules / "vegeta", architecture),

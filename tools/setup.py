@@ -28,7 +28,7 @@ from tools.programs import Program, cache_folder, install, obtain, programs, rem
 
 @dataclass(frozen=True)
 class Step:
-    """Something to do. `key` is what it was done for: noted under `name` when it is done, None for what shows by itself."""
+    """Something to do. `key` identifies what it was done for and is noted under `name`; None where the machine shows whether it is done."""
 
     name: str
     key: str | None
