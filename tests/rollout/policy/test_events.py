@@ -1,0 +1,65 @@
+"""Events as JSON: the values at the edge of what is accepted, and the way back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rollout.policy.events import BadEvent, Metrics, Started, event_to_json, parse_event
+
+METRICS: dict[str, Any] = {"t": 70, "event": "metrics", "colour": "candidate", "start": 0, "end": 60}
+
+
+@pytest.mark.parametrize(
+    ("event", "key", "last", "beyond"),
+    [
+        ({"event": "tick"}, "t", 0, -0.001),
+        ({"t": 1, "event": "traffic"}, "weight", 0, -0.001),
+        ({"t": 1, "event": "traffic"}, "weight", 100, 100.001),
+        (METRICS, "requests", 0, -1),
+        (METRICS, "requests", 3.0, 3.5),
+        (METRICS, "p95", 0, -0.001),
+        ({"t": 1, "event": "started"}, "rate_limit", 0, -1),
+        (METRICS, "start", -60.0, float("nan")),
+        (METRICS, "end", 1.7e308, float("inf")),
+        ({"t": 1, "event": "tick"}, "t", 1, True),
+    ],
+)
+def test_values_up_to_the_edge_are_accepted_and_none_beyond(
+    event: dict[str, Any], key: str, last: Any, beyond: Any
+) -> None:
+    parsed = parse_event(event | {key: last})
+    assert getattr(parsed, key) == last
+    with pytest.raises(BadEvent, match=f"'{key}' is {beyond}"):
+        parse_event(event | {key: beyond})
+
+
+@pytest.mark.parametrize(("value", "kind"), [(1, int), (1.5, float), (2.0, float)])
+def test_times_stay_whole_or_fractional_as_they_were_written(value: float, kind: type) -> None:
+    event = parse_event({"t": value, "event": "traffic", "weight": value})
+    out = event_to_json(event)
+    assert type(out["t"]) is kind and type(out["weight"]) is kind
+    assert out["t"] == out["weight"] == value
+
+
+def test_what_was_not_measured_is_null_and_what_was_not_known_at_the_start_is_left_out() -> None:
+    assert event_to_json(Started(0)) == {"t": 0, "event": "started"}
+    assert event_to_json(Started(0, 1000)) == {"t": 0, "event": "started", "rate_limit": 1000}
+    assert event_to_json(Metrics(70, "stable", 0, 60)) == {
+        "t": 70,
+        "event": "metrics",
+        "colour": "stable",
+        "start": 0,
+        "end": 60,
+        "requests": None,
+        "errors": None,
+        "p95": None,
+        "db_connection_errors": None,
+    }
+
+
+def test_a_long_value_is_cut_in_the_message() -> None:
+    with pytest.raises(BadEvent) as caught:
+        parse_event({"t": "9" * 1000, "event": "tick"})
+    assert "9..." in str(caught.value) and len(str(caught.value)) < 200
