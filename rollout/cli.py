@@ -138,12 +138,14 @@ def _station(project_dir: Path, env: str) -> Station:
 
 
 def _scaled(plan: Plan, time_scale: float) -> Plan:
+    from rollout.plan.units import number
+
     if not 0 < time_scale < float("inf"):
-        fail(f"--time-scale {time_scale:g}: it takes a number above 0, such as 10")
+        fail(f"--time-scale {number(time_scale)}: it takes a number above 0, such as 10")
     period = plan.metrics.period / time_scale
     if period < 1 or period != int(period):
         fail(
-            f"--time-scale {time_scale:g} makes a metric period of {plan.metrics.period:g} s last {period:g} s: "
+            f"--time-scale {number(time_scale)} makes a metric period of {number(plan.metrics.period)} s last {number(period)} s: "
             "take one that leaves whole seconds, such as 10"
         )
     return plan.scaled(time_scale)

@@ -31,6 +31,7 @@ from rollout.journal.notes import (
     ReconcileFailed,
 )
 from rollout.plan import Plan
+from rollout.plan.units import number
 from rollout.policy import timing
 from rollout.policy.events import Decision, DecisionKind, Severity
 from rollout.policy.timeline import RAISES
@@ -385,7 +386,7 @@ def describe(decision: Decision) -> tuple[str, str]:
     subject = f"{what}{where}: {decision.criterion}"[:100]
     lines = [decision.reason]
     if decision.value is not None:
-        limit = f" (limit {decision.limit:g})" if decision.limit is not None else ""
-        lines.append(f"{decision.criterion}: {decision.value:.4g}{limit}")
+        limit = f" (limit {number(decision.limit)})" if decision.limit is not None else ""
+        lines.append(f"{decision.criterion}: {number(decision.value, 4)}{limit}")
     lines.append(f"caused by: {decision.event} at {decision.t:.1f} s")
     return subject, "\n".join(lines)

@@ -20,6 +20,7 @@ from rollout.journal.account import Account, tell
 from rollout.journal.notes import Attributed, Ended, Reached, Reconciled, note_to_json
 from rollout.journal.report_chart import Mark, rollout_picture
 from rollout.plan.criteria import CRITERIA, VERIFIED
+from rollout.plan.units import MINUTE, clock, duration, number
 from rollout.policy.events import Metrics
 from rollout.policy.timeline import Retreat
 
@@ -49,7 +50,6 @@ _CAUSES = {
     "alarm": "an alarm",
 }
 
-MINUTE = 60.0
 DASH = "\N{EN DASH}"  # what did not happen or was not measured
 _SHOWN_ELSEWHERE = (Attributed, Reached, Ended, Reconciled)  # notes that have a table of their own
 
@@ -287,21 +287,15 @@ def _facts(account: Account) -> tuple[tuple[str, str], ...]:
 
 def precise(t: float | None) -> str:
     """Seconds as ``1:02.4``; a dash for what did not happen."""
-    if t is None:
-        return DASH
-    tenths = round(abs(t) * 10)
-    sign = "-" if t < 0 and tenths else ""
-    return f"{sign}{tenths // 600}:{tenths % 600 // 10:02d}.{tenths % 10}"
+    return DASH if t is None else clock(t, tenths=True)
 
 
 def seconds(length: float | None) -> str:
-    """A duration for people: ``0 s``, ``1.8 s``, ``36 s``, ``2 min``, ``2 min 05 s``."""
+    """A duration for people, to a tenth of a second below a minute, else to a second; its words stay together."""
     if length is None:
         return DASH
-    if round(abs(length), 1) < MINUTE:
-        return f"{length:.1f}".removesuffix(".0") + "\N{NO-BREAK SPACE}s"
-    minutes, rest = divmod(round(length), 60)
-    return (f"{minutes} min" + (f" {rest:02d} s" if rest else "")).replace(" ", "\N{NO-BREAK SPACE}")
+    rounded = round(length, 1) if abs(length) < MINUTE else round(length)
+    return duration(rounded).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def counted(how: Attributed | None) -> str:
@@ -312,8 +306,8 @@ def counted(how: Attributed | None) -> str:
     return detail(counts, ("what", "colour", "start", "requests")) or "no errors"
 
 
-def value(number: float | None) -> str:
-    return DASH if number is None else f"{number:.4g}"
+def value(measured: float | None) -> str:
+    return DASH if measured is None else number(measured, 4)
 
 
 def detail(body: Mapping[str, Any], leave_out: Sequence[str] = ()) -> str:
@@ -326,7 +320,7 @@ def detail(body: Mapping[str, Any], leave_out: Sequence[str] = ()) -> str:
             words.append(detail(item))
         elif isinstance(item, float):
             words.append(
-                f"{key.removesuffix('_s').replace('_', ' ')} {item:.4g}"
+                f"{key.removesuffix('_s').replace('_', ' ')} {number(item, 4)}"
                 + (" s" if key.endswith("_s") else "")
             )
         else:

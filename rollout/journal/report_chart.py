@@ -13,6 +13,7 @@ from html import escape
 from rollout.journal.account import Account
 from rollout.plan import Plan
 from rollout.plan.criteria import VERIFIED, Criterion
+from rollout.plan.units import clock, number
 from rollout.policy.events import Metrics
 
 INSET = 5.0  # between a panel's frame and what lies on its lowest and highest value
@@ -112,12 +113,6 @@ class _Canvas:
         self.parts += parts
 
 
-def clock(t: float) -> str:
-    """Seconds as ``1:02``."""
-    sign, t = ("-" if t < 0 else ""), abs(round(t))
-    return f"{sign}{t // 60:.0f}:{t % 60:02.0f}"
-
-
 def draw(panels: Sequence[Panel], begin: float, end: float, marks: Sequence[Mark], label: str) -> str:
     """The SVG texts, one for each of :data:`LAYOUTS`. ``begin`` and ``end`` in seconds from the start."""
     return "".join(_draw(layout, panels, begin, max(end, begin + 1.0), marks, label) for layout in LAYOUTS)
@@ -176,7 +171,7 @@ def _panel(canvas: _Canvas, panel: Panel) -> None:
     canvas.add(f'<text class="panel" x="{left}" y="{title:.1f}">{escape(panel.title)}</text>')
     for tick in (0.0, panel.top) if panel.ticks is None else panel.ticks:
         canvas.add(
-            f'<text class="tick" x="{left - 7}" y="{y(tick) + 3.5:.1f}" text-anchor="end">{tick:g}{panel.unit}</text>'
+            f'<text class="tick" x="{left - 7}" y="{y(tick) + 3.5:.1f}" text-anchor="end">{number(tick)}{panel.unit}</text>'
         )
         canvas.add(f'<line class="grid" x1="{left}" x2="{right}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>')
     for line in panel.lines:
@@ -233,14 +228,14 @@ def _bars(canvas: _Canvas, bars: Bars, y: Callable[[float], float], top: float) 
         canvas.add(
             f'<line class="series level {bars.css}" x1="{x1 + 1:.1f}" x2="{x2 - 1:.1f}" '
             f'y1="{level:.1f}" y2="{level:.1f}"><title>{escape(bars.name)} {clock(start)} to {clock(end)}: '
-            f"{value:.4g}</title></line>"
+            f"{number(value, 4)}</title></line>"
         )
         if value > bars.limit:
             canvas.add(f'<circle class="breach" cx="{(x1 + x2) / 2:.1f}" cy="{level:.1f}" r="4.5"/>')
         if value > top:
             canvas.add(
                 f'<text class="beyond {bars.css}" x="{(x1 + x2) / 2:.1f}" y="{level + 13:.1f}" '
-                f'text-anchor="middle">{value:.3g}</text>'
+                f'text-anchor="middle">{number(value, 3)}</text>'
             )
 
 

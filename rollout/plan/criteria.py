@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rollout.plan import Limit, Plan
+from rollout.plan.units import number
 
 
 class Period(Protocol):
@@ -63,14 +64,14 @@ class Criterion:
         return value is not None and value > self.rule(plan).limit
 
     def shown(self, value: float) -> str:
-        return f"{value:.4g}{self.unit}"
+        return f"{number(value, 4)}{self.unit}"
 
     def measured(self, period: Period) -> str:
         """The value with its sample: ``error rate 25 % (1 of 4 requests)``, ``2 database connection errors``. It is there."""
         value, sample = self.value(period) or 0, self.sample(period)
         words = f"{self.name} {self.shown(value)}"
         if self.count:
-            words = f"{value:g} {self.name.removesuffix('s') if value == 1 else self.name}"
+            words = f"{number(value)} {self.name.removesuffix('s') if value == 1 else self.name}"
         return f"{words} ({sample})" if sample else words
 
     def beyond(self, period: Period, limit: float) -> str:
@@ -79,9 +80,9 @@ class Criterion:
         return f"{self.measured(period)} {'are' if many else 'is'} above {self.shown(limit)}"
 
 
-def requests(number: int) -> str:
+def requests(count: int) -> str:
     """``1 request``, ``1,200 requests``."""
-    return f"{number:,} request{'' if number == 1 else 's'}"
+    return f"{count:,} request{'' if count == 1 else 's'}"
 
 
 def _errors(period: Period) -> str:

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from textwrap import wrap
 from typing import Any
 
+from rollout.plan.criteria import CRITERIA
 from rollout.plan.marks import Duration, keys
 from rollout.plan.plan import BackTo, Limit, Plan, Rollback
 from rollout.plan.units import duration, number
@@ -65,9 +66,9 @@ def _explained(plan: Plan) -> Iterator[str]:
         f"  - {_count(metrics.min_periods, 'whole metric period')} of {duration(metrics.period)} that began in the window had "
         f"{metrics.min_requests} or more requests and every value below its limit."
     )
-    for name, rule in (("error rate", plan.criteria.error_rate), ("P95 latency", plan.criteria.latency_p95)):
-        if rule.breaches > 1:
-            yield f"The {name} of the newest period must not be above its limit either, even if that is no breach yet."
+    for row in CRITERIA:
+        if row.rule(plan).breaches > 1:
+            yield f"The {row.name} of the newest period must not be above its limit either, even if that is no breach yet."
     if plan.criteria.comparison:
         yield "Below 100 % a period counts only when it was compared with stable's."
     yield f"If these periods are missing, the stage waits up to {duration(metrics.max_extension)} longer; then it is held."
@@ -113,16 +114,11 @@ def _explained(plan: Plan) -> Iterator[str]:
 
 def breaches(plan: Plan) -> dict[str, str]:
     """Each criterion's name, and in words what is a breach of it and what follows."""
-    criteria = plan.criteria
     found = {
-        name: f"above {number(rule.limit)}{unit} in {_periods(rule)}: {consequence(rule.rollback)}"
-        for name, rule, unit in (
-            ("error rate", criteria.error_rate, " %"),
-            ("P95 latency", criteria.latency_p95, " s"),
-            ("database connection errors", criteria.db_connection_errors, ""),
-        )
+        row.name: f"above {row.shown(rule.limit)} in {_periods(rule)}: {consequence(rule.rollback)}"
+        for row, rule in ((row, row.rule(plan)) for row in CRITERIA)
     }
-    if against := criteria.comparison:
+    if against := plan.criteria.comparison:
         found["error rate beside stable's"] = (
             f"in the same periods, higher by {number(against.difference)} percentage points or more, and by more than chance: "
             f"{consequence(against.rollback)}"

@@ -43,13 +43,20 @@ def written(seconds: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """For people: ``150`` as ``2 min 30 s``, ``0.5`` as ``500 ms``, ``7200`` as ``2 h``."""
+    """For people, not negative: ``150`` as ``2 min 30 s``, ``0.5`` as ``500 ms``, ``7200`` as ``2 h``."""
     if 0 < seconds < 1:
         return f"{number(seconds * 1000)} ms"
     hours, rest = divmod(round(seconds, 3), HOUR)
     minutes, rest = divmod(rest, MINUTE)
     parts = ((hours, "h"), (minutes, "min"), (round(rest, 3), "s"))
     return " ".join(f"{number(value)} {unit}" for value, unit in parts if value) or "0 s"
+
+
+def clock(seconds: float, *, tenths: bool = False) -> str:
+    """A time since the start: ``62.44`` as ``1:02``, with ``tenths`` as ``1:02.4``."""
+    whole = round(abs(seconds) * 10) if tenths else round(abs(seconds)) * 10
+    sign = "-" if seconds < 0 and whole else ""
+    return f"{sign}{whole // 600}:{whole // 10 % 60:02d}" + (f".{whole % 10}" if tenths else "")
 
 
 def number(value: float, digits: int = 6) -> str:

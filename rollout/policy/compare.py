@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from math import exp, log, log1p
 
 from rollout.plan import Comparison
+from rollout.plan.units import number
 
 KEPT = 0.1  # of the evidence is not staked on the next period: one that misjudges stable's rate costs no more than the rest
 _SHOWN = 1e9  # evidence above it is shown as this
@@ -58,7 +59,7 @@ class Finding:
     @property
     def in_words(self) -> str:
         return (
-            f"error rate {self.rate:.3g} % against stable's {self.stable_rate:.3g} % ({self.sample}): "
+            f"error rate {number(self.rate, 3)} % against stable's {number(self.stable_rate, 3)} % ({self.sample}): "
             f"evidence {self.evidence:.0f} of {self.limit:.0f}"
         )
 

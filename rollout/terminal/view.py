@@ -17,6 +17,7 @@ from rich.text import Text
 
 from rollout.control.controller import Observer, Snapshot
 from rollout.plan.criteria import CRITERIA
+from rollout.plan.units import number
 from rollout.policy.compare import compare
 from rollout.policy.events import EdgeMetrics, Event, Health, Metrics
 from rollout.terminal.lines import awaited, describe_record
@@ -90,7 +91,7 @@ def panel(title: str, now: Snapshot) -> Panel:
         row(criterion.name, mine, criterion.shown(criterion.rule(plan).limit), its)
     if plan.criteria.comparison:
         found = compare(plan.criteria.comparison, state.pairs) if state.pairs else None
-        evidence = f"evidence {found.evidence:.3g}" if found else "-"
+        evidence = f"evidence {number(found.evidence, 3)}" if found else "-"
         row("against stable", evidence, f"{100 / plan.criteria.comparison.false_alarms:.0f}", "")
     health = [_health(now.last.get(f"health {role}")) for role in ("candidate", "stable")]
     streak = f"{state.candidate_streak} of {plan.health.abort_after} failed in a row"
@@ -108,7 +109,7 @@ def panel(title: str, now: Snapshot) -> Panel:
 
 
 def _number(value: float | None, unit: str) -> str:
-    return "-" if value is None else f"{value:.3g}{unit}"
+    return "-" if value is None else f"{number(value, 3)}{unit}"
 
 
 def _health(event: Event | None) -> str:

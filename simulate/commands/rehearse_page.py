@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from matplotlib.axes import Axes
 
+from rollout.plan.units import clock
 from simulate.commands.drawing import COLOURS, drawn, pages
 from simulate.commands.output import command_line
-from simulate.commands.rehearse_text import INTERVALS, clock, head, named, row, timeline
+from simulate.commands.rehearse_text import INTERVALS, head, named, row, timeline
 from simulate.controlplane import RehearsalResult
 from simulate.dataplane import CANDIDATE, STABLE
 from simulate.figures import plain
@@ -25,7 +27,7 @@ def write_page(path: Path, summary: Summary, rows: Rows, result: RehearsalResult
     values = scenario.values(job.given)
     many = summary.replications > 1
     text = (
-        pages(clock=clock)
+        pages(clock=partial(clock, tenths=True))
         .get_template("rehearse.html.j2")
         .render(
             title=f"Rehearsal: {job.scenario}",

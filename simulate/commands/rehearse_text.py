@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rollout.plan.units import clock
 from rollout.policy.events import Decision, DecisionKind
 from simulate.commands.output import wrapped
 from simulate.commands.table import table
@@ -39,8 +40,8 @@ def head(job: Job, replications: int) -> str:
 def print_one(job: Job, result: RehearsalResult, summary: Summary) -> None:
     print(head(job, 1) + "\n")
     for entry in timeline(result):
-        since = "" if entry.since is None else f"T+{clock(entry.since)}"
-        print(wrapped(f"{clock(entry.t):>8}  {since:>9}  {entry.text}", 21))
+        since = "" if entry.since is None else f"T+{clock(entry.since, tenths=True)}"
+        print(wrapped(f"{clock(entry.t, tenths=True):>8}  {since:>9}  {entry.text}", 21))
     print()
     for line in totals(result):
         print(line)
@@ -142,9 +143,3 @@ def totals(result: RehearsalResult) -> Sequence[str]:
     if limited:
         lines.append(f"edge: {limited:,} requests rate limited")
     return lines
-
-
-def clock(seconds: float) -> str:
-    """``m:ss.s``"""
-    tenths = round(seconds * 10)
-    return f"{tenths // 600}:{tenths // 10 % 60:02d}.{tenths % 10}"

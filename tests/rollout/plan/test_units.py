@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.plan.units import PATTERN, duration, exact, number, seconds, written
+from rollout.plan.units import PATTERN, clock, duration, exact, number, seconds, written
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,19 @@ def test_numbers_are_plain(value: float, text: str) -> None:
 def test_an_exact_number_is_plain_and_read_back(value: float) -> None:
     assert float(exact(value)) == value
     assert "e" not in exact(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "whole", "tenths"),
+    [
+        (0, "0:00", "0:00.0"),
+        (62.44, "1:02", "1:02.4"),
+        (59.96, "1:00", "1:00.0"),
+        (-3, "-0:03", "-0:03.0"),
+        (-0.01, "0:00", "0:00.0"),
+        (7200, "120:00", "120:00.0"),
+    ],
+)
+def test_times_since_the_start(value: float, whole: str, tenths: str) -> None:
+    assert clock(value) == whole
+    assert clock(value, tenths=True) == tenths
