@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from simulate.commands.capacity_text import (
     CURVE,
@@ -64,7 +64,7 @@ def _latency(axes: Axes, answer: Answer) -> None:
         axes.plot(x, [e.mean for _, e in found], color=colour, label=label, marker=".", linewidth=1.4)
         axes.fill_between(
             x,
-            [e.low or e.mean for _, e in found],
+            [max(e.low or e.mean, e.mean / 10) for _, e in found],
             [e.high or e.mean for _, e in found],
             color=colour,
             alpha=0.25,
@@ -74,6 +74,7 @@ def _latency(axes: Axes, answer: Answer) -> None:
     axes.plot(*zip(*mean, strict=True), color="black", linewidth=0.8, label="mean")
     if theory_of:
         axes.plot(*zip(*theory_of, strict=True), "x", color="black", markersize=4, label="mean by theory")
+    lowest = min(e.p50.mean for p in points if (e := p.measured).p50)
     target = answer.targets[0]
     axes.set_yscale("log")
     axes.axhline(target, color=COLOURS["bad"], linewidth=1, linestyle="--")
@@ -94,8 +95,10 @@ def _latency(axes: Axes, answer: Answer) -> None:
     axes.set_ylabel("ms")
     axes.set_xlabel("requests per minute")
     axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(lambda load, _: f"{load:,.0f}")
-    axes.legend(frameon=False, ncols=2, loc="upper left")
+    axes.set_ylim(bottom=0.7 * lowest)
+    axes.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
 
 
 def _losses(axes: Axes, answer: Answer) -> None:
@@ -107,5 +110,6 @@ def _losses(axes: Axes, answer: Answer) -> None:
     axes.set_ylabel("lost, %")
     axes.set_xlabel("requests per minute")
     axes.set_xlim(left=0)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=-0.05 * max(1.0, *(100 * e.mean for e in lost)))
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(lambda load, _: f"{load:,.0f}")

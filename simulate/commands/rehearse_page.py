@@ -1,18 +1,23 @@
-"""``--html``: one page to share, with nothing to load: what was rehearsed, how it ended, one run told, what was assumed."""
+"""``simulate rehearse --html``: what was rehearsed, how it ended, one run in detail, what was assumed."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from markupsafe import Markup
 from matplotlib.axes import Axes
 
+from rollout.journal.report_chart import Bars, Line, Mark, Panel, draw, nice_top
+from rollout.plan import Plan
 from rollout.plan.units import clock
 from simulate.commands.drawing import COLOURS, drawn, pages
 from simulate.commands.output import command_line
 from simulate.commands.rehearse_text import INTERVALS, head, named, row, timeline
 from simulate.controlplane import RehearsalResult
-from simulate.dataplane import CANDIDATE, STABLE
+from simulate.dataplane import CANDIDATE, STABLE, Period
 from simulate.figures import plain
 from simulate.scenarios import find
 from simulate.studies.replication import Rows, Summary
@@ -38,7 +43,7 @@ def write_page(path: Path, summary: Summary, rows: Rows, result: RehearsalResult
             shares=many,
             outcome_chart=drawn(1.6, lambda axes: _outcomes(axes, summary)) if many else "",
             histogram=drawn(2.2, lambda axes: _failures(axes, rows)) if many else "",
-            run_chart=drawn(3.2, lambda axes: _run(axes, result, job.plan.metrics.period)),
+            run_chart=_picture(result, job.plan),
             timeline=timeline(result),
             figures=[
                 (named(name), *row(found))
@@ -59,9 +64,9 @@ def _outcomes(axes: Axes, summary: Summary) -> None:
         percent = 100 * share.count / share.total
         axes.barh(place, percent, color=_PARTS[name], height=0.6)
         axes.plot([100 * share.low, 100 * share.high], [place, place], color="black", linewidth=1.2)
-        axes.text(101, place, f"{percent:.1f} %", va="center")
+        axes.text(102, place, f"{percent:.1f} %", va="center")
     axes.set_yticks(range(len(summary.outcomes)), [*reversed([*summary.outcomes])])
-    axes.set_xlim(0, 112)
+    axes.set_xlim(-1, 118)
     axes.set_xlabel("% of the runs")
 
 
@@ -71,28 +76,51 @@ def _failures(axes: Axes, rows: Rows) -> None:
     axes.set_ylabel("runs")
 
 
-def _run(axes: Axes, result: RehearsalResult, period: float) -> None:
-    times = [t / 60 for t, _ in result.weights] + [max(result.watched, result.ended) / 60]
-    weights = [weight for _, weight in result.weights]
-    axes.fill_between(times, [*weights, weights[-1]], step="post", color=COLOURS["candidate"], alpha=0.15)
-    axes.step(times, [*weights, weights[-1]], where="post", color=COLOURS["candidate"], linewidth=1)
-    axes.set_ylabel("traffic to the candidate, %")
-    axes.set_xlabel("minutes from the start")
-    axes.set_ylim(0, 105)
-    rates = axes.twinx()
-    for colour, role in ((STABLE, "stable"), (CANDIDATE, "candidate")):
-        seen = [
-            ((closed.start + period / 2) / 60, 100 * side.errors / side.requests)
-            for closed in result.periods
-            if (side := closed.sides[colour]).requests
-        ]
-        if seen:
-            rates.plot(
-                *zip(*seen, strict=True), "o-", markersize=3, color=COLOURS[role], label=f"{role}, errors"
+def _picture(result: RehearsalResult, plan: Plan) -> Markup:
+    """The run in the report's panels."""
+    period = plan.metrics.period
+
+    def series(value: Callable[[Period], float | None], limit: float = math.inf) -> tuple[Bars, ...]:
+        return tuple(
+            Bars(
+                f"{role} {css}",
+                role,
+                tuple(
+                    (closed.start, closed.start + period, found)
+                    for closed in result.periods
+                    if (found := value(closed.sides[colour])) is not None
+                ),
+                limit if role == "candidate" else math.inf,
             )
-    if result.detected is not None:
-        axes.axvline(result.detected / 60, color=COLOURS["bad"], linestyle="--", linewidth=1)
-    rates.set_ylabel("error rate, %")
-    rates.set_ylim(bottom=0)
-    if result.periods:
-        rates.legend(frameon=False, loc="upper right")
+            for colour, role, css in ((STABLE, "stable", "green"), (CANDIDATE, "candidate", "blue"))
+        )
+
+    rate, p95 = plan.criteria.error_rate.limit, plan.criteria.latency_p95.limit
+    errors = series(lambda side: 100 * side.errors / side.requests if side.requests else None, rate)
+    latencies = series(lambda side: side.p95, p95)
+    traffic = series(lambda side: side.requests / period)
+    weights = (Line("blue", "in force", ((0.0, 0.0), *result.weights), filled=True),)
+    ticks = (0, *(stage.weight for stage in plan.stages))
+    panels = [
+        Panel("candidate's weight", " %", 118, 100, lines=weights, ticks=ticks, root=True),
+        Panel(
+            "error rate per metric period",
+            " %",
+            96,
+            nice_top(errors, rate),
+            bars=errors,
+            limits=((rate, f"limit {plain(rate)} %", "candidate-limit"),),
+        ),
+        Panel(
+            "P95 latency per metric period",
+            " s",
+            96,
+            nice_top(latencies, p95),
+            bars=latencies,
+            limits=((p95, f"limit {plain(p95)} s", "candidate-limit"),),
+        ),
+        Panel("requests per second", "", 70, nice_top(traffic), bars=traffic),
+    ]
+    marks = [] if result.detected is None else [Mark(result.detected, "bad", "detected")]
+    end = max(result.watched, result.ended)
+    return Markup(draw(panels, 0.0, end, marks, "weight, errors, latency and traffic"))  # noqa: S704 -- escaped by draw

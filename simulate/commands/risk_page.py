@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator
 
 from simulate.commands.drawing import COLOURS, drawn, pages
 from simulate.commands.output import command_line
@@ -18,6 +19,7 @@ from simulate.studies.risk.result import Night
 
 _ENDS = {"promoted": COLOURS["stable"], "held": "#bf8700", "rolled_back": COLOURS["bad"]}
 _LINEAR = 10.0  # hurt users; a logarithmic axis beyond
+_POWERS = FixedLocator([-1_000_000, -10_000, -100, 0, 100, 10_000, 1_000_000])
 
 
 def write_page(path: Path, result: Result) -> None:
@@ -84,7 +86,7 @@ def _ends(axes: Axes, bars: Sequence[tuple[str, Night]]) -> None:
     for end, colour in _ENDS.items():
         axes.barh(0, 0, color=colour, label=end.replace("_", " "))
     axes.set_yticks(places, [name for name, _ in bars])
-    axes.set_xlim(0, 100)
+    axes.set_xlim(-0.5, 100.5)
     axes.set_xlabel("% of the nights")
     axes.legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
 
@@ -96,7 +98,11 @@ def _bars(axes: Axes, bars: Sequence[tuple[str, Estimate, bool]], colour: str) -
         axes.barh(place, found.mean, color=colour if seen else COLOURS["soft"], height=0.6)
         if found.low is not None and found.high is not None:
             axes.plot([found.low, found.high], [place, place], color="black", linewidth=1.2)
+        if not found.mean:
+            axes.annotate("0", (0, place), xytext=(3, 0), textcoords="offset points", va="center")
     axes.set_xscale("symlog", linthresh=_LINEAR)
+    axes.xaxis.set_major_locator(_POWERS)
+    axes.xaxis.set_major_formatter(lambda value, _: plain(value))
     axes.axvline(0, color="black", linewidth=0.6)
     axes.grid(axis="x", linewidth=0.4, alpha=0.6)
     axes.set_axisbelow(True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import ScalarFormatter
 
 from simulate.commands.drawing import COLOURS, drawn, pages
 from simulate.commands.tune_text import (
@@ -22,6 +20,8 @@ from simulate.commands.tune_text import (
 )
 from simulate.figures import plain
 from simulate.studies.tune import GUIDE, Figures, Tuned, Value
+
+_LABEL = (30.0, 14.0)  # points of room that a label needs
 
 
 def write_page(path: Path, tuned: Tuned, command: str) -> None:
@@ -74,14 +74,13 @@ def _rows(found: Mapping[int, Figures], tuned: Tuned) -> list[tuple[str, str, li
 def _scatter(
     axes: Axes, tuned: Tuned, name: str, of: Callable[[Figures], Value], *, log: bool = False
 ) -> None:
-    """Every plan with its intervals; numbers together where points touch, on a linear axis only above the guide's plan."""
+    """Every plan with its intervals; a linear axis numbers only those above the guide's plan."""
     least = 0.0 if log else of(tuned.screened[GUIDE]).mean
-    places: dict[tuple[int, int], list[int]] = {}  # numbers whose points touch
+    numbered: dict[int, tuple[float, float]] = {}
     for number, mine in enumerate(tuned.screened):
         across, up = mine.false_rollbacks, of(mine)
         if up.mean > least:
-            height = 30 * math.log(up.mean) if log else 10 * up.mean
-            places.setdefault((round(2 * across.mean), round(height)), []).append(number)
+            numbered[number] = across.mean, up.mean
         colour = COLOURS["soft"]
         if number in tuned.front:
             colour = COLOURS["candidate"]
@@ -101,16 +100,36 @@ def _scatter(
             elinewidth=0.8,
             alpha=0.9,
         )
-    for numbers in places.values():
-        mine = tuned.screened[numbers[0]]
-        at = mine.false_rollbacks.mean, of(mine).mean
-        axes.annotate(", ".join(map(str, numbers)), at, xytext=(4, 4), textcoords="offset points", fontsize=8)
     axes.set_xlabel("good nights with a false rollback, %")
     axes.set_ylabel(name)
-    axes.set_xlim(left=-0.2)
+    axes.set_xlim(left=-0.03 * axes.get_xlim()[1])
     if log:
         axes.set_yscale("log")
         for ticks in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-            ticks(ScalarFormatter())
+            ticks(lambda value, _: plain(value))
     else:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(bottom=-0.04 * axes.get_ylim()[1])
+    for numbers in _together(axes, numbered):
+        label = ", ".join(map(str, numbers))
+        axes.annotate(label, numbered[numbers[0]], xytext=(4, 3), textcoords="offset points", fontsize=8)
+
+
+def _together(axes: Axes, places: Mapping[int, tuple[float, float]]) -> list[list[int]]:
+    """Numbers whose labels would overlap stand in one label, at the lowest of them."""
+    points = {
+        number: axes.transData.transform(place) * 72 / axes.figure.dpi for number, place in places.items()
+    }
+    found: list[list[int]] = []
+    for number in sorted(points, key=lambda number: float(points[number][1])):
+        x, y = points[number]
+        near = (
+            one
+            for one in found
+            if abs(points[one[0]][0] - x) < _LABEL[0] and y - points[one[0]][1] < _LABEL[1]
+        )
+        group = next(near, None)
+        if group is None:
+            found.append([number])
+        else:
+            group.append(number)
+    return found

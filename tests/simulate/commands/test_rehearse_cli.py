@@ -11,7 +11,10 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from rollout.plan import plan_text
+from simulate.cli import _plans, _scenarios
+from simulate.dataplane.compilation import compile_once
 from simulate.scenarios import SCENARIOS
+from simulate.studies.replication import Interrupted, Job, Rows, measure
 from tests.simulate.command import simulate
 
 
@@ -241,3 +244,40 @@ def test_a_plan_with_an_error_names_the_key(run: Any, tmp_path: Path) -> None:
     code, _, err = run("rehearse", "healthy", "--plan", str(plan))
     assert code == 2
     assert "alarms.prod-nothing" in err and "candidate-error-rate" in err
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_ctrl_c_prints_what_is_known(
+    run: Any, monkeypatch: pytest.MonkeyPatch, form: tuple[str, ...]
+) -> None:
+    def interrupted(job: Job, replications: int, **_: Any) -> Rows:
+        raise Interrupted([measure(job, 0, 3)])
+
+    monkeypatch.setattr("simulate.commands.progress.run", interrupted)
+    code, out, err = run("rehearse", "healthy", "--rate", "100", "--replications", "40", *form)
+    assert code == 130
+    assert err == "interrupted: 3 of 40 replications were done; the figures are of these\n"
+    assert '"replications": 3' in out if form else "3 rehearsals" in out
+
+
+def test_compiling_is_announced_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulate.dataplane.compilation._MARK", tmp_path / "cache" / "complete")
+    announced: list[bool] = []
+    for _ in range(2):
+        compile_once(lambda: announced.append(True))
+    assert announced == [True]
+
+
+def test_help_and_version(run: Any) -> None:
+    code, out, _ = run("-h")
+    assert code == 0 and "adopt" in out and "Exit codes" in out
+    code, out, _ = run("--version")
+    assert code == 0 and out.startswith("simulate ")
+
+
+def test_completion_knows_scenarios_and_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "phase-x.yaml").touch()
+    (tmp_path / "phase.txt").touch()
+    monkeypatch.chdir(tmp_path)
+    assert _scenarios("me") == ["memory-leak", "metric-blackout"]
+    assert [*_plans("ph")] == ["phase-c", "phase-x.yaml"]

@@ -18,12 +18,15 @@ from scipy import stats
 
 from simulate.studies.replication import (
     Incomplete,
+    Interrupted,
     Job,
     NoCluster,
     Rows,
+    Task,
     estimate,
     measure,
     run,
+    run_all,
     summarize,
     wilson,
 )
@@ -75,6 +78,31 @@ def test_the_share_of_a_worker_that_dies_is_done_again(alone: Rows, tmp_path: Pa
 def test_what_cannot_be_done_is_said() -> None:
     with pytest.raises(Incomplete, match=r"replications \S*39 are missing"):
         run(JOB, 2 * BLOCK, workers=2, measure=dies_always)
+
+
+def test_what_was_complete_is_kept_after_ctrl_c(alone: Rows) -> None:
+    asked: list[int] = []
+
+    def interrupted(job: Job, first: int, last: int) -> Rows:
+        asked.append(first)
+        if len(asked) == 4:
+            raise KeyboardInterrupt
+        return measure(job, first, last)
+
+    with pytest.raises(Interrupted) as end:
+        run_all([Task(JOB, interrupted), Task(JOB, interrupted)], 2 * BLOCK)
+    assert asked == [0, 0, BLOCK, BLOCK], "the tasks advance side by side"
+    both = end.value.rows
+    assert [len(rows.values) for rows in both] == [BLOCK, BLOCK]
+    assert np.array_equal(both[0].values, alone.values[:BLOCK], equal_nan=True)
+
+
+def test_ctrl_c_before_anything_is_complete_is_just_that() -> None:
+    def interrupted(job: Job, first: int, last: int) -> Rows:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(JOB, BLOCK, measure=interrupted)
 
 
 # --- Dask
