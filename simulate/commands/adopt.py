@@ -8,7 +8,7 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
-from rollout.plan import Plan, load_plan
+from rollout.plan import Plan, parse_plan
 from simulate.commands.errors import BadInput, Failed
 from simulate.commands.inputs import check_output, read_plan
 from simulate.commands.output import wrapped, writing
@@ -55,7 +55,7 @@ def _print_comparison(plan: Plan, text: str, before: str) -> None:
     print("Figures from the headers, with 95 % intervals; the plan that ships by its own tuning\n")
     print("\n".join(table(("", "proposed", "phase-c", "ships now"), rows)))
     print("\nHow the proposed plan differs from the one that ships")
-    for line in differences(plan, load_plan(NAME)) or ["in nothing but its header"]:
+    for line in differences(plan, parse_plan(before, str(ADOPTED))) or ["in nothing but its header"]:
         print(wrapped(f"  {line}", 4))
     changed = difflib.unified_diff(_rules(before), _rules(text), "ships now", "proposed", lineterm="", n=1)
     print("\n" + "\n".join(changed))

@@ -13,7 +13,7 @@ ROWS = (
 )
 
 
-@pytest.mark.parametrize(("columns", "blocks"), [("80", 1), ("60", 2), ("40", 3), ("10", 3)])
+@pytest.mark.parametrize(("columns", "blocks"), [("80", 1), ("55", 2), ("40", 3), ("10", 3)])
 def test_columns_that_do_not_fit_follow_below(
     columns: str, blocks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
