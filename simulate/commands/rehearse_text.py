@@ -33,7 +33,7 @@ _COMMON_FINDINGS = (
 
 
 def head(job: Job, replications: int) -> str:
-    what = "one rehearsal" if replications == 1 else f"{replications} rehearsals"
+    what = "one rehearsal" if replications == 1 else f"{replications:,} rehearsals"
     return f"{job.scenario} under {job.plan.name}, seed {job.seed}, {what}"
 
 
@@ -58,7 +58,7 @@ def print_summary(summary: Summary) -> None:
     for name, share in [*summary.outcomes.items(), ("rolled back", summary.rolled_back)]:
         low, high = (f"{100 * bound:.2f}" for bound in (share.low, share.high))
         print(
-            f"{name:34}{100 * share.count / share.total:6.2f} %  ({low} to {high} %)  {share.count} of {share.total}"
+            f"{name:34}{100 * share.count / share.total:6.2f} %  ({low} to {high} %)  {share.count:,} of {share.total:,}"
         )
     rows = []
     for name, found in [*summary.figures.items(), *summary.findings.items()]:
