@@ -81,7 +81,7 @@ class _Command:
 
 
 class TrafficActor:
-    """Carries out one weight command at a time; a decrease stops an increase that is under way."""
+    """Carries out one weight command at a time; any newer command stops an increase that is under way."""
 
     def __init__(self, traffic: TrafficControl, recorder: Recorder, apply_limit: float) -> None:
         self._traffic, self._recorder, self._apply_limit = traffic, recorder, apply_limit
@@ -102,7 +102,7 @@ class TrafficActor:
             if running.weight == weight and not running.increase and not break_glass:
                 self._recorder.record("result", {"effect": effect, "ok": True, "joined": running.effect})
                 return
-            if not command.increase:
+            if running.increase or not increase:  # only a decrease that an increase follows is not stopped
                 self.task.cancel()
         self._running = command
         self.task = asyncio.create_task(self._carry_out(command), name=f"weight {weight}")

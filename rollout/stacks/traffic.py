@@ -47,6 +47,11 @@ class Scope:
     def flags(self) -> list[str]:
         return [part for urn in (*self.around, self.resource) for part in ("--target", urn)]
 
+    def update(self, *, refresh: bool) -> list[str]:
+        """The engine's arguments for an update of this scope and nothing else, without a preview."""
+        args = ["up", "--yes", "--skip-preview", "--suppress-outputs", "--suppress-progress"]
+        return [*args, "--message", "rollout", *self.flags, *(["--refresh"] if refresh else [])]
+
 
 def find_scope(state: Mapping[str, Any], type_: str, stack: str) -> Scope:
     """Finds the one resource of a type in an exported state. Raises :class:`TrafficRefused`."""
@@ -208,11 +213,9 @@ class StackTraffic:
                 return
 
     async def _up(self, refresh: bool, deadline: float | None) -> None:
-        args = ["up", "--yes", "--skip-preview", "--suppress-outputs", "--suppress-progress"]
-        args += ["--message", "rollout", *self.scope.flags, *(["--refresh"] if refresh else [])]
         while True:
             try:
-                await self.engine.run(self.stack, *args)
+                await self.engine.run(self.stack, *self.scope.update(refresh=refresh))
                 return
             except ConcurrentUpdateError:
                 if await self.engine.unlock(self.stack):
@@ -265,15 +268,7 @@ class StackLimits:
         stackfile.write(file, stackfile.changed(file, {"rateLimit": max(declared, per_minute)}))
         self._unclean = True
         try:
-            await self.engine.run(
-                self.stack,
-                "up",
-                "--yes",
-                "--skip-preview",
-                "--suppress-outputs",
-                "--refresh",
-                *self.scope.flags,
-            )
+            await self.engine.run(self.stack, *self.scope.update(refresh=True))
         except CommandError as error:
             raise TrafficError(f"the update of {self.stack} failed: {engine_problem(error)}") from error
         self._unclean = False

@@ -129,9 +129,15 @@ DEFECTS = {
     ),
     "a decrease waits for an increase in flight": Defect(
         "control/effects.py",
-        "            if not command.increase:\n                self.task.cancel()",
-        "            pass",
+        "if running.increase or not increase:",
+        "if False:",
         CONTROLLER + "a_decrease_stops_an_increase_in_flight",
+    ),
+    "a decrease waits for the increase before the last": Defect(
+        "control/effects.py",
+        "if running.increase or not increase:",
+        "if not increase:",
+        EFFECTS + "a_decrease_stops_every_increase_before_it",
     ),
     "a decrease is written beside the engine that it stops": Defect(
         "control/effects.py",
@@ -339,7 +345,7 @@ DEFECTS = {
     ),
     "an update is not bounded to the rule": Defect(
         "stacks/traffic.py",
-        '"rollout", *self.scope.flags,',
+        '"rollout", *self.flags,',
         '"rollout",',
         TRAFFIC + "an_update_declares_deploys_and_is_read_back",
     ),

@@ -161,6 +161,19 @@ def test_a_decrease_is_written_only_after_the_engine_it_stops_has_ended() -> Non
     assert [result["ok"] for result in world.ledger.results("set_weight")] == [False, True]
 
 
+def test_a_decrease_stops_every_increase_before_it() -> None:
+    async def work(world: World) -> None:
+        world.traffic.seconds = 10
+        for effect, (weight, increase) in enumerate(((5, True), (25, True), (0, False)), start=1):
+            world.to(weight, increase=increase, effect=effect)
+            await asyncio.sleep(1)
+        await world.effects.drain(60)
+
+    world = play(work)
+    assert world.traffic.acts == ["stack 0"]  # both increases were still at their previews
+    assert [result["ok"] for result in world.ledger.results("set_weight")] == [False, False, True]
+
+
 def test_the_same_decrease_ordered_again_joins_the_one_in_flight() -> None:
     async def work(world: World) -> None:
         world.traffic.weight = 50
