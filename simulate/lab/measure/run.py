@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -153,18 +152,9 @@ def _one_point(rig: Rig, namespace: str, point: Point) -> dict[str, Any]:
     output, log = rig.directory / "logs" / "point.json", rig.directory / "logs" / "point.log"
     with output.open("w") as out, log.open("w") as errors:
         process = rig.lab.popen(command, output=out, errors=errors)
-    _wait(rig, process, f"point '{point.name}'", log)
+    rig.watch.wait(process, f"point '{point.name}'", log)
     figures: dict[str, Any] = json.loads(output.read_text())
     return figures
-
-
-def _wait(rig: Rig, process: subprocess.Popen[str], what: str, log: Path) -> None:
-    try:
-        rig.watch.wait(process, what, log)
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
 
 
 def _updates(rig: Rig, options: MeasureOptions) -> dict[str, Any]:

@@ -62,12 +62,7 @@ def measured_updates(rig: Rig, updates: int, logs: Path) -> list[dict[str, Any]]
     command = [sys.executable, "-m", "simulate.lab.rehearsal.bench_inside", ENVIRONMENT, str(updates)]
     with output.open("w") as lines, log.open("w") as errors:
         process = rig.lab.popen(command, output=lines, errors=errors)
-    try:
-        rig.watch.wait(process, "the measurement", log)
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
+    rig.watch.wait(process, "the measurement", log)
     found = [json.loads(line) for line in output.read_text().splitlines()]
     if sum(line["kind"] == "update" for line in found) != updates:
         raise LabError(f"the measurement is incomplete:\n{last_words(log)}", f"see {log}")

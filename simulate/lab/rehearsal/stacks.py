@@ -98,12 +98,7 @@ class Stacks:
         with log.open("a") as output:
             print(f"$ {' '.join(command)}", file=output, flush=True)
             process = self.lab.popen(command, output=output, errors=subprocess.STDOUT)
-        try:
-            self.wait(process, f"pulumi {arguments[0]} of stack {stack}", log)
-        except BaseException:
-            process.terminate()
-            process.wait()
-            raise
+        self.wait(process, f"pulumi {arguments[0]} of stack {stack}", log)
 
 
 def last_words(log: Path, lines: int = 12) -> str:

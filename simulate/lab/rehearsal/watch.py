@@ -31,8 +31,15 @@ class Watch:
                 raise LabError(f"{name} ended with exit code {code}:\n{last_words(log)}", f"see {log}")
 
     def wait(self, process: subprocess.Popen[str], what: str, log: Path) -> None:
-        """Waits for a command to succeed. Raises :class:`LabError` when it or anything watched fails."""
-        self.until(lambda: process.poll() is not None)
+        """Waits for a command to succeed. Raises :class:`LabError` when it or anything watched fails.
+
+        The command does not outlive the wait, however that ends.
+        """
+        try:
+            self.until(lambda: process.poll() is not None)
+        finally:
+            process.terminate()
+            process.wait()
         if process.returncode:
             raise LabError(
                 f"{what} failed (exit code {process.returncode}):\n{last_words(log)}", f"see {log}"
