@@ -126,8 +126,8 @@ def status_of(
         past = recall(plan, records)
         outcome = past.ended.outcome if past.ended else None
         phase = past.state.phase.value
-        if not outcome:
-            awaits = awaited(plan, past.state, now - header.start if controller else past.state.t)
+        if controller and not outcome:  # without one nothing falls due
+            awaits = awaited(plan, past.state, now - header.start)
     except (PlanError, ResumeError) as error:
         phase = f"unknown ({header.other_rules or error})"
     commanded = [

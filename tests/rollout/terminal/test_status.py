@@ -61,7 +61,9 @@ def test_a_rollout_under_way_shows_when_it_began_what_it_awaits_and_where_traffi
     assert "awaits:      window: 13 s left" in words
     assert "the last one is 5 s old" in words
     assert "No controller is running" not in words
-    assert "No controller is running" in status_at(records, 20, controller=None).in_words()
+    alone = status_at(records, 20, controller=None).in_words()
+    assert "No controller is running" in alone
+    assert "awaits" not in alone, "nobody acts on a window that ends"
 
 
 def test_an_ended_rollout_says_how_it_ended_and_awaits_nothing() -> None:
