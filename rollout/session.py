@@ -1,4 +1,4 @@
-"""One controller at work: adapters put together, commands and signals received, the journal opened and closed."""
+"""One running controller: adapters put together, commands and signals received, the journal opened and closed."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class AwsAdapters:
 
 
 class Connector:
-    """How a session comes to an engine, what the stacks say, and adapters. Tests override it."""
+    """Makes the engine and the adapters of a session, and reads the stacks. Tests override it."""
 
     def engine(self, project_dir: Path, running: Path | None) -> Engine:
         """Raises :class:`rollout.stacks.engine.EngineMissing`."""

@@ -227,7 +227,7 @@ class Controller:
 
     def _continue(self, past: Past) -> None:
         self.state = past.state
-        for event, decisions in past.heard:
+        for event, decisions in past.received:
             self._remember(event)
             self._decisions += decisions
             self._timeline.receive(event, decisions)

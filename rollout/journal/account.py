@@ -1,6 +1,6 @@
-"""What happened in a rollout, told from its journal: stages with verdicts, the incident, effects, metric periods.
+"""What happened in a rollout, from its journal: stages with verdicts, the incident, effects, metric periods.
 
-The events of the journal are heard once more by the policy, so a stage's window, its good periods and why it ended are
+The policy receives the events of the journal once more, so a stage's window, its good periods and why it ended are
 what the policy saw and not a second interpretation. All times are seconds from the start of the rollout.
 """
 
@@ -164,7 +164,7 @@ class Account:
 
 @dataclass(slots=True)
 class _Reader:
-    """Hears the journal's events in order and keeps what the account needs."""
+    """Receives the journal's events in order and keeps what the account needs."""
 
     plan: Plan
     timeline: Timeline
@@ -177,7 +177,7 @@ class _Reader:
     edge: dict[float, EdgeMetrics] = field(default_factory=dict)
     rounds: list[Health] = field(default_factory=list)
 
-    def hear(self, event: Event) -> None:
+    def receive(self, event: Event) -> None:
         before = self.state
         try:
             self.state, decisions = decide(self.plan, self.state, event)
@@ -249,7 +249,7 @@ class _Reader:
         )
 
 
-def tell(records: Sequence[Record]) -> Account:
+def account_of(records: Sequence[Record]) -> Account:
     """The account of one journal. Raises :class:`rollout.journal.JournalError` when it is not one of a rollout."""
     if not records:
         raise JournalError("the journal is empty: the rollout never began")
@@ -262,7 +262,7 @@ def tell(records: Sequence[Record]) -> Account:
     for record in records:
         if record.kind == "event":
             try:
-                reader.hear(parse_event(record.body))
+                reader.receive(parse_event(record.body))
             except BadEvent as error:
                 raise JournalError(f"record {record.seq}: {error}") from None
     if reader.state.phase in (Phase.WATCHING, Phase.MOVING):

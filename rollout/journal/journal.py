@@ -13,7 +13,7 @@ note       anything else worth keeping, one of :mod:`rollout.journal.notes`
 rejected   an event that the policy refused as illegal
 ========== ========================================================================================================
 
-A record is written by one background thread in order, so nobody waits for the disk except who asks (`durable`). A line
+A record is written by one background thread in order, so only a caller of `durable` waits for the disk. A line
 torn by a crash is the last one; opening the file again for writing cuts it off.
 """
 

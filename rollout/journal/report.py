@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from rollout.journal import read_journal
-from rollout.journal.account import Account, tell
+from rollout.journal.account import Account, account_of
 from rollout.journal.notes import Attributed, Ended, Reached, Reconciled, note_to_json
 from rollout.journal.report_chart import Mark, rollout_picture
 from rollout.plan.criteria import CRITERIA, VERIFIED
@@ -90,7 +90,7 @@ class Section:
 
 def write_report(journal: Path, page: Path, **more: Any) -> Account:
     """Writes the page of one journal. Raises :class:`rollout.journal.JournalError`, ``OSError``."""
-    account = tell(read_journal(journal))
+    account = account_of(read_journal(journal))
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(render(title(account), [section(account, **more)]), encoding="utf-8")
     return account

@@ -38,7 +38,7 @@ class Past:
     """A rollout as its journal tells it."""
 
     state: State
-    heard: tuple[tuple[Event, tuple[Decision, ...]], ...]
+    received: tuple[tuple[Event, tuple[Decision, ...]], ...]
     unwritten: tuple[Decision, ...]  # decided by the last event, not yet written when the controller died
     pending: tuple[Pending, ...]
     reconcile: bool  # traffic was moved by break-glass and the stack was not brought in line
@@ -46,7 +46,7 @@ class Past:
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
-        return tuple(decision for _, decisions in self.heard for decision in decisions)
+        return tuple(decision for _, decisions in self.received for decision in decisions)
 
 
 def check_rules(header: Header) -> None:
@@ -61,29 +61,29 @@ def check_rules(header: Header) -> None:
 def recall(plan: Plan, records: Sequence[Record]) -> Past:
     """Reads the past from the records of a journal. Raises :class:`ResumeError`."""
     state = State()
-    heard: list[tuple[Event, tuple[Decision, ...]]] = []
+    received: list[tuple[Event, tuple[Decision, ...]]] = []
     expected: list[Decision] = []
     written: list[tuple[int, Decision]] = []
     for record in records:
         if record.kind == "event":
             if expected:
                 raise ResumeError(
-                    f"record {record.seq}: the policy decides {_said(expected[0])}, the journal nothing"
+                    f"record {record.seq}: the policy decides {_named(expected[0])}, the journal nothing"
                 )
             event = parse_event(record.body)
             state, decisions = decide(plan, state, event)
-            heard.append((event, decisions))
+            received.append((event, decisions))
             expected = list(decisions)
         elif record.kind == "decision":
             if not expected or comparable(expected[0].to_json()) != comparable(record.body):
-                wanted = _said(expected[0]) if expected else "nothing"
+                wanted = _named(expected[0]) if expected else "nothing"
                 raise ResumeError(
                     f"record {record.seq}: the journal says {record.body}, the policy decides {wanted}"
                 )
             written.append((record.seq, expected.pop(0)))
     return Past(
         state=state,
-        heard=tuple(heard),
+        received=tuple(received),
         unwritten=tuple(expected),
         pending=tuple(_pending(written, [r.body for r in records if r.kind == "result"])),
         reconcile=_must_reconcile(records),
@@ -110,7 +110,7 @@ def header_under_way(records: Sequence[Record]) -> Header | None:
         return None  # an abort continues with what the stacks say
 
 
-def _said(decision: Decision) -> str:
+def _named(decision: Decision) -> str:
     return f"{decision.decision} ({decision.criterion})"
 
 

@@ -24,7 +24,7 @@ ANSWER_LIMIT = 15.0
 
 
 class StationError(Exception):
-    """Another controller is at work, or none answers; the message says which and what to do."""
+    """Another controller is running, or none answers; the message says which and what to do."""
 
 
 class Station:
@@ -69,12 +69,12 @@ class Station:
         except OSError:
             os.close(lock)
             raise StationError(
-                f"another controller is at work: {self._who()}; see `rollout status`"
+                f"another controller is running: {self._who()}; see `rollout status`"
             ) from None
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        said = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": started})
+        holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": started})
         os.ftruncate(lock, 0)
-        os.write(lock, said.encode())
+        os.write(lock, holder.encode())
         self._lock = lock
         for left in self._commands.iterdir():
             left.unlink(missing_ok=True)
@@ -116,8 +116,8 @@ class Station:
         try:
             while time.monotonic() < deadline:
                 with contextlib.suppress(OSError, ValueError):
-                    said = json.loads(answer.read_text())
-                    return bool(said["accepted"]), str(said["text"])
+                    found = json.loads(answer.read_text())
+                    return bool(found["accepted"]), str(found["text"])
                 if self.holder() is None:
                     raise StationError("the controller ended before it answered; see `rollout status`")
                 time.sleep(POLL / 2)

@@ -153,8 +153,8 @@ async def _weights(environment: Environment, traffic: StackTraffic, plan: Plan) 
         astray = [key for key, value in wanted.items() if declared.get(key) != value]
         problem = ""
         if astray:
-            said = ", ".join(f"{key} {declared.get(key)}, deployed {wanted[key]}" for key in astray)
-            problem = f"{path.name} says {said}; get the current file, or `pulumi up -s {stack}` if the file is right"
+            stale = ", ".join(f"{key} {declared.get(key)}, deployed {wanted[key]}" for key in astray)
+            problem = f"{path.name} says {stale}; get the current file, or `pulumi up -s {stack}` if the file is right"
         findings.append(Finding("declared weights", problem))
         seen = await traffic.read_weight()
         problem = ""

@@ -392,7 +392,7 @@ def test_an_operator_in_another_terminal(project: Path) -> None:
     wait_for_weight(project, 5)
     code, out = command(project, *RUN)
     assert code == 2
-    assert f"another controller is at work: process {controller.pid}" in out
+    assert f"another controller is running: process {controller.pid}" in out
     code, out = command(project, "resume")
     assert (code, out.count("\n")) == (2, 1)
     assert "resume was refused: nothing to resume" in out

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from rollout.journal import read_journal
-from rollout.journal.account import Account, tell
+from rollout.journal.account import Account, account_of
 from rollout.stacks.environment import OTHER
 from simulate.lab.errors import LabError
 from simulate.lab.faults import Fault
@@ -181,7 +181,7 @@ class Rig:
     def _result(
         self, number: int, version: str, journal: Path, fault: Fault | None, switched: list[float]
     ) -> ReleaseResult:
-        account = tell(read_journal(journal))
+        account = account_of(read_journal(journal))
         start = account.header.start
         counted = self.clients.counted(start, start + account.ended_s)
         wanted = expected(fault.name if fault else None)

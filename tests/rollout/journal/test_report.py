@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from rollout.cli import app
 from rollout.journal import JournalError, Record
-from rollout.journal.account import Verdict, tell
+from rollout.journal.account import Verdict, account_of
 from rollout.journal.notes import Reconciled, note_to_json
 from rollout.journal.report import DASH, precise, render, seconds, section, write_report
 from rollout.journal.report_chart import LAYOUTS, Layout
@@ -42,11 +42,11 @@ def text_of(page: str) -> str:
 
 
 def page_of(records: tuple[Record, ...]) -> str:
-    return text_of(render("a release", [section(tell(records))]))
+    return text_of(render("a release", [section(account_of(records))]))
 
 
 def test_a_good_release_kept_every_window_after_its_weight_was_seen() -> None:
-    account = tell(journals.good_release())
+    account = account_of(journals.good_release())
     assert account.outcome == "promoted"
     assert [visit.weight for visit in account.stages] == [5, 25, 50, 100]
     assert all(visit.verdict is Verdict.SUCCESSFUL for visit in account.stages)
@@ -59,7 +59,7 @@ def test_a_good_release_kept_every_window_after_its_weight_was_seen() -> None:
 
 
 def test_a_bad_release_tells_when_it_breached_when_it_was_seen_and_when_traffic_was_back() -> None:
-    account = tell(journals.bad_release())
+    account = account_of(journals.bad_release())
     assert account.outcome == "aborted" and account.finish and account.finish["verified"]
     assert [(visit.weight, visit.verdict) for visit in account.stages] == [(5, Verdict.FAILED)]
     first = account.retreats[0]
@@ -80,26 +80,26 @@ def test_a_bad_release_tells_when_it_breached_when_it_was_seen_and_when_traffic_
 def test_failed_inconclusive_and_error_are_kept_apart(
     journal: Callable[[], tuple[Record, ...]], verdict: Verdict, criterion: str
 ) -> None:
-    account = tell(journal())
+    account = account_of(journal())
     assert account.stages[-1].verdict is verdict
     assert account.retreats[0].criterion == criterion
     assert account.outcome == "aborted"
 
 
 def test_a_probe_breaches_with_the_first_failed_round_of_its_streak() -> None:
-    account = tell(journals.failing_probe())
+    account = account_of(journals.failing_probe())
     assert account.breach_s == 9.5
     assert account.retreats[0].decided == 10.5
 
 
 @pytest.mark.parametrize("journal", [journals.metrics_missing, journals.metrics_failing])
 def test_a_time_out_is_no_breach(journal: Callable[[], tuple[Record, ...]]) -> None:
-    account = tell(journal())
+    account = account_of(journal())
     assert account.retreats and account.breach_s is None
 
 
 def test_a_stage_that_was_resumed_is_watched_anew() -> None:
-    account = tell(journals.slow_at_half())
+    account = account_of(journals.slow_at_half())
     assert [visit.weight for visit in account.stages] == [5, 25, 50, 25, 50]
     assert [visit.verdict.value for visit in account.stages] == [
         "successful", "successful", "failed", "successful", "failed",
@@ -109,8 +109,8 @@ def test_a_stage_that_was_resumed_is_watched_anew() -> None:
 def test_a_journal_that_stops_is_held_or_unfinished() -> None:
     records = journals.bad_release()
     held = next(r.seq for r in records if r.kind == "decision" and r.body["decision"] == "hold")
-    assert tell(records[:held]).outcome == "held"
-    unfinished = tell(records[:30])
+    assert account_of(records[:held]).outcome == "held"
+    unfinished = account_of(records[:30])
     assert unfinished.outcome == "unfinished"
     assert unfinished.stages[-1].verdict is Verdict.OPEN
 
@@ -119,7 +119,7 @@ def test_a_journal_that_stops_is_held_or_unfinished() -> None:
 def test_a_reconciliation_lasts_as_long_as_the_journal_says(note: Reconciled, took: float | None) -> None:
     records = journals.bad_release()
     more = Record(len(records) + 1, "", "note", 60.0, note_to_json(note))
-    (effect,) = (e for e in tell([*records, more]).effects if e.act == "reconcile")
+    (effect,) = (e for e in account_of([*records, more]).effects if e.act == "reconcile")
     assert (effect.took, effect.ended) == (took, 60.0)
 
 
@@ -154,12 +154,12 @@ def test_the_operator_is_named() -> None:
     ],
 )
 def test_the_headline_names_why(journal: Callable[[], tuple[Record, ...]], headline: str) -> None:
-    assert section(tell(journal())).headline.startswith(headline)
+    assert section(account_of(journal())).headline.startswith(headline)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.css)
 def test_badges_and_what_lies_on_an_axis_are_inside_the_picture(layout: Layout) -> None:
-    page = render("r", [section(tell(journals.slow_at_half()))])
+    page = render("r", [section(account_of(journals.slow_at_half()))])
     (picture,) = re.findall(f'<svg class="picture {layout.css}".*?</svg>', page, re.DOTALL)
     badges = [float(x) for x in re.findall(r'class="badge \w+" cx="([\d.]+)"', picture)]
     assert len(badges) == 11
@@ -178,7 +178,7 @@ def test_an_empty_panel_says_so() -> None:
 
 
 def test_texts_of_the_journal_cannot_become_markup() -> None:
-    page = render("<b>x</b>", [section(tell(journals.good_release(env="<script>alert(1)</script>")))])
+    page = render("<b>x</b>", [section(account_of(journals.good_release(env="<script>alert(1)</script>")))])
     assert "<script>" not in page and "&lt;script&gt;" in page
 
 
@@ -208,9 +208,9 @@ def test_the_command_without_a_journal_is_bad_input(tmp_path: Path) -> None:
 
 def test_a_journal_of_something_else_is_refused() -> None:
     with pytest.raises(JournalError, match="never began"):
-        tell([])
+        account_of([])
     with pytest.raises(JournalError, match="does not describe a rollout"):
-        tell([Record(1, "2025-12-20T02:00:00.000Z", "rollout", 0, {"plan": "stages: 3"})])
+        account_of([Record(1, "2025-12-20T02:00:00.000Z", "rollout", 0, {"plan": "stages: 3"})])
 
 
 def test_words_for_durations() -> None:

@@ -30,7 +30,7 @@ def test_a_second_controller_is_refused_until_the_first_ends_however_it_ends(tmp
     assert first.stdout.readline() == "taken\n"
     station = Station(tmp_path, "prod")
     assert f"process {first.pid} on" in (station.holder() or "")
-    with pytest.raises(StationError, match=f"another controller is at work: process {first.pid}"):
+    with pytest.raises(StationError, match=f"another controller is running: process {first.pid}"):
         station.take()
     Station(tmp_path, "staging").take()  # another environment is nobody's business
     first.kill()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rollout.journal.account import Verdict, tell
+from rollout.journal.account import Verdict, account_of
 from rollout.journal.replay import main_replay
 from rollout.journal.report import render, section
 from rollout.plan import Comparison, Plan, PlanError, Rollback, parse_plan, plan_text
@@ -246,7 +246,7 @@ def worse(plan: str = LENIENT) -> tuple[Any, ...]:
 
 
 def test_the_report_names_the_comparison() -> None:
-    account = tell(worse())
+    account = account_of(worse())
     assert account.stages[-1].verdict is Verdict.FAILED
     assert account.outcome == "aborted"
     assert account.breach_s is not None

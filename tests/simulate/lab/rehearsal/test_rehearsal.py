@@ -13,7 +13,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from rollout.journal import Record
-from rollout.journal.account import tell
+from rollout.journal.account import account_of
 from simulate.cli import app
 from simulate.lab.errors import LabError
 from simulate.lab.faults import FAULTS
@@ -30,7 +30,7 @@ from tests.rollout import journals
 
 
 def result_of(records: tuple[Record, ...], fault: str | None = None, failed: int = 0) -> ReleaseResult:
-    account = tell(records)
+    account = account_of(records)
     start = account.header.start
     counts = Counts(start, start + account.ended_s)
     for n in range(int(account.ended_s * 10)):
@@ -86,10 +86,10 @@ class TestExpectations:
         assert EXPECTED.keys() == FAULTS.keys()
 
     def test_a_good_release_that_ends_well_differs_in_nothing(self) -> None:
-        assert differences(tell(journals.good_release()), GOOD, 0, good=True) == []
+        assert differences(account_of(journals.good_release()), GOOD, 0, good=True) == []
 
     def test_one_failed_request_of_a_good_release_is_one_too_many(self) -> None:
-        (problem,) = differences(tell(journals.good_release()), GOOD, 1, good=True)
+        (problem,) = differences(account_of(journals.good_release()), GOOD, 1, good=True)
         assert "1 requests of the good release failed" in problem
 
     @pytest.mark.parametrize(
@@ -103,14 +103,14 @@ class TestExpectations:
     )
     def test_a_bad_release_that_ends_as_the_guide_says(self, journal: object, fault: str) -> None:
         assert callable(journal)
-        assert differences(tell(journal()), expected(fault), 30, good=False) == []
+        assert differences(account_of(journal()), expected(fault), 30, good=False) == []
 
     def test_the_wrong_criterion_is_named(self) -> None:
-        found = differences(tell(journals.failing_probe()), expected("errors-5pct"), 0, good=False)
+        found = differences(account_of(journals.failing_probe()), expected("errors-5pct"), 0, good=False)
         assert found == ["acted on health, expected error_rate"]
 
     def test_a_bad_release_that_is_promoted_is_named(self) -> None:
-        found = differences(tell(journals.good_release()), expected("errors-5pct"), 0, good=False)
+        found = differences(account_of(journals.good_release()), expected("errors-5pct"), 0, good=False)
         assert "ended promoted, expected aborted" in found
         assert "the candidate still had 100 % of the traffic" in found
 
@@ -153,7 +153,7 @@ class TestSummary:
         assert summarize(late(2))["deadlines_missed"] == 2
 
     def test_a_switched_fault_began_with_its_switch(self) -> None:
-        account = tell(journals.bad_release())
+        account = account_of(journals.bad_release())
         assert fault_start(account, 7.5) == 7.5
         assert fault_start(account, None) == account.seen[0][0]
 
