@@ -239,7 +239,7 @@ def test_words_and_json_and_page_say_the_same(
     assert found["curve"][-1]["percent"] == 120
     assert found["knee_per_minute"] <= found["bounds_per_minute"][found["bounded_by"]]
     text = page.read_text()
-    assert text.count("<svg") == 2
+    assert text.count("<svg") == 4, "each for wide and narrow screens"
     assert "your load 2,000" in text
 
 

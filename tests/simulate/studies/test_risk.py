@@ -326,7 +326,7 @@ def test_tables_and_page(monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_p
     for word in (*_NAMES, "no difference seen", "Strategy 2", "Risk 4", "Wilson", "3 nights of 40 minutes"):
         assert word in out
     text = page.read_text()
-    assert text.count("<svg") == 3
+    assert text.count("<svg") == 6, "each for wide and narrow screens"
     assert all(name in text for name in _NAMES)
     assert "migration-failure.migration_limit_s" in text
 

@@ -229,7 +229,7 @@ def test_it_proposes_a_plan_and_writes_it(tmp_path: Path, own: Path) -> None:
     assert "It buys: " in header and "on seed 1001" in header
     assert "200 requests/min of which 0.2 % fail anyway" in header.replace("\n#", "")
     text = page.read_text()
-    assert text.count("<svg") == 2 and "my own" in text
+    assert text.count("<svg") == 4 and "my own" in text
     said = call(*small, "--out", str(tmp_path / "again.yaml"))
     assert "Fixed limits against comparison" in said and "Shared rehearsals: " in said
 
