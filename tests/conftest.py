@@ -9,12 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
-from simulate.dataplane.compilation import compile_once
 from simulate.lab.lab import Lab
 from simulate.lab.layout import labs_directory
 
 _PREFIX = "test-"
+
+# A busy machine is no failure of a test.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def pytest_sessionstart() -> None:
@@ -42,6 +46,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def compiled_simulator() -> None:
     """The simulator, compiled on disk for this process and those that tests start."""
+    from simulate.dataplane.compilation import compile_once  # noqa: PLC0415 -- numba takes a second, which most tests do without
+
     compile_once()
 
 

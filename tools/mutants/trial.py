@@ -31,7 +31,7 @@ TESTS = "tests/rollout"
 _QUICK = "not lab and not engine and not compiled"
 _LIBRARIES = [
     "boto3", "httpx", "hypothesis.stateful", "jinja2", "numpy", "pulumi.automation", "pydantic", "pytest", "pytest_asyncio",
-    "rich.live", "typer", "yaml",
+    "rich.live", "scipy.stats", "typer", "yaml",
 ]  # fmt: skip
 _SLOWER = 5.0  # a mutant may take so many times as long as the tests took
 _LEAST = 30.0  # seconds that every mutant gets
