@@ -40,10 +40,16 @@ class WallClock:
     """Epoch seconds that no correction of the system's clock can turn back."""
 
     def __init__(self) -> None:
-        self._epoch, self._monotonic = time.time(), time.monotonic()
+        self._epoch, self._began = time.time(), _steady()
 
     def now(self) -> float:
-        return self._epoch + time.monotonic() - self._monotonic
+        return self._epoch + _steady() - self._began
+
+
+def _steady() -> float:
+    """Seconds that also pass while the machine is suspended, where the system counts them (Linux)."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 class Adapters(Protocol):

@@ -57,6 +57,7 @@ from rollout.policy.events import (
     event_to_json,
     kind_of,
 )
+from rollout.policy.events import Resumed as Unwatched
 from rollout.policy.state import IllegalEvent, Phase, State
 from rollout.policy.timeline import Timeline
 
@@ -185,6 +186,14 @@ class Controller:
         return self._finish()
 
     def _receive(self, make_event: EventMaker, answer: asyncio.Future[Answer] | None = None) -> None:
+        since = self.state.t
+        if self.state.phase is not Phase.READY and self.t - since > timing.attention_gap(self.plan):
+            # Not even a tick: the machine was suspended, or this process got no time. First of all the policy learns of it.
+            self.page("nobody watched the rollout", f"The controller did not run for {self.t - since:.0f} s.")
+            self._decide(partial(Unwatched, since=since))
+        self._decide(make_event, answer)
+
+    def _decide(self, make_event: EventMaker, answer: asyncio.Future[Answer] | None = None) -> None:
         event, before = make_event(self.t), self.state
         try:
             state, decisions = decide(self.plan, before, event)
@@ -249,6 +258,8 @@ class Controller:
                 self._effects.notify(effect, decision)
         if past.reconcile and not self._effects.traffic.busy:
             self._effects.traffic.finish_reconcile(int(state.commanded))
+        # Last: what it orders comes after what the process before had ordered.
+        self._decide(partial(Unwatched, since=past.state.t))
 
     # --- sources of events
 

@@ -40,6 +40,26 @@ def act(step: Step, *, before_event: bool) -> None:
         do(step)
 
 
+def resume(step: Step) -> None:
+    """Nobody watched until now. Of what fell due meanwhile only a hold's time-out and an unseen decrease count.
+
+    Blindness, window, extension and the watch over stable begin anew: nothing passes, and nothing is condemned, for having
+    gone unwatched. An increase gets its whole time again in which to be seen.
+    """
+    state = step.state
+    raises = not state.settled and state.commanded > state.before and state.phase not in ON_STABLE
+    counts = (_hold_timed_out,) if raises else (_hold_timed_out, _not_applied)
+    due = [deadline for deadline in _deadlines(step.plan, state) if deadline[2] in counts]
+    for at, _, do in sorted(due, key=_when):
+        if at <= step.t:
+            do(step)
+    step.state = changed(step.state, answered_at=step.t)
+    if step.state.phase in (Phase.WATCHING, Phase.VERIFYING):
+        step.state = changed(step.state, window_start=step.t)
+    if raises and not step.state.settled and step.state.commanded == state.commanded:
+        step.state = changed(step.state, commanded_at=step.t)
+
+
 def _when(deadline: _Deadline) -> tuple[float, int]:
     return deadline[:2]
 
@@ -100,6 +120,8 @@ def _inconclusive(step: Step) -> None:
         reason = "the extension is over and the last health round was not clean"
     elif pending := judge.pending(plan, state):
         reason = f"the extension is over and the newest period's {' and '.join(pending)}"
+    elif good >= needed:
+        reason = "the extension is over and the newest metric period is not good"
     step.hold(Reason.INCONCLUSIVE, reason, value=good, limit=needed)
 
 
@@ -125,6 +147,7 @@ def may_advance(plan: Plan, state: State) -> bool:
     return (
         not state.candidate_streak
         and judge.good_periods(plan, state) >= plan.metrics.min_periods
+        and judge.newest_is_good(plan, state)
         and not judge.pending(plan, state)
     )
 

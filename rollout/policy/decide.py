@@ -33,6 +33,7 @@ from rollout.policy.events import (
     MetricsError,
     Operator,
     Reason,
+    Resumed,
     Started,
     Tick,
     Traffic,
@@ -61,7 +62,9 @@ def decide(plan: Plan, state: State, event: Event) -> tuple[State, tuple[Decisio
     """Receives one event. Returns the next state and what to do, in order. Raises :class:`IllegalEvent`."""
     _refuse_illegal(state, event)
     step = Step(plan, state, event)
-    if not (isinstance(event, Operator) and event.command == "abort"):  # which wins over everything
+    if isinstance(event, Resumed):
+        deadlines.resume(step)
+    elif not (isinstance(event, Operator) and event.command == "abort"):  # which wins over everything
         deadlines.act(step, before_event=True)
     if step.state.phase is not Phase.FINISHED:
         _receive(step)
@@ -76,6 +79,8 @@ def _refuse_illegal(state: State, event: Event) -> None:
         raise IllegalEvent(f"time runs backwards: {event.t:g} s after {state.t:g} s")
     if (state.phase is Phase.READY) != isinstance(event, Started):
         raise IllegalEvent("the first event must be 'started', and only the first")
+    if isinstance(event, Resumed) and event.since > event.t:
+        raise IllegalEvent(f"resumed at {event.t:g} s, before the gap began at {event.since:g} s")
     if isinstance(event, Metrics | EdgeMetrics):
         if not event.start < event.end:
             raise IllegalEvent(
@@ -116,6 +121,8 @@ def _receive(step: Step) -> None:
             metric_rules.receive_alarm(step, event)
         case Operator(command=command):
             receive_operator(step, command)
+        case Resumed():
+            pass  # :func:`rollout.policy.deadlines.resume` has acted on it
         case MetricsError() | Tick():
             pass  # a failed query is only the absence of a successful one; time is seen by the deadlines
 
@@ -216,6 +223,7 @@ def _resume(step: Step) -> None:
         raise IllegalEvent("after an abort the weight never rises again: start a new rollout")
     if state.phase not in STOPPED:
         raise IllegalEvent(f"nothing to resume: the rollout is {state.phase}")
+    metric_rules.spend_known(step)
     metric_rules.count_anew(step)
     if state.commanded == 0:
         step.move(Cause.RESUME_MOVING)

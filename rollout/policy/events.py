@@ -154,12 +154,20 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """Nobody watched from ``since`` until now: the controller was dead, or the machine was suspended."""
+
+    t: float
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class Operator:
     t: float
     command: str
 
 
-Event = Started | Traffic | Health | Metrics | EdgeMetrics | MetricsError | Alarm | Tick | Operator
+Event = Started | Traffic | Health | Metrics | EdgeMetrics | MetricsError | Alarm | Tick | Resumed | Operator
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +179,7 @@ class Breach:
     limit: float
     target: float | None
     words: str  # with the sample: "error rate 25 % (1 of 4 requests) is above 1 %"
+    periods: tuple[tuple[float, float], ...] = ()  # (start, end) of the candidate's periods that made it
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +337,7 @@ _FORMS: dict[str, tuple[Callable[..., Event], dict[str, _Reader], dict[str, _Rea
         {},
     ),
     "tick": (Tick, {"t": _time}, {}),
+    "resumed": (Resumed, {"t": _time, "since": _time}, {}),
     "operator": (Operator, {"t": _time, "command": _one_of(*COMMANDS)}, {}),
 }
 _KINDS: dict[type, str] = {form[0]: kind for kind, form in _FORMS.items() if isinstance(form[0], type)}

@@ -17,10 +17,15 @@ _ORDER = (DB_CONNECTION_ERRORS, ERROR_RATE, LATENCY_P95)
 def breaches(plan: Plan, state: State, period: Metrics) -> list[Breach]:
     """The candidate criteria of which this period makes a breach, each with the weight (percent) it asks for.
 
+    A period that made a breach before, or that was known when a person resumed, makes none again, whatever a later version of it
+    says.
+
     The weight follows from where the breach was measured: the highest of the commanded weight and those read back
     during its periods. So a period that arrives late counts, and never counts twice.
     """
-    found = []
+    found: list[Breach] = []
+    if (period.start, period.end) in state.spent:
+        return found
     for row in _ORDER:
         value, rule = row.value(period), row.rule(plan)
         if value is None or value <= rule.limit:
@@ -33,7 +38,9 @@ def breaches(plan: Plan, state: State, period: Metrics) -> list[Breach]:
             words += f" in {len(beyond)} of {looked_at} periods"
         if beyond:
             measured_at = max(state.commanded, *(highest_seen(state, p.start, p.end) for p in beyond))
-            found.append(Breach(Reason(row.key), value, rule.limit, target(plan, rule, measured_at), words))
+            periods = tuple((p.start, p.end) for p in beyond)
+            asked = target(plan, rule, measured_at)
+            found.append(Breach(Reason(row.key), value, rule.limit, asked, words, periods))
     return found
 
 
@@ -103,7 +110,8 @@ def compared(plan: Plan, state: State) -> list[Breach]:
         return []
     seen = (highest_seen(state, pair.start, pair.end) for pair in state.pairs)
     asked = target(plan, plan.criteria.comparison, max(state.commanded, *seen))
-    return [Breach(Reason.COMPARISON, found.evidence, found.limit, asked, found.in_words)]
+    periods = tuple((pair.start, pair.end) for pair in state.pairs)
+    return [Breach(Reason.COMPARISON, found.evidence, found.limit, asked, found.in_words, periods)]
 
 
 def candidates(state: State) -> Iterator[Metrics]:
@@ -151,6 +159,12 @@ def whole_periods(state: State) -> list[Metrics]:
         for period in state.periods
         if isinstance(period, Metrics) and period.role == "candidate" and period.start >= start
     ]
+
+
+def newest_is_good(plan: Plan, state: State) -> bool:
+    """Whether the newest of the open window's periods that have been received is good; without any it is not."""
+    newest = max(whole_periods(state), key=lambda period: (period.start, period.end), default=None)
+    return newest is not None and is_good(plan, newest)
 
 
 def good_periods(plan: Plan, state: State) -> int:

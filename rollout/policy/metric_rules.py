@@ -9,7 +9,7 @@ from rollout.plan import Limit
 from rollout.plan.criteria import requests
 from rollout.policy import judge, verification
 from rollout.policy.events import Alarm, Breach, DecisionKind, EdgeMetrics, Metrics, Reason, Severity
-from rollout.policy.state import ON_STABLE, STOPPED, Phase, changed
+from rollout.policy.state import ON_STABLE, REMEMBERED, STOPPED, Phase, changed
 from rollout.policy.step import Measured, Step
 
 
@@ -54,6 +54,7 @@ def _retreat(step: Step, breaches: list[Breach]) -> None:
     measured: Measured = {"value": worst.value, "limit": worst.limit}
     all_of_them: Measured = {**measured, "breaches": tuple(breaches)}
     commanded = step.state.commanded
+    spend(step, *(period for breach in breaches for period in breach.periods))
     count_anew(step)
     if worst.target is None:
         step.abort(worst.criterion, worst.words, **all_of_them)
@@ -73,6 +74,17 @@ def _retreat(step: Step, breaches: list[Breach]) -> None:
             )
 
 
+def spend(step: Step, *periods: tuple[float, float]) -> None:
+    """Periods (start, end) of the candidate that make no breach any more."""
+    spent = (*step.state.spent, *(period for period in periods if period not in step.state.spent))
+    step.state = changed(step.state, spent=spent[-REMEMBERED:])
+
+
+def spend_known(step: Step) -> None:
+    """What a person knew when they resumed is not held against the release again."""
+    spend(step, *((period.start, period.end) for period in judge.candidates(step.state)))
+
+
 def count_anew(step: Step) -> None:
     """What led to a retreat, or was there when a person resumed, is not used again: not by M of N, not to compare."""
     state = step.state
@@ -85,6 +97,8 @@ def receive_edge(step: Step, event: EdgeMetrics) -> None:
     already = state.raised_at is not None and event.end <= state.raised_at
     if not step.remember(event) or already or event.share <= rule.share or state.phase in STOPPED:
         return
+    if event.start < 0:
+        return  # it was counted before this rollout, under whatever limit stood then
     now = state.rate_limit or rule.initial
     measured: Measured = {"value": event.share, "limit": rule.share}
     step.state = changed(step.state, raised_at=event.end)
@@ -108,8 +122,12 @@ def receive_edge(step: Step, event: EdgeMetrics) -> None:
 
 
 def receive_alarm(step: Step, event: Alarm) -> None:
-    if event.state != "ALARM":
-        return
+    standing = step.state.standing_alarms
+    if event.state == "OK" and event.name in standing:
+        step.state = changed(step.state, standing_alarms=tuple(n for n in standing if n != event.name))
+    if event.state != "ALARM" or event.name in standing:
+        return  # an alarm that stands acts once, whoever reports it again
+    step.state = changed(step.state, standing_alarms=(*standing, event.name))
     if action := step.plan.alarms.get(event.name):
         target = judge.target(step.plan, Limit(0, action), step.state.commanded)
         _retreat(step, [Breach(Reason.ALARM, 1, 0, target, f"alarm {event.name} is in ALARM")])

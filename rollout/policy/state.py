@@ -106,6 +106,8 @@ class State:
     rate_limit: int | None = None  # requests per minute and client; None: the plan's initial one
     abort_criterion: Reason | None = None
     verification_paged: bool = False
+    spent: tuple[tuple[float, float], ...] = ()  # (start, end) of the candidate's periods that count no more
+    standing_alarms: tuple[str, ...] = ()  # names of alarms received in ALARM and not in OK since
     counted_to: float = -inf  # periods that began up to here led to a retreat or a resume, and count no more
     pairs: tuple[
         Pair, ...

@@ -15,6 +15,8 @@ POLL_LIMIT = 30.0  # for one query of the metrics, retries included
 READ_BACK = 0.5  # between read-backs while a weight is to change
 UNREADABLE = 3  # failed read-backs in a row that are paged
 TICKS_A_ROUND = 2  # ticks in one interval of the probes
+MISSED_ROUNDS = 3  # health intervals without a tick after which nobody was watching...
+SHORTEST_GAP = 5.0  # ... but never fewer seconds, however short a rehearsal's rounds are
 
 # --- what carries its decisions out
 
@@ -32,6 +34,11 @@ DRAIN_LIMIT = 300.0  # at the end, for promotion, notifications and reconciliati
 # From a period's end until CloudWatch can be asked for its numbers. AWS gives no figure; a 60-s alarm of one period was measured
 # to take 4 min from the fault, which is 60 s of period, up to 60 s of evaluation, and the rest delay.
 METRIC_DELAY_P50, METRIC_DELAY_P95 = 75.0, 150.0
+
+
+def attention_gap(plan: Plan) -> float:
+    """Without a tick of its own for longer than this, the controller was not watching."""
+    return max(MISSED_ROUNDS * plan.health.interval, SHORTEST_GAP)
 
 
 def poll_interval(plan: Plan) -> float:

@@ -176,3 +176,12 @@ def test_the_clock_goes_on_when_the_systems_is_set_back(monkeypatch: pytest.Monk
     assert abs(before - real()) < 1
     monkeypatch.setattr(time, "time", lambda: real() - 3600)
     assert before <= clock.now() < before + 60
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="only Linux counts the time that it sleeps")
+def test_the_clock_counts_the_time_that_the_machine_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = WallClock()
+    before, real = clock.now(), time.clock_gettime
+    slept = {time.CLOCK_BOOTTIME: 1200.0}
+    monkeypatch.setattr(time, "clock_gettime", lambda which: real(which) + slept.get(which, 0.0))
+    assert before + 1200 <= clock.now() < before + 1260

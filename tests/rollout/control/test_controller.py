@@ -234,6 +234,47 @@ def test_pause_holds_and_resume_opens_a_new_window() -> None:
     assert run.cloud.traffic.history[1][0] >= 2000 + PLAN.stages[0].window
 
 
+def suspend(seconds: float) -> Act:
+    """The machine sleeps: its clock goes on, nothing else does."""
+
+    def act(run: Run) -> None:
+        run.cloud.clock.epoch += seconds
+
+    return act
+
+
+@pytest.mark.parametrize("slept", [20, 1200])
+def test_a_suspended_controller_starts_the_window_again(slept: float) -> None:
+    undisturbed = release(FakeCloud())
+    cloud = FakeCloud()
+    run = release(cloud, (100, suspend(slept)))
+    (gap,) = run.events("resumed")
+    assert gap["t"] - gap["since"] == pytest.approx(slept, abs=PLAN.health.interval)
+    assert run.exit is Exit.DONE
+    assert run.weights == [5, 25, 50, 100]
+    # By the loop's time, which does not contain the sleep: the stage at 5 % was watched anew from the 100th second on.
+    assert run.cloud.traffic.history[1][0] >= 100 + PLAN.stages[0].window
+    assert undisturbed.cloud.traffic.history[1][0] < 100 + PLAN.stages[0].window + 80
+    assert [subject for _, subject, _ in cloud.notifier.sent].count("nobody watched the rollout") == 1
+
+
+def test_a_short_delay_is_no_gap() -> None:
+    run = release(FakeCloud(), (100, suspend(10)))
+    assert run.events("resumed") == []
+
+
+def test_a_hold_times_out_during_the_sleep_but_a_blind_spell_does_not_count() -> None:
+    run = release(bad(error_rate=5.0), (300, suspend(1200)))
+    assert run.weights[-1] == 0
+    assert [d.body["criterion"] for d in run.decisions("set_weight")][-1] == "hold_timeout"
+    unseen = FakeCloud()
+    unseen.metrics.failing_from = 60
+    kept = release(unseen, (90, suspend(PLAN.metrics.blind_limit + 60)))
+    aborted = next(d for d in kept.decisions("set_weight") if d.body["criterion"] == "blind")
+    (gap,) = kept.events("resumed")
+    assert aborted.t - gap["t"] >= PLAN.metrics.blind_limit, "only what was blind while somebody watched"
+
+
 def test_an_illegal_command_is_answered_and_journaled() -> None:
     async def run() -> None:
         cloud = FakeCloud()

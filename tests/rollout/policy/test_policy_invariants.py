@@ -65,6 +65,14 @@ class Policy(RuleBasedStateMachine):
         self.t += gap
         self.hear("tick")
 
+    @rule(gap=st.sampled_from([20.0, 300.0, 2000.0]))
+    def resumed(self, gap: float) -> None:
+        """Nobody watched: nothing rises by what fell due meanwhile."""
+        before, since = self.state.commanded, self.t
+        self.t += gap
+        self.hear("resumed", since=since)
+        assert self.state.commanded <= before
+
     @rule(gap=gaps, where=st.sampled_from(["commanded", "before", 0, 3, 5, 25, 60, 100]))
     def traffic(self, gap: float, where: Any) -> None:
         self.t += gap
