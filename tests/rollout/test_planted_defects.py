@@ -226,7 +226,7 @@ DEFECTS = {
     ),
     "the clock follows the system's": Defect(
         "session.py",
-        "return self._epoch + time.monotonic() - self._monotonic",
+        "return self._epoch + _steady() - self._began",
         "return time.time()",
         SESSION + "the_clock_goes_on_when_the_systems_is_set_back",
     ),
