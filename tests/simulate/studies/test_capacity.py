@@ -231,7 +231,7 @@ def test_words_and_json_and_page_say_the_same(
         ("databaseMaxConnections", "max_connections"),
         ("rateLimit", "rate_limit"),
     ):
-        line = next(line for line in lines.splitlines() if line.startswith(f"{key} "))
+        line = next(line for line in lines.splitlines() if line.startswith(f"{key}  "))
         assert line.split()[1] == f"{found[name]:,}"
     assert found["bounded_by"] in words
     assert found["rate_per_minute"] == 2000
