@@ -2,7 +2,8 @@
 
 One run of all tests on the unchanged code records which test executes which line, and how long it takes. A mutant is tried
 with the tests that execute its statement, quickest first, until one fails; where a statement runs at import, or in no
-test, with all tests that execute anything of its module. Each trial is forked from a process that has loaded the libraries.
+test, with all tests that execute anything of its module, and all that take less than a second, which may look at it without
+executing it. Each trial is forked from a process that has loaded the libraries.
 """
 
 from __future__ import annotations
@@ -28,12 +29,14 @@ from tools.mutants import ROOMS
 from tools.mutants.draw import Mutant, modules
 
 TESTS = "tests/rollout"
+_SLOW = "test_planted_defects.py"  # runs tests on defects of its own
 _QUICK = "not lab and not engine and not compiled"
 _LIBRARIES = [
     "boto3", "httpx", "hypothesis.stateful", "jinja2", "numpy", "pulumi.automation", "pydantic", "pytest", "pytest_asyncio",
     "rich.live", "scipy.stats", "typer", "yaml",
 ]  # fmt: skip
 _SLOWER = 5.0  # a mutant may take so many times as long as the tests took
+_QUICKLY = 1.0  # seconds of a test that may as well be run
 _LEAST = 30.0  # seconds that every mutant gets
 
 
@@ -58,7 +61,7 @@ class Baseline:
         found = {test for each in statement for test in by_line.get(each, set())}
         # The empty name is the import.
         if not found or "" in found:
-            found = by_line.get(0, set())
+            found = by_line.get(0, set()) | {test for test, taken in self.seconds.items() if taken < _QUICKLY}
         return sorted(found, key=lambda test: (self.seconds.get(test, 0.0), test))
 
 
@@ -215,7 +218,7 @@ def _record(folder: Path, result: Path) -> None:
                 seconds[item.nodeid] = time.monotonic() - started
 
     measured.start()
-    code = _pytest([TESTS], [Record()])
+    code = _pytest([TESTS, f"--ignore-glob=*/{_SLOW}"], [Record()])
     measured.stop()
     data = measured.get_data()
     tests = {module: data.contexts_by_lineno(str(folder / module)) for module in modules(folder)}

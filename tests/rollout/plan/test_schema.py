@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -12,8 +13,8 @@ from typer.testing import CliRunner
 from rollout.cli import app
 from rollout.plan import BUILT_IN, PlanError, parse_plan, plan_text
 from rollout.plan.schema import schema
+from tests.rollout.golden import approved
 
-jsonschema = pytest.importorskip("jsonschema", reason="comes with nbclient, of the development tools")
 TEXT = plan_text("phase-c")[0]
 
 
@@ -67,3 +68,7 @@ def test_the_command_prints_it() -> None:
     ran = CliRunner().invoke(app, ["plan", "--schema"])
     assert ran.exit_code == 0
     assert json.loads(ran.output) == schema()
+
+
+def test_the_schema_is_as_approved() -> None:
+    assert approved("plan-schema.json", json.dumps(schema(), indent=1) + "\n")

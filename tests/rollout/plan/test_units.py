@@ -27,7 +27,15 @@ def test_what_is_no_duration(text: object) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(7200, "2h"), (120, "2m"), (90, "90s"), (0.5, "500ms"), (0, "0s"), (0.1234567, "0.1234567")],
+    [
+        (7200, "2h"),
+        (120, "2m"),
+        (90, "90s"),
+        (0.5, "500ms"),
+        (1.5, "1500ms"),
+        (0, "0s"),
+        (0.1234567, "0.1234567"),
+    ],
 )
 def test_durations_are_written_as_people_do(value: float, text: str) -> None:
     assert written(value) == text

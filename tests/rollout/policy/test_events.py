@@ -63,3 +63,10 @@ def test_a_long_value_is_cut_in_the_message() -> None:
     with pytest.raises(BadEvent) as caught:
         parse_event({"t": "9" * 1000, "event": "tick"})
     assert "9..." in str(caught.value) and len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("text", ["", 5, None, ["a"]])
+def test_a_text_is_a_text_and_not_empty(text: Any) -> None:
+    assert parse_event({"t": 1, "event": "metrics_error", "reason": "x"})
+    with pytest.raises(BadEvent, match=r"'reason' is .*: it takes a text"):
+        parse_event({"t": 1, "event": "metrics_error", "reason": text})

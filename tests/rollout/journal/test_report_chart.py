@@ -1,0 +1,92 @@
+"""The parts of a picture, each where it is easily wrong; the whole of one as approved."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from rollout.journal.report_chart import Bars, Line, Mark, Panel, draw, nice_top
+from rollout.plan.units import clock
+from tests.rollout.golden import approved
+
+MARKS = (
+    Mark(0.0, "good", "1"),
+    Mark(3.0, "bad", "2"),  # nearer to the first than a badge is wide
+    Mark(298.0, "waiting", "3"),
+    Mark(299.0, "bad", "4"),
+    Mark(300.0, "neutral", "5"),  # the last three have no room to the right
+    Mark(61.0, "fault", "fault <begins>"),
+)
+PANELS = (
+    Panel(
+        "weight & more",
+        " %",
+        104,
+        100,
+        lines=(
+            Line("blue", "read back", ((0.0, 0.0), (60.0, 5.0), (120.0, 25.0)), filled=True),
+            Line("commanded", "commanded", ((0.0, 5.0),)),
+            Line("green", "nothing", ()),
+        ),
+        ticks=(0.0, 5.0, 25.0, 100.0),
+        root=True,
+    ),
+    Panel(
+        "error rate",
+        " %",
+        96,
+        4.0,
+        bars=(
+            Bars("blue", "candidate", ((-90.0, -30.0, 1.0), (0.0, 60.0, 1.0), (60.0, 120.0, 1.01), (120.0, 180.0, 9.5)), 1.0),
+            Bars("green", "stable", ((300.0, 360.0, 1.0), (240.0, 301.0, 0.0))),
+        ),
+        # The labels of near limits do not overlap.
+        limits=((1.0, "limit 1 %", "candidate-limit"), (0.9, "stable 0.9 %", "stable-limit"), (4.0, "top", "")),
+    ),
+    Panel("empty", "", 22, 2, bars=(Bars("failed", "candidate", ()),), ticks=()),
+)  # fmt: skip
+
+
+def test_a_picture_is_as_approved() -> None:
+    picture = draw(PANELS, -30.0, 300.0, MARKS, "all <parts>")
+    assert approved("picture.svg", picture.replace("><", ">\n<") + "\n")
+
+
+def test_a_picture_without_marks_and_of_no_length_is_as_approved() -> None:
+    picture = draw(PANELS[2:], 10.0, 10.0, (), "no length")
+    assert approved("picture-empty.svg", picture.replace("><", ">\n<") + "\n")
+
+
+def test_only_a_level_above_its_limit_is_a_breach_and_one_above_the_top_has_its_number() -> None:
+    wide = draw(PANELS, -30.0, 300.0, (), "").split("</svg>")[0]
+    assert wide.count('<circle class="breach"') == 2
+    assert re.findall(r'<text class="beyond blue"[^>]*>([^<]*)', wide) == ["9.5"]
+    # What ended as the picture begins, or begins as it ends, is not in it.
+    assert wide.count('class="series level') == 4
+
+
+@pytest.mark.parametrize(
+    ("t", "text"), [(0, "0:00"), (59.4, "0:59"), (59.6, "1:00"), (62, "1:02"), (-5, "-0:05"), (-61, "-1:01"), (3600, "60:00")]
+)  # fmt: skip
+def test_the_axis_has_minutes_and_seconds(t: float, text: str) -> None:
+    assert clock(t) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "limit", "top"),
+    [
+        ((), 0.0, 1e-9),
+        ((), 1.0, 1.5),
+        ((0.5,), 1.0, 1.5),
+        ((1.8,), 1.0, 2.0),
+        ((1.9,), 1.0, 3.0),  # a tenth of room above the highest
+        ((100.0,), 1.0, 8.0),  # the limit is not lost at the bottom
+        ((100.0,), 0.0, 150.0),
+        ((9.2,), 0.0, 15.0),
+        ((8.0,), 0.0, 10.0),
+    ],
+)
+def test_the_top_of_a_scale_is_round(values: tuple[float, ...], limit: float, top: float) -> None:
+    bars = Bars("blue", "x", tuple((0.0, 60.0, value) for value in values))
+    assert nice_top([bars], limit) == pytest.approx(top)
