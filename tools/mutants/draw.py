@@ -77,7 +77,8 @@ def _mutations(module: str, source: str) -> Iterator[tuple[_Place, str, int]]:
         operator = get_operator(name)()
         found = [(node, start, end) for node in nodes for start, end in operator.mutation_positions(node)]
         for occurrence, (node, start, end) in enumerate(found):
-            if id(node) not in annotations:
+            # In a signature `*` and `/` are no operators.
+            if id(node) not in annotations and getattr(node.parent, "type", "") != "parameters":
                 yield _Place(module, start, end), name, occurrence
 
 
