@@ -230,3 +230,14 @@ def test_in_words(tmp_path: Path) -> None:
         " ".join(lines[1].split())
         == "7.0 s set_weight 0 % [error_rate] error rate 2 % (1 of 50 requests) is above 1 %: 0 %"
     )
+
+
+def test_a_journal_whose_event_is_no_event_is_refused_with_the_record(tmp_path: Path) -> None:
+    records = list(journals.bad_release())
+    index = next(index for index, record in enumerate(records) if record.body.get("event") == "traffic")
+    broken = records[index]
+    records[index] = Record(broken.seq, broken.at, broken.kind, broken.t, {**broken.body, "weight": 101})
+    file = tmp_path / "journal.jsonl"
+    file.write_text("".join(record.to_line() for record in records))
+    with pytest.raises(ReplayError, match=f":{broken.seq}: 'weight' is 101"):
+        run(file, None)
