@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rollout.plan import Plan
@@ -26,8 +26,13 @@ _KINDS = (
 )
 
 
-def night(plan: Plan, seed: int, events: int = 60) -> Iterator[tuple[Event, State, tuple[Decision, ...]]]:
-    """One night: each event heard, the state after it and the decisions it led to."""
+EVERY_KIND = (*_KINDS, "resumed", "named alarm", "named alarm", "metrics_error", "edge", "edge")
+
+
+def night(
+    plan: Plan, seed: int, events: int = 60, kinds: Sequence[str] = _KINDS
+) -> Iterator[tuple[Event, State, tuple[Decision, ...]]]:
+    """One night: each event received, the state after it and the decisions it led to."""
     draw = random.Random(seed)
     state, t = initial_state(), 0.0
     event = parse_event({"t": 0, "event": "started"})
@@ -41,11 +46,11 @@ def night(plan: Plan, seed: int, events: int = 60) -> Iterator[tuple[Event, Stat
         if state.phase is Phase.FINISHED:
             return
         t += draw.choice(_GAPS)
-        event = parse_event({"t": t, **_something(draw, state, t)})
+        event = parse_event({"t": t, **_something(draw, state, t, kinds)})
 
 
-def _something(draw: random.Random, state: State, t: float) -> dict[str, Any]:
-    match kind := draw.choice(_KINDS):
+def _something(draw: random.Random, state: State, t: float, kinds: Sequence[str]) -> dict[str, Any]:
+    match kind := draw.choice(kinds):
         case "traffic":
             weight = draw.choice([state.commanded] * 40 + [state.before, 3, 60])
             return {"event": kind, "weight": weight}
@@ -67,6 +72,17 @@ def _something(draw: random.Random, state: State, t: float) -> dict[str, Any]:
             }
         case "alarm":
             return {"event": kind, "name": "x", "tier": "immediate", "state": "ALARM"}
+        case "named alarm":
+            name = draw.choice(["cpu", "queue", "disk", "memory"])
+            tier, state_now = (
+                draw.choice(["immediate", "warning", "notice"]),
+                draw.choice(["ALARM", "OK", "INSUFFICIENT_DATA"]),
+            )
+            return {"event": "alarm", "name": name, "tier": tier, "state": state_now}
+        case "resumed":
+            return {"event": kind, "since": max(0.0, t - draw.choice([5.0, 60.0, 400.0]))}
+        case "metrics_error":
+            return {"event": kind, "reason": "throttled"}
         case _:
             return {"event": kind}
 

@@ -60,6 +60,12 @@ def test_a_release_that_hardly_began() -> None:
     assert account.breach_s is None and account.stack_updates == () and account.retreats == ()
 
 
+def test_an_account_starts_with_the_first_record() -> None:
+    first, *rest = journals.good_release()
+    earlier = Record(first.seq, "2025-12-20T01:59:00.000Z", first.kind, first.t, first.body)
+    assert account_of((earlier, *rest)).started == "2025-12-20T01:59:00.000Z"
+
+
 def test_a_header_that_lacks_what_older_journals_lack() -> None:
     header = Header(plan_text="", env="prod", stable="blue", candidate="green", start=0.0)
     assert (header.time_scale, header.dry_run, header.region, header.generation) == (1.0, False, "", None)

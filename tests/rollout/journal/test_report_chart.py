@@ -66,6 +66,24 @@ def test_only_a_level_above_its_limit_is_a_breach_and_one_above_the_top_has_its_
     assert wide.count('class="series level') == 4
 
 
+def test_what_is_below_a_panel_stands_on_its_lowest_line() -> None:
+    def panel(value: float) -> str:
+        return draw(
+            (Panel("x", "", 96, 4.0, bars=(Bars("blue", "b", ((0.0, 60.0, value),)),)),), 0.0, 60.0, (), ""
+        )
+
+    below, zero = (
+        [*re.findall(r'class="series level blue"[^>]* y1="([\d.]+)"', panel(value))] for value in (-3.0, 0.0)
+    )
+    assert below == zero != []
+
+
+def test_a_level_beyond_the_top_shows_three_digits() -> None:
+    bars = Bars("blue", "b", ((0.0, 60.0, 123.456), (60.0, 120.0, 4.0)))
+    picture = draw((Panel("x", "", 96, 4.0, bars=(bars,)),), 0.0, 120.0, (), "")
+    assert re.findall(r'class="beyond[^>]*>([^<]*)', picture) == ["123", "123"]
+
+
 @pytest.mark.parametrize(
     ("t", "text"), [(0, "0:00"), (59.4, "0:59"), (59.6, "1:00"), (62, "1:02"), (-5, "-0:05"), (-61, "-1:01"), (3600, "60:00")]
 )  # fmt: skip

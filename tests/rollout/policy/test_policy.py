@@ -564,3 +564,17 @@ def test_after_the_end_events_change_nothing_and_orders_are_illegal() -> None:
     assert run.metrics(t + 400, t + 300, errors=99) == []
     with pytest.raises(IllegalEvent, match="finished"):
         run(t + 401, "operator", command="abort")
+
+
+def test_an_alarm_of_the_plan_names_its_value_and_limit() -> None:
+    run, t = at_weight(25, parse_plan(plan_text("phase-c")[0] + "\nalarms: {cpu: previous}\n"))
+    decision = run(t + 10, "alarm", name="cpu", tier="warning", state="ALARM")[0]
+    assert (decision["value"], decision["limit"], decision["weight"]) == (1, 0, 5)
+
+
+def test_a_decrease_that_was_not_seen_before_a_gap_gets_no_more_time_after_it() -> None:
+    run, t = at_weight(25)
+    assert run.metrics(t + 70, t, errors=5)[0]["weight"] == 5
+    assert run(t + 90, "resumed", since=t + 71) == []
+    assert run.ticks(int(t) + 91, int(t) + 129) == []
+    assert run(t + 130, "tick")[0]["break_glass"] is True

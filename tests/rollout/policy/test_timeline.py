@@ -94,3 +94,11 @@ def test_a_fall_back_and_the_abort_after_it_are_two() -> None:
         (Traffic(668, 0), []),
     )
     assert [(r.weight, r.detected, r.moved) for r in timeline.retreats] == [(5, 65, 67), (0, 665, 668)]
+
+
+def test_a_decision_beside_the_command_hides_no_retreat() -> None:
+    page = Decision(60, DecisionKind.ALERT, Reason.HEALTH, "x", "")
+    (retreat,) = follow(
+        RAISED, (Health(60, "candidate", ("deep",)), [page, command(60, 0, Reason.HEALTH)])
+    ).retreats
+    assert (retreat.weight, retreat.decided) == (0, 60)
