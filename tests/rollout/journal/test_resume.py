@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,9 +13,13 @@ from rollout.control.controller import Controller
 from rollout.control.exits import Exit
 from rollout.control.testing import Crash, FakeCloud, MemoryJournal, Release, run_virtually
 from rollout.journal import Record
-from rollout.journal.resume import ResumeError, recall
+from rollout.journal.header import Header
+from rollout.journal.notes import Ended, Left, Note, Reconciled, note_to_json
+from rollout.journal.resume import ResumeError, check_rules, ended, header_under_way, recall
 from rollout.plan import Plan, Stage, load_plan
+from rollout.policy import RULES
 from rollout.policy.events import DecisionKind
+from tests.rollout import journals
 
 PHASE_C = load_plan("phase-c")
 # Few events, so that every one of them can be the last.
@@ -141,3 +147,132 @@ def test_what_the_crash_swallowed_is_done_again() -> None:
     past = recall(PLAN, written[: decided + 1])
     assert not past.unwritten
     assert [(p.decision.decision, p.act) for p in past.pending] == [(DecisionKind.SET_WEIGHT, True)]
+
+
+Body = Mapping[str, Any]
+STARTED: Body = {"t": 0, "event": "started"}
+WEIGHT: Body = {"t": 0, "decision": "set_weight", "weight": 50, "criterion": "started"} | {
+    "value": None, "limit": None, "event": "started", "reason": ""
+}  # fmt: skip
+ABORT: Body = {"t": 9, "event": "operator", "command": "abort"}
+EFFECT = 3  # the number of the record with the first decision
+
+
+def numbered(*records: tuple[str, Body]) -> list[Record]:
+    return [Record(seq, "", kind, 0, body) for seq, (kind, body) in enumerate(records, start=1)]
+
+
+def begun(*more: tuple[str, Body]) -> list[Record]:
+    """A rollout that commanded its first weight, and what the journal says after that."""
+    return numbered(("rollout", journals.header()), ("event", STARTED), ("decision", WEIGHT), *more)
+
+
+def result(act: str, *, effect: int = EFFECT, **more: Any) -> tuple[str, Body]:
+    return "result", {"effect": effect, "act": act, "ok": True, **more}
+
+
+def note(value: Note) -> tuple[str, Body]:
+    return "note", note_to_json(value)
+
+
+@pytest.mark.parametrize(
+    ("results", "pending"),
+    [
+        ([], (True, True)),
+        ([result("set_weight")], (False, True)),
+        ([result("notify")], (True, False)),
+        ([result("set_weight"), result("notify")], None),
+        ([result("set_weight", ok=False), result("notify")], None),  # refused: for the policy to take back
+        ([result("set_weight", ok=False, stopped=True), result("notify")], (True, False)),
+        ([result("set_weight", effect=EFFECT + 1), result("notify", effect=EFFECT + 1)], (True, True)),
+    ],
+)
+def test_what_has_no_good_result_is_pending(
+    results: list[tuple[str, Body]], pending: tuple[bool, bool] | None
+) -> None:
+    found = recall(PLAN, begun(*results)).pending
+    assert [(each.effect, each.act, each.notify) for each in found] == (
+        [] if pending is None else [(EFFECT, *pending)]
+    )
+
+
+def test_only_the_latest_weight_is_commanded_again() -> None:
+    back = {**WEIGHT, "t": 9, "weight": 0, "criterion": "operator", "event": "operator"}
+    past = recall(PLAN, begun(("event", ABORT), ("decision", back)))
+    assert [(each.decision.weight, each.act, each.notify) for each in past.pending] == [
+        (50, False, True),
+        (0, True, True),
+    ]
+    assert [decision.weight for decision in past.decisions] == [50, 0]
+
+
+def test_a_promotion_that_failed_is_tried_again_and_nobody_is_notified_of_it_twice() -> None:
+    async def run() -> list[Record]:
+        return (await killed_after(cloud_of("good"), None))[1]
+
+    written = run_virtually(run())
+    assert [each for each in recall(PLAN, written).pending if each.decision.decision == "promote"] == []
+    failed = [
+        replace(record, body={**record.body, "ok": False})
+        if record.kind == "result" and record.body["act"] in ("promote", "prepare_rollback")
+        else record
+        for record in written
+    ]
+    # What prepares a rollback only makes it quicker.
+    assert [(p.decision.decision, p.act, p.notify) for p in recall(PLAN, failed).pending] == [
+        (DecisionKind.PROMOTE, True, False)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("records", "must"),
+    [
+        ([], False),
+        ([result("set_weight")], False),
+        ([result("set_weight", break_glass=True)], True),
+        ([result("set_weight", break_glass=True, ok=False)], False),
+        ([result("promote", break_glass=True)], False),
+        ([("intent", {"act": "set_weight", "ok": True, "break_glass": True})], False),
+        ([result("set_weight", break_glass=True), result("notify")], True),
+        ([result("set_weight", break_glass=True), result("set_weight")], False),
+        ([result("set_weight", break_glass=True), note(Left("SIGTERM", 0))], True),
+        ([result("set_weight", break_glass=True), note(Reconciled(0))], False),
+        ([note(Reconciled(0)), result("set_weight", break_glass=True)], True),
+    ],
+)
+def test_the_stack_is_brought_in_line_unless_it_was_since(
+    records: list[tuple[str, Body]], must: bool
+) -> None:
+    assert recall(PLAN, begun(*records)).reconcile is must
+
+
+def test_a_decision_without_an_event_is_refused() -> None:
+    records = numbered(("rollout", journals.header()), ("decision", WEIGHT))
+    with pytest.raises(ResumeError, match=r"^record 2: the journal says .*, the policy decides nothing$"):
+        recall(PLAN, records)
+
+
+def test_the_last_closing_note_counts_whatever_was_noted_after_it() -> None:
+    assert ended(begun(note(Left("SIGTERM", 5)))) is None
+    first, last = Ended("aborted", True, 3), Ended("promoted", None, 0)
+    assert ended(begun(note(first), note(last), note(Left("SIGTERM", 5)))) == last
+    assert recall(PLAN, begun(note(last))).ended == last
+
+
+def test_only_a_header_whose_roles_still_hold_is_under_way() -> None:
+    assert header_under_way([]) is None
+    records = begun()
+    assert header_under_way(records) == Header.read(records[0])
+    assert header_under_way(begun(("decision", {**WEIGHT, "decision": "promote"}))) is None
+    # Only a decision exchanges the roles.
+    assert header_under_way(begun(("note", {"what": "page", "decision": "promote"}))) is not None
+    assert header_under_way(numbered(("rollout", {}))) is None
+
+
+def test_a_rollout_of_other_rules_is_not_resumed() -> None:
+    header = Header.read(begun()[0])
+    check_rules(header)
+    with pytest.raises(ResumeError, match=f"version {RULES + 1} of the policy's rules, this is version {RULES}"):
+        check_rules(replace(header, policy=RULES + 1))
+    with pytest.raises(ResumeError, match="the journal has format 1"):
+        check_rules(replace(header, format=1))
