@@ -126,13 +126,12 @@ class FileJournal:
         self.failure: OSError | None = None
         self._seq = 0
         path.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (0 if resume else os.O_EXCL)
+        flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if resume else os.O_EXCL)
         self._fd = os.open(path, flags, 0o600)
         if resume:
             lines, end = _complete_lines(path.read_bytes())
             self._seq = len(lines)
             os.ftruncate(self._fd, end)
-            os.lseek(self._fd, 0, os.SEEK_END)
         _sync_directory(path.parent)
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write_all, name="journal", daemon=True)

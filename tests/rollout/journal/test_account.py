@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rollout.journal import Record
+from rollout.journal import JournalError, Record
 from rollout.journal.account import Account, account_of
 from rollout.journal.header import FORMAT, Header
 from rollout.journal.report import milestones, missed
@@ -75,6 +75,45 @@ def test_a_header_that_lacks_what_older_journals_lack() -> None:
     read = Header.read(Record(1, "", "rollout", 0.0, body))
     assert (read.time_scale, read.dry_run, read.format, read.policy) == (1.0, False, 1, 0)
     assert "format 1" in read.other_rules
+
+
+BODY = {"plan": "", "env": "prod", "stable": "blue", "candidate": "green", "start": 0}
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"start": None}, "'start' is None: it takes a number"),
+        ({"start": True}, "'start' is True: it takes a number"),
+        ({"start": "0"}, "'start' is '0': it takes a number"),
+        ({"start": float("inf")}, "'start' is inf: it takes a number"),
+        ({"start": float("nan")}, "'start' is nan: it takes a number"),
+        ({"time_scale": 0}, "'time_scale' is 0: it takes a number above 0"),
+        ({"time_scale": -2}, "'time_scale' is -2: it takes a number above 0"),
+        ({"versions": "v1"}, "'versions' is 'v1': it takes an object with the keys stable and candidate"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_a_header_is_named(change: dict[str, Any], problem: str) -> None:
+    with pytest.raises(JournalError) as caught:
+        Header.read(Record(1, "", "rollout", 0, BODY | change))
+    assert str(caught.value) == f"record 1 does not describe a rollout: {problem}"
+
+
+@pytest.mark.parametrize("key", BODY)
+def test_a_header_that_lacks_a_key_is_named(key: str) -> None:
+    body = {name: value for name, value in BODY.items() if name != key}
+    with pytest.raises(JournalError, match=f"record 1 does not describe a rollout: '{key}' is missing"):
+        Header.read(Record(1, "", "rollout", 0, body))
+
+
+def test_a_header_comes_back_as_it_was_written() -> None:
+    header = Header(
+        plan_text="p", env="prod", stable="blue", candidate="green", start=1.5, time_scale=0.5, dry_run=True,
+        region="eu-west-1", versions={"stable": "1", "candidate": "2"}, replicas={"stable": 2}, generation=7,
+        rule_arn="arn", groups={"stable": "group"}, format=1, policy=3,
+    )  # fmt: skip
+    assert Header.read(Record(1, "", "rollout", 0, header.to_json())) == header
+    assert header.named("stable") == "blue 1" and header.named("candidate") == "green 2"
 
 
 @pytest.mark.parametrize(

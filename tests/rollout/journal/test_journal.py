@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,9 @@ def test_a_journal_is_never_begun_over_another(tmp_path: Path) -> None:
     ("line", "problem"),
     [
         ("{}", "line 2: not a journal record"),
+        ("{", "line 2: not a journal record"),
+        ("3", "line 2: not a journal record"),
+        ('{"seq":2,"at":"","kind":"note","t":0,"body":[]}', "line 2: not a journal record"),
         ('{"seq":2,"at":"","kind":"gossip","t":0,"body":{}}', "kind 'gossip'"),
         ('{"seq":7,"at":"","kind":"note","t":0,"body":{}}', "record 7 .note. does not belong here"),
         ('{"seq":2,"at":"","kind":"rollout","t":0,"body":{}}', "does not belong here"),
@@ -98,6 +102,95 @@ def test_a_line_that_is_no_record_is_named(tmp_path: Path, line: str, problem: s
         file.write(line + "\n")
     with pytest.raises(JournalError, match=problem):
         read_journal(tmp_path / "j")
+
+
+def test_a_journal_begins_with_its_header(tmp_path: Path) -> None:
+    (tmp_path / "j").write_text('{"seq":1,"at":"","kind":"note","t":0,"body":{}}\n')
+    with pytest.raises(JournalError, match=r"line 1: record 1 \(note\) does not belong here"):
+        read_journal(tmp_path / "j")
+
+
+def test_times_are_kept_to_the_millisecond(tmp_path: Path) -> None:
+    file = journal(tmp_path / "j")
+    file.append("rollout", 1.23456, {})
+    file.close()
+    assert read_journal(tmp_path / "j")[0].t == 1.235
+
+
+def test_a_line_is_written_whole_however_little_the_disk_takes_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:7]))
+    file = journal(tmp_path / "j")
+    file.append("rollout", 0, {"plan": "p"})
+    file.append("note", 1, {"what": "page"})
+    file.close()
+    assert [record.body for record in read_journal(tmp_path / "j")] == [{"plan": "p"}, {"what": "page"}]
+
+
+def test_closing_waits_for_the_disk_and_may_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    file = journal(tmp_path / "j")
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append((tmp_path / "j").read_bytes().count(b"\n")))
+    file.append("rollout", 0, {})
+    file.append("note", 1, {})
+    file.close()
+    file.close()
+    assert synced == [2]
+
+
+def test_a_journal_that_nobody_closes_does_not_keep_the_process(tmp_path: Path) -> None:
+    file = journal(tmp_path / "j")
+    assert [thread.daemon for thread in threading.enumerate() if thread.name == "journal"] == [True]
+    file.close()
+
+
+def test_who_no_longer_waits_for_the_disk_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = threading.Event()
+    wrong: list[object] = []
+    file = journal(tmp_path / "j")
+    monkeypatch.setattr(os, "fsync", lambda fd: written.wait(10))
+
+    async def give_up() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: wrong.append(context))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(file.durable(), 0.01)
+        written.set()
+        await file.durable()
+
+    asyncio.run(give_up())
+    file.close()
+    assert wrong == []
+
+
+def test_after_a_failure_nothing_is_written_behind_the_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, failures = os.write, [OSError(errno.EIO, "Input/output error")]
+
+    def once(fd: int, data: bytes) -> int:
+        if b"lost" in data and failures:
+            raise failures.pop()
+        return write(fd, data)
+
+    file = journal(tmp_path / "j")
+    monkeypatch.setattr(os, "write", once)
+    for what in ("kept", "lost", "after"):
+        file.append("note" if what != "kept" else "rollout", 0, {"what": what})
+
+    async def durable() -> None:
+        with pytest.raises(OSError, match="Input/output"):
+            await file.durable()
+
+    asyncio.run(durable())
+    file.close()
+    assert [record.body["what"] for record in read_journal(tmp_path / "j")] == ["kept"]
+    assert file.failure is not None and file.failure.errno == errno.EIO
 
 
 def test_a_full_disk_is_told_to_who_must_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

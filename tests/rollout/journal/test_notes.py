@@ -39,6 +39,10 @@ from rollout.journal.notes import (
             {"what": "attribution", "colour": "stable", "start": -6, "requests": 60, "target_5xx": 1}
             | {"elb_502_504": 0, "elb_503": 0, "unanswered": 0},
         ),
+        (
+            Foreseen(25, ok=False, error="locked"),
+            {"what": "foreseen", "weight": 25, "ok": False, "error": "locked"},
+        ),
         (Foreseen(25, ok=True), {"what": "foreseen", "weight": 25, "ok": True}),
         (BreakGlass(0, "locked"), {"what": "break_glass", "weight": 0, "because": "locked"}),
         (Reconciled(0, 2.5, 7), {"what": "reconciled", "weight": 0, "took_s": 2.5, "generation": 7}),
@@ -55,6 +59,17 @@ def test_a_note_and_its_json_form(note: Note, body: dict[str, object]) -> None:
 
 def test_a_note_of_a_newer_version_may_have_more() -> None:
     assert parse_note({"what": "page", "subject": "s", "text": "t", "service": "sms"}) == Page("s", "t")
+
+
+def test_counts_that_the_metrics_source_did_not_give_are_0() -> None:
+    assert parse_note({"what": "attribution", "colour": "stable", "start": 0}) == Attributed(
+        "stable", 0, 0, 0, 0, 0, 0
+    )
+
+
+@pytest.mark.parametrize(("body", "what"), [({"of": 1}, "note"), ({"what": 3, "of": 1}, "3"), ({"what": None, "of": 1}, "note")])  # fmt: skip
+def test_a_note_without_a_kind_is_kept(body: dict[str, object], what: str) -> None:
+    assert parse_note(body) == Other(what, {"of": 1})
 
 
 def test_a_note_that_lacks_a_key_is_named() -> None:
