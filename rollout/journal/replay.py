@@ -157,7 +157,7 @@ def main_replay(
             for line in _difference(recording, number, then, now, count, plan_name):
                 note(line)
             return 0 if plan_name else 1
-        count += len(now)
+        count += len(then)
         then, now = [], []
     if header:
         note(f"the same {count} decisions as recorded")

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-POLL = 0.2  # seconds between looks for a command
+POLL = 0.1  # seconds between looks for a command or its answer
 ANSWER_LIMIT = 15.0
 
 
@@ -63,7 +63,7 @@ class Station:
     def take(self) -> None:
         """Becomes the controller of this environment. Raises :class:`StationError` when there is one."""
         self._commands.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -87,7 +87,7 @@ class Station:
     def holder(self) -> str | None:
         """Who is the controller, in words; ``None`` when nobody is."""
         try:
-            lock = os.open(self._lock_file, os.O_RDWR | os.O_CLOEXEC)
+            lock = os.open(self._lock_file, os.O_RDWR)
         except OSError:
             return None
         try:
@@ -120,7 +120,7 @@ class Station:
                     return bool(found["accepted"]), str(found["text"])
                 if self.holder() is None:
                     raise StationError("the controller ended before it answered; see `rollout status`")
-                time.sleep(POLL / 2)
+                time.sleep(POLL)
         finally:
             question.unlink(missing_ok=True)
             answer.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import pytest
 
 from rollout.journal import JournalError, Record, read_journal
 from rollout.journal.replay import ReplayError, main_replay
-from rollout.plan import plan_text
+from rollout.plan import load_plan, plan_text
 from tests.rollout import journals
 from tests.rollout.journals import header
 
@@ -93,6 +93,53 @@ def test_an_empty_or_missing_file_is_named(tmp_path: Path) -> None:
         run(tmp_path / "empty.jsonl")
     with pytest.raises(ReplayError, match="cannot read"):
         run(tmp_path / "missing.jsonl")
+
+
+@pytest.mark.parametrize("line", ["3", "null", "{", "[" * 100_000])
+def test_a_bad_first_line_is_named_too(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text(line + "\n")
+    with pytest.raises(ReplayError, match=r"events\.jsonl:1: (a line is one JSON object|not JSON)"):
+        run(file)
+
+
+def test_blank_lines_are_no_events_but_count(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text('\n{"t":0,"event":"started"}\n  \n{"t":1,"event":"operator","command":"abort"}\n\n3\n')
+    with pytest.raises(ReplayError, match=r"events\.jsonl:6: a line is one JSON object"):
+        run(file)
+    file.write_text(file.read_text().replace("\n3\n", "\n"))
+    _, decisions, _ = run(file)
+    assert [d["criterion"] for d in decisions if d["decision"] == "set_weight"] == ["started", "operator"]
+
+
+def test_a_journal_of_nothing_but_a_torn_line_has_no_events(tmp_path: Path) -> None:
+    file = tmp_path / "journal.jsonl"
+    file.write_text('{"seq":1,"at":"","kind":"rollout","t":0,"body":{}}')
+    with pytest.raises(ReplayError, match="no events"):
+        run(file, plan=None)
+
+
+def test_events_without_a_journal_are_at_time_scale_1(tmp_path: Path) -> None:
+    window = load_plan("phase-c").stages[0].window
+    good = {
+        "event": "metrics",
+        "colour": "candidate",
+        "requests": 5000,
+        "errors": 0,
+        "p95": 0.1,
+        "db_connection_errors": 0,
+    }
+    events = [{"t": 0, "event": "started"}, {"t": 0, "event": "traffic", "weight": 5}]
+    events += [{"t": end, "start": end - 60, "end": end} | good for end in range(60, int(window) + 60, 60)]
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    for plan in ("phase-c", None):
+        _, decisions, notes = run(tmp_path / "events.jsonl", plan=plan)
+        assert [(d["t"], d["weight"]) for d in decisions if d["decision"] == "set_weight"] == [
+            (0, 5),
+            (window, 25),
+        ]
+        assert notes == []
 
 
 def journal(tmp_path: Path, **more: Any) -> Path:
@@ -178,6 +225,63 @@ def test_an_older_journal_is_compared_by_what_it_has(tmp_path: Path) -> None:
             "the same 3 decisions as recorded",
         ],
     )
+
+
+def rewritten(tmp_path: Path, *records: tuple[str, Any]) -> Path:
+    file = tmp_path / "journal.jsonl"
+    begins = [("rollout", header()), *records]
+    file.write_text(
+        "".join(Record(n, "", kind, 0, body).to_line() for n, (kind, body) in enumerate(begins, start=1))
+    )
+    return file
+
+
+STARTED = ("event", {"t": 0, "event": "started"})
+FIRST = (
+    "decision",
+    {"t": 0, "decision": "set_weight", "weight": 5, "criterion": "started", "value": None, "limit": None}
+    | {"event": "started", "reason": ""},
+)
+
+
+def test_a_record_of_a_journal_that_is_wrong_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ReplayError, match=r"journal\.jsonl:3: 'event' is 'gossip'"):
+        run(rewritten(tmp_path, STARTED, ("event", {"t": 1, "event": "gossip"})), plan=None)
+    with pytest.raises(ReplayError, match=r"journal\.jsonl:2: a decision before the first event"):
+        run(rewritten(tmp_path, FIRST, STARTED), plan=None)
+    with pytest.raises(ReplayError, match=r"journal\.jsonl:4: illegal event"):
+        run(rewritten(tmp_path, STARTED, FIRST, ("event", {"t": 1, "event": "started"})), plan=None)
+
+
+def test_which_event_of_one_instant_led_to_a_decision_makes_no_difference(tmp_path: Path) -> None:
+    tick = ("event", {"t": 0, "event": "tick"})
+    later = ("event", {"t": 1, "event": "tick"})
+    for order in ([STARTED, tick, FIRST, later], [STARTED, FIRST, tick, later]):
+        code, _, notes = run(rewritten(tmp_path, *order), plan=None)
+        assert (code, notes) == (0, ["the same 1 decisions as recorded"])
+    code, _, notes = run(rewritten(tmp_path, STARTED, later, FIRST), plan=None)
+    assert code == 1
+    assert [" ".join(note.split()) for note in notes[:3]] == [
+        "alike for 0 decisions; differs at the started event at 0 s (record 2):",
+        "recorded: no decision",
+        "now: 0.0 s set_weight 5 % [started] the first stage begins",
+    ]
+
+
+def test_of_the_last_event_only_a_crash_may_have_swallowed_decisions(tmp_path: Path) -> None:
+    file = journal(tmp_path)
+    lines = file.read_text().splitlines(keepends=True)
+    assert [json.loads(line)["kind"] for line in lines[-3:]] == ["decision", "decision", "note"]
+    file.write_text("".join(lines[:-2]))
+    code, decisions, notes = run(file, plan=None)
+    assert (code, len(decisions), notes) == (0, 3, ["the same 2 decisions as recorded"])
+    # One that is there must be the same.
+    file.write_text("".join(lines[:-2]).replace('"weight":0', '"weight":1'))
+    assert run(file, plan=None)[0] == 1
+    # Nor may the journal have one more.
+    more = json.loads(lines[-2])
+    file.write_text("".join(lines[:-1]) + json.dumps({**more, "seq": more["seq"] + 1}) + "\n")
+    assert run(file, plan=None)[0] == 1
 
 
 def test_another_plan_shows_where_the_decisions_differ(tmp_path: Path) -> None:

@@ -272,7 +272,9 @@ def test_only_a_header_whose_roles_still_hold_is_under_way() -> None:
 def test_a_rollout_of_other_rules_is_not_resumed() -> None:
     header = Header.read(begun()[0])
     check_rules(header)
-    with pytest.raises(ResumeError, match=f"version {RULES + 1} of the policy's rules, this is version {RULES}"):
+    with pytest.raises(
+        ResumeError, match=f"version {RULES + 1} of the policy's rules, this is version {RULES}"
+    ):
         check_rules(replace(header, policy=RULES + 1))
     with pytest.raises(ResumeError, match="the journal has format 1"):
         check_rules(replace(header, format=1))

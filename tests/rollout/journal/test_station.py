@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from rollout.journal import station as module
 from rollout.journal.station import Station, StationError
 
 HOLD = """
@@ -69,6 +71,65 @@ def test_a_command_to_a_controller_that_ends_is_not_waited_for(tmp_path: Path) -
         Station(tmp_path, "prod").ask("abort")
 
 
+def test_a_controller_that_does_not_answer_is_named_and_the_question_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ANSWER_LIMIT", 0.25)
+    station = Station(tmp_path, "prod")
+    station.take()
+    with pytest.raises(
+        StationError, match=rf"the controller \(process {os.getpid()} on .*\) did not answer within 0.25 s"
+    ):
+        Station(tmp_path, "prod").ask("abort")
+    assert list((station.directory / "commands").iterdir()) == []
+    station.give_back()
+
+
+def test_a_file_that_is_no_command_does_not_stop_the_next(tmp_path: Path) -> None:
+    station = Station(tmp_path, "prod")
+    station.take()
+    commands = station.directory / "commands"
+    (commands / "1-1.json").write_text("{")
+    (commands / "2-1.json").write_text("{}")
+    (commands / "3-1.json").mkdir()
+
+    async def operate(command: str) -> tuple[bool, str]:
+        return True, command
+
+    async def serve() -> tuple[bool, str]:
+        server = asyncio.create_task(station.serve(operate))
+        answer = await asyncio.to_thread(Station(tmp_path, "prod").ask, "pause")
+        server.cancel()
+        return answer
+
+    assert asyncio.run(serve()) == (True, "pause")
+    station.give_back()
+
+
+@pytest.mark.parametrize("written", ["", "{", "{}", '{"pid": 1, "host": "h"}'])
+def test_a_controller_that_has_not_written_who_it_is_still_is_one(tmp_path: Path, written: str) -> None:
+    station = Station(tmp_path, "prod")
+    assert station.holder() is None
+    station.take()
+    (station.directory / "controller.lock").write_text(written)
+    assert Station(tmp_path, "prod").holder() == "a process that has just begun"
+    station.give_back()
+    station.give_back()
+    assert station.holder() is None
+
+
+def test_the_lock_names_the_last_controller_only_and_is_private(tmp_path: Path) -> None:
+    station = Station(tmp_path, "prod")
+    station.take()
+    lock = station.directory / "controller.lock"
+    assert oct(lock.stat().st_mode & 0o777) == "0o600"
+    station.give_back()
+    lock.write_text("x" * 1000)  # of one with a very long host name
+    station.take()
+    assert f"process {os.getpid()} on" in (station.holder() or "")
+    station.give_back()
+
+
 def test_a_new_controller_does_not_hear_what_was_said_to_the_last(tmp_path: Path) -> None:
     commands = tmp_path / ".rollout" / "prod" / "commands"
     commands.mkdir(parents=True)
@@ -85,9 +146,17 @@ def test_journals_are_named_by_their_time_and_latest_points_at_one(tmp_path: Pat
     assert first.name == "20251220T020000Z.jsonl"
     first.write_text("")
     assert station.new_journal(1_766_196_000).name == "20251220T020000Z-2.jsonl"
+    (station.directory / "20251220T020000Z-2.jsonl").write_text("")
+    assert station.new_journal(1_766_196_000).name == "20251220T020000Z-3.jsonl"
+    (station.directory / "abort-20251220T020000Z.jsonl").write_text("")
+    assert station.new_journal(1_766_196_000, "abort-").name == "abort-20251220T020000Z-2.jsonl"
+    (station.directory / f".latest.{os.getpid()}").write_text("")  # left by a crash
     station.point_at(first)
     assert station.latest() == first
+    assert os.readlink(station.directory / "latest") == first.name  # the directory may be moved
     elsewhere = tmp_path / "mine.jsonl"
     elsewhere.write_text("")
     station.point_at(elsewhere)
     assert station.latest() == elsewhere
+    elsewhere.unlink()
+    assert station.latest() is None
