@@ -205,12 +205,9 @@ class _Reader:
     def _breach(self, event: Event, decisions: Sequence[Decision]) -> float | None:
         if isinstance(event, Metrics) and any(decision.breaches for decision in decisions):
             return event.end
-        retreats = self.timeline.retreats
-        last = retreats[-1] if retreats else None
         # A time-out that a round of probes has let fall due is no breach of health.
-        if last and last.criterion is Reason.HEALTH and last.decided == event.t:
-            return last.detected
-        return None
+        health = (retreat for retreat in self.timeline.retreats if retreat.criterion is Reason.HEALTH)
+        return next((retreat.detected for retreat in health), None)
 
     def _leave(self, before: State, decisions: Sequence[Body]) -> None:
         """Closes the stage that ``before`` was in, if these decisions ended it."""

@@ -12,6 +12,7 @@ import pytest
 from rollout.journal import JournalError, Record
 from rollout.journal.account import Account, account_of
 from rollout.journal.header import FORMAT, Header
+from rollout.journal.notes import Reconciled, note_to_json
 from rollout.journal.report import milestones, missed
 from rollout.policy import RULES
 from tests.rollout import journals
@@ -147,3 +148,103 @@ def test_deadlines_are_plain_at_time_scale_1_and_shown_scaled_otherwise() -> Non
 def _at_scale_1(record: Record) -> Record:
     body = {**record.body, "time_scale": 1} if record.kind == "rollout" else record.body
     return Record(record.seq, record.at, record.kind, record.t, body)
+
+
+def then(*more: tuple[str, float, dict[str, Any]]) -> Account:
+    """The account of a release of which the journal has the beginning and these records."""
+    begun = journals.good_release()[:2]
+    assert [record.kind for record in begun] == ["rollout", "event"]
+    return account_of([
+        *begun,
+        *(Record(seq, "", kind, t, body) for seq, (kind, t, body) in enumerate(more, start=3)),
+    ])  # fmt: skip
+
+
+def traffic(t: float, weight: float) -> tuple[str, float, dict[str, Any]]:
+    return "event", t, {"t": t, "event": "traffic", "weight": weight}
+
+
+def metrics(t: float, role: str, start: float, **more: Any) -> tuple[str, float, dict[str, Any]]:
+    return "event", t, {"t": t, "event": "metrics", "colour": role, "start": start, "end": start + 6} | more
+
+
+def test_a_weight_is_seen_at_each_change_only() -> None:
+    account = then(traffic(1, 0), traffic(2, 5), traffic(3, 5), traffic(4, 0))
+    assert list(account.seen) == [(1, 0), (2, 5), (4, 0)]
+    assert (account.final_weight, account.highest_weight) == (0, 5)
+
+
+def test_of_a_period_published_twice_the_later_numbers_count() -> None:
+    account = then(
+        metrics(14, "stable", 0, requests=1),
+        metrics(15, "stable", 0, requests=2),
+        metrics(15, "candidate", 0, requests=3),
+        metrics(15, "edge", 0, requests=4, rate_limited=0),
+        metrics(21, "candidate", 6, requests=5),
+        metrics(21, "edge", 0, requests=6, rate_limited=1),
+        metrics(22, "edge", 6, requests=7, rate_limited=2),
+    )
+    assert [(p.start, p.role, p.requests) for p in account.periods] == [
+        (0, "candidate", 3),
+        (0, "stable", 2),
+        (6, "candidate", 5),
+    ]
+    assert [period.requests for period in account.of("candidate")] == [3, 5]
+    assert [(p.start, p.requests, p.rate_limited) for p in account.edge] == [(0, 6, 1), (6, 7, 2)]
+
+
+def test_an_event_that_these_rules_refuse_is_left_out_and_one_that_is_none_is_named() -> None:
+    resume = {"t": 1, "event": "operator", "command": "resume"}
+    account = then(("event", 1, resume), ("rejected", 1, resume), traffic(2, 5))
+    assert list(account.seen) == [(2, 5)]
+    assert list(account.rejected) == [(1, resume)]
+    with pytest.raises(JournalError, match="record 3: 'event' is 'gossip'"):
+        then(("event", 1, {"t": 1, "event": "gossip"}))
+
+
+def test_a_paused_release_is_held() -> None:
+    account = then(traffic(1, 5), ("event", 2, {"t": 2, "event": "operator", "command": "pause"}))
+    assert account.outcome == "held"
+    assert [visit.verdict for visit in account.stages] == ["inconclusive"]
+
+
+def test_effects_are_intents_with_their_own_results() -> None:
+    def intent(t: float, effect: int, act: str) -> tuple[str, float, dict[str, Any]]:
+        return "intent", t, {"effect": effect, "act": act}
+
+    def result(t: float, effect: int, act: str, **more: Any) -> tuple[str, float, dict[str, Any]]:
+        return "result", t, {"effect": effect, "act": act} | more
+
+    account = then(
+        ("note", 9, note_to_json(Reconciled(0, 2.5))),  # began before what was tried at 7
+        intent(1, 3, "set_weight"),
+        result(2, 3, "notify", ok=True),  # no effect of its own, nor the end of another
+        result(3, 3, "set_weight", ok=True),
+        intent(3, 4, "promote"),
+        result(4, 5, "promote", ok=True),
+        intent(5, 6, "set_weight"),
+        result(5.5, 6, "set_weight", ok=True, break_glass=True),
+        intent(6, 7, "raise_rate_limit"),
+        result(6.5, 7, "raise_rate_limit", ok=True, joined=True),
+        intent(7, 8, "set_weight"),
+        result(7.5, 8, "set_weight", ok=False),
+        intent(8, 9, "prepare_rollback"),
+        result(8.5, 9, "prepare_rollback", ok=True),
+    )
+    assert [(e.act, e.t, e.ended, e.took, e.ok, e.stack_update) for e in account.effects] == [
+        ("set_weight", 1, 3, 2, True, True),
+        ("promote", 3, None, None, False, False),
+        ("set_weight", 5, 5.5, 0.5, True, False),
+        ("raise_rate_limit", 6, 6.5, 0.5, True, False),
+        ("reconcile", 6.5, 9, 2.5, True, True),
+        ("set_weight", 7, 7.5, 0.5, False, False),
+        ("prepare_rollback", 8, 8.5, 0.5, True, False),
+    ]
+    assert [effect.t for effect in account.stack_updates] == [1, 6.5]
+    # A note may be written later than what comes after it.
+    assert account.ended_s == 9
+
+
+def test_a_reconciliation_of_unknown_length_is_where_it_ended() -> None:
+    (effect,) = then(("note", 9, note_to_json(Reconciled(0)))).effects
+    assert (effect.t, effect.ended, effect.took) == (9, 9, None)
