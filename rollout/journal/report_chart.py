@@ -324,7 +324,7 @@ def _criterion_panel(plan: Plan, row: Criterion, bars: tuple[Bars, ...]) -> Pane
 def _probe_panel(account: Account) -> Panel:
     interval = account.plan.health.interval
     streaks = {
-        role: tuple((r.t - interval, r.t, 1.0) for r in account.rounds if r.role == role and r.failed)
+        role: tuple((r.t - interval, r.t) for r in account.rounds if r.role == role and r.failed)
         for role in ("candidate", "stable")
     }
     return Panel(
@@ -333,8 +333,8 @@ def _probe_panel(account: Account) -> Panel:
         22,
         2,
         bars=(
-            Bars("failed", "candidate", tuple((a, b, 1.45) for a, b, _ in streaks["candidate"])),
-            Bars("failed-stable", "stable", tuple((a, b, 0.55) for a, b, _ in streaks["stable"])),
+            Bars("failed", "candidate", tuple((a, b, 1.45) for a, b in streaks["candidate"])),
+            Bars("failed-stable", "stable", tuple((a, b, 0.55) for a, b in streaks["stable"])),
         ),
         ticks=(),
     )
