@@ -70,3 +70,10 @@ def test_a_text_is_a_text_and_not_empty(text: Any) -> None:
     assert parse_event({"t": 1, "event": "metrics_error", "reason": "x"})
     with pytest.raises(BadEvent, match=r"'reason' is .*: it takes a text"):
         parse_event({"t": 1, "event": "metrics_error", "reason": text})
+
+
+def test_an_unknown_event_is_answered_with_all_that_are_known() -> None:
+    with pytest.raises(BadEvent) as caught:
+        parse_event({"t": 1, "event": "edge"})
+    known = "started, traffic, health, metrics, metrics_error, alarm, tick, resumed, operator"
+    assert f"'event' is 'edge': it takes one of {known}" in str(caught.value)
