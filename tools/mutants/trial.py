@@ -13,6 +13,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -37,6 +38,7 @@ _LIBRARIES = [
 ]  # fmt: skip
 _SLOWER = 5.0  # a mutant may take so many times as long as the tests took
 _QUICKLY = 1.0  # seconds of a test that may as well be run
+_MEMORY = 4 << 30  # bytes of address space
 _LEAST = 30.0  # seconds that every mutant gets
 
 
@@ -183,6 +185,8 @@ def _enter(folder: Path) -> None:
     sys.dont_write_bytecode = True
     os.environ |= {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     sys.path.insert(0, str(folder))
+    # An endless loop may collect.
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     shutil.rmtree(folder / ".hypothesis", ignore_errors=True)
 
 
