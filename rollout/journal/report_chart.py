@@ -178,7 +178,7 @@ def _panel(canvas: _Canvas, panel: Panel) -> None:
         _line(canvas, line, y)
     for bars in panel.bars:
         _bars(canvas, bars, y, panel.top)
-    lowest = top - LABEL
+    lowest = -math.inf  # where the last label stands
     for value, name, css in sorted(panel.limits, reverse=True):
         lowest = max(y(value), lowest + LABEL)  # labels of near limits stand below each other
         place = (

@@ -59,8 +59,8 @@ def test_durable_is_after_everything_appended(tmp_path: Path, monkeypatch: pytes
 def test_a_new_journals_name_is_durable_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
-    file = journal(tmp_path / "new" / "j")
-    assert str(tmp_path / "new") in synced
+    file = journal(tmp_path / "new" / "prod" / "j")
+    assert str(tmp_path / "new" / "prod") in synced
     file.close()
 
 
