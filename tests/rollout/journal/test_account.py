@@ -248,3 +248,18 @@ def test_effects_are_intents_with_their_own_results() -> None:
 def test_a_reconciliation_of_unknown_length_is_where_it_ended() -> None:
     (effect,) = then(("note", 9, note_to_json(Reconciled(0)))).effects
     assert (effect.t, effect.ended, effect.took) == (9, 9, None)
+
+
+def test_a_stage_whose_weight_was_never_seen_has_no_window() -> None:
+    (visit,) = then().stages
+    assert (visit.weight, visit.seen_s, visit.left_s, visit.verdict) == (5, None, None, "open")
+    measured = metrics(15, "candidate", 0, requests=300, errors=0, p95=0.1, db_connection_errors=0)
+    (visit,) = then(measured, ("event", 16, {"t": 16, "event": "operator", "command": "abort"})).stages
+    assert (visit.seen_s, visit.left_s, visit.verdict) == (None, 16, "inconclusive")
+    assert (visit.periods, visit.good_periods) == (0, 0)
+
+
+def test_an_alert_ends_no_stage() -> None:
+    failed = {"event": "health", "colour": "candidate", "failed": ["deep"]}
+    account = then(("event", 1, {"t": 1} | failed), traffic(2, 5), ("event", 3, {"t": 3} | failed))
+    assert [(visit.seen_s, visit.verdict) for visit in account.stages] == [(2, "open")]
