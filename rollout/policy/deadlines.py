@@ -47,17 +47,12 @@ def resume(step: Step) -> None:
     gone unwatched. An increase gets its whole time again in which to be seen.
     """
     state = step.state
-    raises = not state.settled and state.commanded > state.before and state.phase not in ON_STABLE
-    counts = (_hold_timed_out,) if raises else (_hold_timed_out, _not_applied)
-    due = [deadline for deadline in _deadlines(step.plan, state) if deadline[2] in counts]
-    for at, _, do in sorted(due, key=_when):
-        if at <= step.t:
-            do(step)
-    step.state = changed(step.state, answered_at=step.t)
-    if step.state.phase in (Phase.WATCHING, Phase.VERIFYING):
-        step.state = changed(step.state, window_start=step.t)
-    if raises and not step.state.settled and step.state.commanded == state.commanded:
-        step.state = changed(step.state, commanded_at=step.t)
+    began = changed(state, answered_at=step.t)
+    if state.phase in (Phase.WATCHING, Phase.VERIFYING):
+        began = changed(began, window_start=step.t)
+    if not state.settled and state.commanded > state.before and state.phase not in ON_STABLE:
+        began = changed(began, commanded_at=step.t)
+    step.state = began
 
 
 def _when(deadline: _Deadline) -> tuple[float, int]:
