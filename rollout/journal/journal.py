@@ -122,7 +122,9 @@ class FileJournal:
     def __init__(
         self, path: Path, now: Callable[[], float], *, resume: bool = False, secrets: Sequence[str] = ()
     ) -> None:
-        self.path, self._now, self._secrets = path, now, secrets
+        self.path, self._now = path, now
+        # As they stand inside of a JSON text: a quote or a backslash is escaped there.
+        self._secrets = [json.dumps(secret)[1:-1] for secret in secrets]
         self.failure: OSError | None = None
         self._seq = 0
         path.parent.mkdir(parents=True, exist_ok=True)
