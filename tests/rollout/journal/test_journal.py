@@ -217,3 +217,12 @@ def test_secrets_never_reach_the_file(tmp_path: Path) -> None:
     file.close()
     assert "hunter2" not in (tmp_path / "j").read_text()
     assert oct((tmp_path / "j").stat().st_mode & 0o777) == "0o600"
+
+
+@pytest.mark.parametrize("secret", ['with "quotes" in it', "with \\ a backslash", "a secret with é"])
+def test_a_secret_that_json_escapes_never_reaches_the_file_either(tmp_path: Path, secret: str) -> None:
+    file = journal(tmp_path / "j", secrets=(secret,))
+    file.append("rollout", 0, {"error": f"the engine printed {secret}!"})
+    file.close()
+    record = json.loads((tmp_path / "j").read_text())
+    assert record["body"]["error"] == "the engine printed [secret]!"
