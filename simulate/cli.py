@@ -6,17 +6,43 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from rollout.extras import missing
 from simulate.commands.errors import CommandError
+from simulate.lab.cli import INTERRUPTED
 from simulate.lab.cli import app as lab_app
 from simulate.lab.errors import LabError
 
+
+@contextmanager
+def _interrupt_reported() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+class _Group(TyperGroup):
+    """Reports Ctrl-C, also while a command is parsed or imported: typer would exit without a word."""
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        with _interrupt_reported():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _interrupt_reported():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
+    cls=_Group,
     name="simulate",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -222,11 +248,13 @@ def tune_command(
     as_json: JsonOption = False,
     html: HtmlOption = None,
 ) -> None:
-    """Compare twenty plans by false rollbacks, missed bad releases and users hurt, and propose one.
+    """Compare twenty plans by false rollbacks, missed bad releases and requests hurt, and propose one.
+
+    Hurt means affected: failed or slow.
 
     phase-c and nineteen variants (a larger first stage, other limits, a minimum of requests, M of N periods, an abort in place
     of the way back to 5 %, a comparison with stable) are rehearsed on a healthy release and eight bad ones, on the same random
-    numbers. Bad releases count by their probabilities in the register. The plans that no other beats are rehearsed again on a
+    numbers. Bad releases count by their probabilities in the register. The Pareto-optimal plans are rehearsed again on a
     fresh seed.
 
     Proposed is the plan with the fewest false rollbacks among those that promote at most --missed-more points more bad releases
@@ -353,7 +381,7 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 A table belongs to the sentence "Every row is `simulate rehearse ...`" (or `rollout plan ...`) before it; a row adds the options in its
 first cell. The head of a column names its figure in the command's JSON: ``rolled back``, ``promoted``, ``held``, ``aborted``
 (shares), or a figure or finding by the name that `simulate rehearse` prints (``failed requests``, ``detection, s``), each with its 95 %
-interval; of `rollout plan --rate N`, ``taken back at 0.2 %`` of a healthy release and ``missed at 2 %`` of a bad one.
+interval; of `rollout plan --rate N`, ``rolled back at 0.2 %`` of a healthy release and ``missed at 2 %`` of a bad one.
 
 python -m tools.findings                    compares all rows (about half an hour on two cores); exit 1 if one differs
 python -m tools.findings --requests 300000  only rows whose rehearsals have at most so many requests a minute in all
@@ -28,7 +28,7 @@ from simulate.studies.replication import wilson
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "findings.md"
 _BASE = re.compile(r"Every row is `((?:simulate rehearse|rollout plan)[^`]*)`")
-_ODDS = re.compile(r"(taken back|missed) at ([\d.]+) %")
+_ODDS = re.compile(r"(rolled back|missed) at ([\d.]+) %")
 _OPTIONS = re.compile(r"`([^`]*)`")
 _OUTCOMES = ("promoted", "held", "aborted")
 _MANY = 1000  # from here on digits after the point mean nothing
@@ -96,7 +96,7 @@ def cells(columns: tuple[str, ...], found: dict[str, Any]) -> tuple[str, ...]:
 
 def _cell(column: str, found: dict[str, Any]) -> str:
     if asked := _ODDS.fullmatch(column):
-        kind, key = ("healthy", "taken_back") if asked[1] == "taken back" else ("bad", "promoted")
+        kind, key = ("healthy", "taken_back") if asked[1] == "rolled back" else ("bad", "promoted")
         line = next(one for one in found["odds"][kind] if one["error_percent"] == float(asked[2]))
         return _share(line[key]["count"], found["odds"]["rollouts"])
     if column == "rolled back":

@@ -8,7 +8,7 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
-from rollout.plan import Plan, parse_plan
+from rollout.plan import BUILT_IN, Plan, parse_plan
 from simulate.commands.errors import BadInput, Failed
 from simulate.commands.inputs import check_output, read_plan
 from simulate.commands.output import wrapped, writing
@@ -17,6 +17,7 @@ from simulate.figures import between, plain
 from simulate.studies.tune import Value, differences
 from simulate.studies.tune.tuned_plan import FALSE_ROLLBACKS, NAME, read_header
 
+PROPOSED = Path("build/tuned.yaml")
 ADOPTED = Path(str(files("rollout"))) / "plans" / f"{NAME}.yaml"
 
 
@@ -25,6 +26,13 @@ def adopt(file: Path, *, yes: bool) -> None:
 
     Raises :class:`BadInput`, or :class:`Failed` if the figures in its header do not show that it is better than the guide's plan.
     """
+    if str(file) in BUILT_IN:
+        raise BadInput(
+            f"FILE: '{file}' is a plan that ships: give the file that `simulate tune` wrote, such as {PROPOSED}"
+        )
+    if not file.exists():
+        out = "" if file == PROPOSED else f" --out {file}"
+        raise BadInput(f"{file} does not exist; `simulate tune{out}` writes it")
     plan = read_plan(str(file), "FILE")
     text = file.read_text()
     figures = read_header(text)

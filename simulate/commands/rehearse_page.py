@@ -15,7 +15,7 @@ from rollout.plan import Plan
 from rollout.plan.units import clock
 from simulate.commands.drawing import COLOURS, drawn, pages
 from simulate.commands.output import command_line
-from simulate.commands.rehearse_text import INTERVALS, head, named, row, timeline
+from simulate.commands.rehearse_text import INTERVALS, ending, head, named, row, timeline
 from simulate.controlplane import RehearsalResult
 from simulate.dataplane import CANDIDATE, STABLE, Period
 from simulate.figures import plain
@@ -35,7 +35,7 @@ def write_page(path: Path, summary: Summary, rows: Rows, result: RehearsalResult
         pages(clock=partial(clock, tenths=True))
         .get_template("rehearse.html.j2")
         .render(
-            title=f"Rehearsal: {job.scenario}",
+            title=f"Rehearsal: {job.scenario}" + ("" if many else f", {ending(result)}"),
             head=head(job, summary.replications),
             sentence=scenario.sentence,
             command=command_line(),

@@ -112,6 +112,18 @@ def timeline(result: RehearsalResult) -> list[Entry]:
     return [Entry(t, None if t0 is None or t < t0 else t - t0, text) for t, _, text in ordered]
 
 
+def ending(result: RehearsalResult) -> str:
+    """How a rehearsal ended, and why: ``rolled back: error rate 25 % (3 of 12 requests) is above 1 %``."""
+    back = [d for d in result.decisions if d.decision is DecisionKind.SET_WEIGHT and not d.increase]
+    held = [d for d in result.decisions if d.decision is DecisionKind.HOLD]
+    if result.outcome == "promoted":
+        return "promoted"
+    if back:  # its reason ends with the weight, as the headline does not
+        word = "held" if result.outcome == "held" else "rolled back"
+        return f"{word}: {back[0].reason.removesuffix(f': {back[0].weight:g} %')}"
+    return f"held: {held[-1].reason}" if held else str(result.outcome)
+
+
 def _decided(decision: Decision) -> str:
     weight = f"{decision.weight:g} %" if decision.weight is not None else ""
     match decision.decision:

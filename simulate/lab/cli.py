@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from simulate.lab.host.state import LabState
     from simulate.lab.lab import Lab
 
+#: The exit code after Ctrl-C.
+INTERRUPTED = 130
 #: Fewest traffic updates whose median means something.
 FEWEST_UPDATES = 10
 
@@ -81,7 +83,7 @@ def start(name: NameOption = DEFAULT_LAB, time_scale: TimeScaleOption = 10.0) ->
         lab.start(reporter(Console()))
     except KeyboardInterrupt:
         typer.echo(f"interrupted: lab {name!r} has been stopped", err=True)
-        raise
+        raise typer.Exit(INTERRUPTED) from None
     typer.echo(f"lab {name!r} is ready after {time.monotonic() - began:.1f} s; logs: {lab.paths.logs}")
     typer.echo(f"next: simulate lab deploy{_name_flag(name)}, then simulate lab shell{_name_flag(name)}")
 
@@ -299,4 +301,4 @@ def _orderly(work: Callable[[], int]) -> int:
         return work()
     except KeyboardInterrupt:
         typer.echo("interrupted: everything that was started is stopped", err=True)
-        raise
+        raise typer.Exit(INTERRUPTED) from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
@@ -114,5 +115,7 @@ class BadFault(ValueError):
 def fault(name: str) -> Fault:
     """Raises BadFault naming the faults that exist."""
     if name not in FAULTS:
-        raise BadFault(f"unknown fault {name!r}: use one of {', '.join(FAULTS)}")
+        meant = get_close_matches(name, FAULTS, n=1)
+        near = f"did you mean {meant[0]}? It is " if meant else "use "
+        raise BadFault(f"unknown fault {name!r}: {near}one of {', '.join(FAULTS)}")
     return FAULTS[name]

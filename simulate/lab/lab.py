@@ -185,7 +185,7 @@ class Lab:
         _refuse_inside_a_lab()
         current = self.state()
         if current is None:
-            raise bad_input(
+            raise LabError(
                 f"no lab {self.name!r} is running", f"start it with `simulate lab start --name {self.name}`"
             )
         if current.phase is not state.Phase.RUNNING:

@@ -1,6 +1,7 @@
 """The scenarios that ship: the nine risks of the guide's register, a good release, and what else goes wrong."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from types import MappingProxyType
 
 from simulate.scenarios import (
@@ -68,5 +69,7 @@ class UnknownScenario(ValueError):
 def find(name: str) -> Scenario:
     """Raises :class:`UnknownScenario`."""
     if name not in SCENARIOS:
-        raise UnknownScenario(f"'{name}' is not a scenario: it is one of {', '.join(SCENARIOS)}")
+        meant = get_close_matches(name, SCENARIOS, n=1)
+        near = f"did you mean {meant[0]}? It" if meant else "it"
+        raise UnknownScenario(f"'{name}' is not a scenario: {near} is one of {', '.join(SCENARIOS)}")
     return SCENARIOS[name]

@@ -59,7 +59,7 @@ SCENARIO = Scenario(
     spoiled_pages=_slow_pages,
     build=lambda values, world: world,
     parameters=(
-        Parameter("pages_per_minute", 200, "pages/min", "that are loaded"),
+        Parameter("pages_per_minute", 200, "pages/min", "page loads"),
         Parameter("bundle_kb", 1500, "KB gzipped", "of the new bundle", 1, 1e6),
         Parameter("mbit_per_s", 8, "Mbit/s", "of a user's line, at the median", 0.01, 1e5),
         Parameter("mbit_sigma", 0.8, "log", "standard deviation of its logarithm", 0.01, 5),

@@ -39,7 +39,7 @@ def _findings(values: Values, result: RehearsalResult) -> Mapping[str, float]:
 
 SCENARIO = Scenario(
     name="cdn-failure",
-    sentence="the new frontend's assets are missing at the CDN: pages stay blank, the backend looks well",
+    sentence="the new frontend's assets are missing at the CDN: pages stay blank, the backend looks healthy",
     symptom="404 for static assets, blank pages",
     mitigation="the previous index.html comes back and the cache is invalidated, within 3 min",
     risk=3,
@@ -49,7 +49,7 @@ SCENARIO = Scenario(
     build=_build,
     parameters=(
         Parameter("released_s", 30, "s", "from the start until the frontend is released"),
-        Parameter("pages_per_minute", 200, "pages/min", "that are loaded"),
+        Parameter("pages_per_minute", 200, "pages/min", "page loads"),
         Parameter("calls_lost_percent", 30, "%", "of the requests that blank pages do not make", 0, 100),
         Parameter("check_every_s", 60, "s", "between the canary's looks at the page", 1),
         Parameter("revert_s", 90, "s", "from the alarm until the old frontend is back, at the median", 1),

@@ -64,7 +64,7 @@ SCENARIO = Scenario(
     alarm="candidate-memory",
     build=_build,
     parameters=(
-        Parameter("leak_mb_per_request", 0.005, "MB", "that each request leaves in its replica", 0, 1e6),
+        Parameter("leak_mb_per_request", 0.005, "MB", "memory lost in the replica with each request", 0, 1e6),
         Parameter("memory_mb", 200, "MB", "of a replica at its start", 1, 1e6),
         Parameter("limit_mb", 512, "MB", "at which a replica is killed", 1, 1e6),
         Parameter(

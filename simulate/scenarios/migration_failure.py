@@ -47,7 +47,7 @@ SCENARIO = Scenario(
     build=_build,
     parameters=(
         Parameter("begins_s", 60, "s", "from the start until the migration runs"),
-        Parameter("migration_hangs_s", 1800, "s", "that it hangs if nobody ends it"),
+        Parameter("migration_hangs_s", 1800, "s", "length of the hang if nobody ends it"),
         Parameter("migration_limit_s", 600, "s", "after which it is ended"),
         flag("mitigation", 1, "the migration has its time limit"),
     ),

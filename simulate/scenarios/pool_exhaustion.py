@@ -44,7 +44,9 @@ SCENARIO = Scenario(
     bad_release=True,
     build=_build,
     parameters=(
-        Parameter("leaks_per_query", 0.1, "connections", "that each query leaves lost to the pool", 0, 1e6),
+        Parameter(
+            "leaks_per_query", 0.1, "connections", "connections lost to the pool with each query", 0, 1e6
+        ),
         Parameter("hang_s", 0, "s", "for which the candidate's queries hang"),
         Parameter("hang_at_s", 60, "s", "from the start until they do"),
     ),

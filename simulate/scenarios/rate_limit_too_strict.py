@@ -58,7 +58,7 @@ SCENARIO = Scenario(
             "limit_per_minute",
             0,
             "requests/min",
-            "that a client may send at first; 0: the guide's 1,000, or a sixth of all requests if that is less",
+            "first limit of a client; 0: the guide's 1,000, or a sixth of all requests if that is less",
         ),
         Parameter("heavy_clients", 2, "clients", "behind which many people work", 1, 1e6, whole=True),
         Parameter("heavy_percent", 60, "%", "of all requests that they send together", 0.001, 100),

@@ -72,24 +72,30 @@ COMMON = (
     Parameter(
         "variance_to_mean", 1, "ratio", "of the requests of a minute; 1: Poisson, real traffic: 22-41", 1, 1e6
     ),
-    Parameter("base_error_percent", 0.05, "%", "of the answers of either colour that are 5xx anyway", 0, 100),
+    Parameter("base_error_percent", 0.05, "%", "share of responses that fail even without a fault", 0, 100),
     Parameter("clients", 1000, "clients", "addresses that the rate limit distinguishes", 1, 1e6, whole=True),
-    Parameter("retries", 0, "attempts", "that a client makes after a failure", 0, 7, whole=True),
-    Parameter("retry_budget", 0.2, "retries/request", "that all clients together may make", 0, 100),
-    Parameter("timeout_s", 30, "s", "that a client waits for an answer", 0.001, 3600),
+    Parameter("retries", 0, "attempts", "retries of a client after a failure", 0, 7, whole=True),
+    Parameter("retry_budget", 0.2, "retries/request", "most retries of all clients together", 0, 100),
+    Parameter("timeout_s", 30, "s", "longest wait of a client for an answer", 0.001, 3600),
     Parameter("sticky_s", 0, "s", "target group stickiness; 0: off", 0, 604_800),
     Parameter("replicas", 3, "replicas", "of each colour", 1, 1000, whole=True),
-    Parameter("slots", 40, "requests", "that a replica works on at once", 1, 100_000, whole=True),
+    Parameter("slots", 40, "requests", "most requests in work at once in a replica", 1, 100_000, whole=True),
     Parameter("query_ms", 20, "ms", "of a request in the database, at the median", 0.001, 3.6e6),
     Parameter("work_ms", 30, "ms", "of a request in the backend, at the median", 0.001, 3.6e6),
     Parameter("pool_size", 50, "connections", "of each colour's pgbouncer", 1, 100_000, whole=True),
     # as query_wait_timeout in the pgbouncer.ini that the program writes
-    Parameter("pool_wait_s", 5, "s", "that a request waits for a connection", 0.001, 3600),
+    Parameter("pool_wait_s", 5, "s", "longest wait of a request for a connection", 0.001, 3600),
     Parameter("max_connections", 200, "connections", "of PostgreSQL, for both colours", 1, 1e6, whole=True),
     Parameter(
-        "parallel_queries", 0, "queries", "that PostgreSQL runs at once; 0: any number", 0, 1e6, whole=True
+        "parallel_queries",
+        0,
+        "queries",
+        "most queries at once in PostgreSQL; 0: any number",
+        0,
+        1e6,
+        whole=True,
     ),
-    Parameter("websockets", 0, "connections", "that clients keep open", 0, 1e6, whole=True),
+    Parameter("websockets", 0, "connections", "connections kept open by clients", 0, 1e6, whole=True),
     Parameter(
         "metric_delay_s",
         75,

@@ -37,7 +37,7 @@ SCENARIO = Scenario(
     build=_build,
     parameters=(
         Parameter("slow_percent", 10, "%", "of the candidate's queries that are slow", 0, 100),
-        Parameter("slow_s", 5, "s", "that a slow query takes longer"),
+        Parameter("slow_s", 5, "s", "additional time of a slow query"),
     ),
     findings=_findings,
 )

@@ -18,7 +18,7 @@ from simulate.scenarios.scenario import COMMON, ordinary
 
 NIGHT_S = 2400.0
 _LUCK = (2,)  # spawn key of the register's stream; the data plane's have none, the control plane's is (1,)
-_PROBABILITY = Parameter("probability", 0, "%", "that the risk occurs in a night", 0, 100)
+_PROBABILITY = Parameter("probability", 0, "%", "probability of the risk in a night", 0, 100)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,25 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     return call
 
 
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        ("build/tuned.yaml", "error: build/tuned.yaml does not exist; `simulate tune` writes it\n"),
+        ("other.yaml", "error: other.yaml does not exist; `simulate tune --out other.yaml` writes it\n"),
+        ("tuned", "error: FILE: 'tuned' is a plan that ships: give the file that `simulate tune` wrote"),
+        ("phase-c", "error: FILE: 'phase-c' is a plan that ships"),
+    ],
+)
+def test_what_tune_did_not_write_is_refused(
+    file: str, says: str, ships: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = ships.read_text()
+    assert simulate("adopt", file, "--yes", monkeypatch=monkeypatch) == 2
+    assert capsys.readouterr().err.startswith(says)
+    assert ships.read_text() == before
+
+
 def test_the_header_of_the_plan_that_ships_can_be_read() -> None:
     mine, guide = read_header(PROPOSED)[FALSE_ROLLBACKS]
     assert (mine.mean, mine.low, mine.high) == (0.4, 0.156, 1.02)

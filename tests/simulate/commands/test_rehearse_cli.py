@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -152,12 +154,17 @@ def test_a_page_to_share(run: Any, tmp_path: Path, n: str) -> None:
         "http://purl.org", ""
     ).replace("http://creativecommons.org", "").replace("https://matplotlib.org", "")
     assert "the rollout ends" in text and "error_percent" in text
+    cause = r", rolled back: error rate [\d.]+ % \(\d+ of \d+ requests\) is above 1 %" if n == "1" else ""
+    assert re.search(rf"<h1>Rehearsal: error-regression{cause}</h1>", text)
+    assert '<p class="soft">Error-regression under phase-c, ' in text
+    assert "<span>--html</span>" in text, "an option is not broken at its hyphens"
 
 
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (["nonsense"], ["'nonsense' is not a scenario", "healthy", "simulate list"]),
+        (["nonsense"], ["'nonsense' is not a scenario: it is one of healthy", "simulate list"]),
+        (["helthy"], ["'helthy' is not a scenario: did you mean healthy? It is one of healthy, "]),
         (["healthy", "--set", "error_percent=3"], ["--set", "'error_percent' is not a parameter of healthy"]),
         (["healthy", "--set", "replicas=0"], ["--set", "'replicas' is 0", "from 1"]),
         (["healthy", "--set", "replicas=1.5"], ["whole number"]),
@@ -259,6 +266,19 @@ def test_ctrl_c_prints_what_is_known(
     assert code == 130
     assert err == "interrupted: 3 of 40 replications were done; the figures are of these\n"
     assert '"replications": 3' in out if form else "3 rehearsals" in out
+
+
+@pytest.mark.parametrize("command", [("rehearse", "healthy"), ("tune",)])
+def test_ctrl_c_while_a_command_is_imported(
+    run: Any, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, f"simulate.commands.{command[0]}", raising=False)
+    finder = SimpleNamespace(find_spec=lambda name, *_: interrupted() if name.endswith(command[0]) else None)
+    monkeypatch.setattr(sys, "meta_path", [finder, *sys.meta_path])
+    assert run(*command) == (130, "", "interrupted\n")
 
 
 def test_compiling_is_announced_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

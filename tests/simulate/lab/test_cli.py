@@ -52,11 +52,9 @@ def pretend(name: str, *services: ServiceStatus, phase: Phase = Phase.RUNNING) -
         (["lab", "start", "--time-scale", "1000"], "--time-scale 1000"),
         (["lab", "start", "--time-scale", "fast"], "--time-scale"),
         (["lab", "frobnicate"], "frobnicate"),
-        (["lab", "exec", "--", "true"], "no lab 'default' is running"),
-        (["lab", "shell", "--name", "other"], "no lab 'other' is running"),
         (
-            ["lab", "deploy"],
-            "no lab 'default' is running\n  fix: start it with `simulate lab start --name default`",
+            ["lab", "rehearse", "--fault", "eror-5pct"],
+            "fix: did you mean errors-5pct? It is one of errors-5pct, ",
         ),
         (["lab", "deploy", "--name", "../up"], "--name '../up'"),
     ],
@@ -70,6 +68,27 @@ def test_bad_input(
 ) -> None:
     assert run(monkeypatch, *arguments) == 2
     assert message in capsys.readouterr().err
+    assert not labs.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["lab", "exec", "--", "true"], "default"),
+        (["lab", "shell", "--name", "other"], "other"),
+        (["lab", "deploy"], "default"),
+    ],
+)
+def test_no_lab_to_enter_is_a_failure_at_run_time(
+    arguments: list[str],
+    name: str,
+    labs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(monkeypatch, *arguments) == 1
+    errors = capsys.readouterr().err
+    assert f"no lab '{name}' is running\n  fix: start it with `simulate lab start --name {name}`" in errors
     assert not labs.exists()
 
 

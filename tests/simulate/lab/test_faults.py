@@ -28,6 +28,8 @@ def test_the_faults_of_the_release_gate_are_there() -> None:
 def test_an_unknown_fault_is_named_with_those_that_exist() -> None:
     with pytest.raises(BadFault, match=r"'gremlins'.*errors-5pct"):
         fault("gremlins")
+    with pytest.raises(BadFault, match=r"'eror-5pct': did you mean errors-5pct\? It is one of "):
+        fault("eror-5pct")
 
 
 def test_settings() -> None:
