@@ -74,6 +74,7 @@ def test_a_decision_a_line(tmp_path: Path) -> None:
         ),
         ('{"t":2,"event":"metrics","colour":"stable","start":0,"end":NaN}', ":3: 'end' is nan"),
         ('{"t":2,"t":3,"event":"tick"}', ":3: key 't' appears twice"),
+        ('{"t":2,"event":"tick","event":"started"}', ":3: key 'event' appears twice"),
         ('{"t":1' + "0" * 400 + ',"event":"tick"}', ":3: 't' is 1000"),
         ("[" * 100_000, ":3: not JSON"),
     ],
