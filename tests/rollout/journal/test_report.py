@@ -314,7 +314,7 @@ def test_texts_of_the_journal_cannot_become_markup() -> None:
 
 
 def test_the_page_loads_nothing(tmp_path: Path) -> None:
-    journal, page = tmp_path / "journal.jsonl", tmp_path / "out" / "report.html"
+    journal, page = tmp_path / "journal.jsonl", tmp_path / "a" / "new" / "report.html"
     journal.write_text("".join(record.to_line() for record in journals.bad_release()))
     write_report(journal, page)
     write_report(journal, page)  # written anew

@@ -26,3 +26,11 @@ def test_yaml_that_is_wrong_is_named_by_its_line(line: int) -> None:
     text = "".join("a: b\n" if number < line else "c: d: e\n" for number in range(1, line + 1))
     with pytest.raises(PlanError, match=f"^plan: line {line}: not readable as YAML"):
         parse_plan(text)
+
+
+@pytest.mark.parametrize(("text", "line"), [("", 1), ("# a list\n\n- a\n", 3), ("phase-c\n", 1)])
+def test_what_is_no_mapping_is_named_by_its_line(text: str, line: int) -> None:
+    with pytest.raises(
+        PlanError, match=f"^plan: line {line}: a plan is a mapping with the keys name, stages"
+    ):
+        parse_plan(text)

@@ -9,6 +9,7 @@ import pytest
 from rollout.plan import parse_plan, plan_text
 from rollout.policy import IllegalEvent, Phase, decide
 from rollout.policy.events import parse_event
+from rollout.policy.state import REMEMBERED
 from tests.rollout.runs import PLAN, Run, at_weight, brief
 
 # --- 1: stages and windows
@@ -578,3 +579,22 @@ def test_a_decrease_that_was_not_seen_before_a_gap_gets_no_more_time_after_it() 
     assert run(t + 90, "resumed", since=t + 71) == []
     assert run.ticks(int(t) + 91, int(t) + 129) == []
     assert run(t + 130, "tick")[0]["break_glass"] is True
+
+
+def test_an_inconclusive_stage_says_that_it_is_the_newest_period_however_many_were_good() -> None:
+    run, t = at_weight(100)
+    for minute in range(2):
+        run.metrics(t + 61 + 60 * minute, t + 60 * minute)
+    run.metrics(t + 300, t + 240, requests=0)
+    run.ticks(int(t) + 301, int(t) + 601, 20)
+    reason = next(d["reason"] for d in [*run.all, *run(t + 602, "tick")] if d["criterion"] == "inconclusive")
+    assert reason == "the extension is over and the newest metric period is not good"
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    run = Run()
+    run(0, "started")
+    for second in range(1, 200):
+        run(second, "traffic", weight=second % 2)
+    assert len(run.state.seen_history) == REMEMBERED == 64
+    assert run.state.seen_history[-1] == (199, 1)

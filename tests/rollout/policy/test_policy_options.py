@@ -191,3 +191,17 @@ def test_a_plan_says_it_in_words() -> None:
     assert "The error rate of the newest period must not be above its limit either" in words
     assert "error rate above 1 % in 2 periods in a row" in " ".join(explain(plan_with("breaches: 2"), 300))
     assert "error rate above 1 % in a period: back to 5 %" in " ".join(explain(PLAN, 300))
+
+
+def test_a_late_period_looks_at_no_more_than_n() -> None:
+    """Bad, good, good, bad: two of four, and never two of three, whichever is received last."""
+    text = plan_text("phase-c")[0].replace(
+        "{limit: 2s, rollback: previous}", "{limit: 2s, breaches: 2, of: 3, rollback: previous}"
+    )
+    for order in ((0, 1, 2, 3), (1, 2, 3, 0), (3, 2, 1, 0), (1, 2, 0, 3)):
+        run, t = at_weight(100, parse_plan(text))
+        for place in order:
+            p95 = 2.5 if place in (0, 3) else 0.2
+            assert run.metrics(t + 250, t + 60 * place, p95=p95) == []
+    run.metrics(t + 251, t + 60, p95=2.5)
+    assert run.all[-1]["criterion"] == "latency_p95"
