@@ -14,7 +14,10 @@ from simulate.dataplane import CANDIDATE, STABLE
 from simulate.figures import between, plain
 from simulate.studies.replication import Estimate, Job, Summary
 
-INTERVALS = "Intervals are 95 %: Wilson's for shares, Student's t for means. p95 is over the runs."
+INTERVALS = (
+    "Intervals are 95 %: Wilson's for shares, Student's t for means; durations and counts cannot be negative, so an interval of theirs "
+    "that reaches below 0 is shown from 0. p95 is over the runs."
+)
 # Findings that every scenario has; those of its own are printed for one rehearsal, too.
 _COMMON_FINDINGS = (
     "requests_candidate",
@@ -69,10 +72,11 @@ def print_summary(summary: Summary) -> None:
 
 
 def row(found: Estimate | None) -> tuple[str, str, str]:
-    """Mean, interval and 95th percentile of a figure."""
+    """Mean, interval and 95th percentile of a figure; the interval of a mean that is not negative is shown from 0 at the lowest."""
     if found is None:
         return "-", "in no run", ""
-    return plain(found.mean, 4), between(found.low, found.high, 4), plain(found.p95, 4)
+    low = found.low if found.low is None or found.mean < 0 else max(found.low, 0.0)
+    return plain(found.mean, 4), between(low, found.high, 4), plain(found.p95, 4)
 
 
 def named(name: str) -> str:

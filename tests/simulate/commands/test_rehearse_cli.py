@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rollout.plan import plan_text
 from simulate.cli import _plans, _scenarios
+from simulate.commands.rehearse_text import row
 from simulate.dataplane.compilation import compile_once
 from simulate.scenarios import SCENARIOS
-from simulate.studies.replication import Interrupted, Job, Rows, measure
+from simulate.studies.replication import Estimate, Interrupted, Job, Rows, measure
 from tests.simulate.command import simulate
 
 
@@ -105,6 +106,11 @@ def test_many_rehearsals_tell_shares_and_intervals(run: Any) -> None:
     assert "Wilson" in out and "Student" in out
     for word in ("promoted", "held", "aborted", "rolled back", "detection, s", "error budget spent, %"):
         assert word in out
+
+
+def test_no_interval_of_a_count_is_shown_below_zero() -> None:
+    assert row(Estimate(5, 30, -32.79, 92.79, 150)) == ("30", "0 to 92.79", "150")
+    assert row(Estimate(1, 30, None, None, 30)) == ("30", "", "30")
 
 
 def test_a_mean_of_some_runs_says_of_how_many(run: Any) -> None:
