@@ -1,7 +1,7 @@
 """The command `rollout`. What a command needs is imported when it runs: most need little of it.
 
 Exit codes: 0 promoted (or the command was carried out), 1 a failure at run time, or nothing to act on, 2 bad input,
-before anything was touched, 3 rolled back and verified, 4 rolled back but stable is not verified to be back to normal.
+before anything was touched, 3 rolled back and stable is back to normal, 4 rolled back but stable is not verified to be.
 """
 
 # ruff: noqa: PLC0415
@@ -39,8 +39,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Releases the idle colour in stages, watches it, and rolls back automatically if it misbehaves.",
     epilog="Exit codes: 0 promoted, or the command was carried out; 1 failure at run time, or nothing to act on; "
-    "2 bad input, before anything was touched; 3 rolled back, and stable is verified; 4 rolled back, but stable is not "
-    "verified to be back to normal.",
+    "2 bad input, before anything was touched; 3 rolled back, and stable is back to normal; 4 rolled back, but stable "
+    "is not verified to be back to normal.",
 )
 HERE = Path()
 WATCH_INTERVAL = 2.0  # seconds between two looks of `status --watch`
@@ -378,9 +378,15 @@ def resume(context: typer.Context, env: Env = "prod", project_dir: ProjectDir = 
     elif station.latest() is None:
         fail(f"nothing to resume: no rollout of {env} has been started from this folder", Exit.FAILED)
     else:
+        from rollout.stacks.engine import EngineMissing
+
         station.take()
         try:
-            _continue(_connector(context), project_dir, station, *_unfinished(station, env))
+            path, records = _unfinished(station, env)
+            _continue(_connector(context), project_dir, station, path, records)
+        except (EngineMissing, EnvironmentProblem) as error:
+            say(f"rollout: the rollout could NOT be continued: {error}", err=True)
+            fail(_traffic_now(station), Exit.FAILED)
         finally:
             station.give_back()
 
@@ -465,8 +471,6 @@ def _abort(connector: Connector, project_dir: Path, station: Station, env: str) 
         say("all traffic is on stable, which is not verified to be back to normal")
     except (EngineMissing, EnvironmentProblem, TrafficError) as error:
         header = header_under_way(records)
-        if header is None and not isinstance(error, TrafficError):
-            raise
         if header is None:
             say(f"rollout: traffic could NOT be moved: {error}", err=True)
             fail(_traffic_now(station), Exit.FAILED)
@@ -514,7 +518,7 @@ def doctor(env: Env = "prod", project_dir: ProjectDir = HERE, as_json: AsJson = 
         problems += bool(finding.problem)
         say(json.dumps(asdict(finding)) if as_json else finding.in_words())
     if not as_json:
-        say(f"Not tried, for they would change something: {', '.join(WRITES)}.")
+        say(f"Not tested, because that would change something: {', '.join(WRITES)}.")
         say(f"{problems or 'no'} problem{'s' if problems != 1 else ''} found")
     raise typer.Exit(Exit.FAILED if problems else Exit.DONE)
 
@@ -539,7 +543,7 @@ def report(
         station = _station(project_dir, env)
         path = station.latest()
     if path is None:
-        fail(f"no rollout of {env} has been started from this folder; name a journal")
+        fail(f"no rollout of {env} has been started from this folder; name a journal", Exit.FAILED)
     from rollout.journal.report import write_report
 
     try:
@@ -575,8 +579,11 @@ def replay(
 @app.command()
 def plan(
     plan: Annotated[
-        str, typer.Argument(metavar="[PLAN]", help="Plan file or name.", autocompletion=_complete_plan)
-    ] = "phase-c",
+        str | None,
+        typer.Argument(
+            metavar="[PLAN]", help="Plan file or name; else phase-c.", autocompletion=_complete_plan
+        ),
+    ] = None,
     other: Annotated[
         str | None,
         typer.Argument(
@@ -586,6 +593,12 @@ def plan(
     time_scale: Annotated[
         float, typer.Option("--time-scale", help="Shorten windows and periods, as `run` does.")
     ] = 1.0,
+    plan_option: Annotated[
+        str | None,
+        typer.Option(
+            "--plan", metavar="PLAN", help="The same as the first argument.", autocompletion=_complete_plan
+        ),
+    ] = None,
     rate: Annotated[
         float | None,
         typer.Option(
@@ -616,7 +629,10 @@ def plan(
     from rollout.odds.command import BadRate, describe
     from rollout.plan import load_plan
 
-    plans = [_scaled(load_plan(name), time_scale) for name in (plan, other) if name is not None]
+    if plan_option and plan:
+        fail(f"--plan {plan_option}: {plan} is given too; to compare two plans, name both without --plan")
+    names = [name for name in (plan_option, plan, other) if name is not None] or ["phase-c"]
+    plans = [_scaled(load_plan(name), time_scale) for name in names]
     width = shutil.get_terminal_size().columns
     try:
         text = describe(plans, rate, base_errors, time_scale=time_scale, as_json=as_json, width=width)

@@ -70,8 +70,10 @@ def parse_record(line: str, where: str) -> Record:
     try:
         fields = json.loads(line)
         record = Record(fields["seq"], fields["at"], fields["kind"], fields["t"], fields["body"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise JournalError(f"{where}: not a journal record ({error!r})") from None
+    except KeyError as error:
+        raise JournalError(f"{where}: not a journal record (key {error} is missing)") from None
+    except (ValueError, TypeError) as error:
+        raise JournalError(f"{where}: not a journal record ({error})") from None
     if record.kind not in KINDS or not isinstance(record.body, dict):
         raise JournalError(f"{where}: not a journal record (kind {record.kind!r})")
     return record

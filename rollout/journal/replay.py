@@ -138,7 +138,7 @@ def main_replay(
     keys: Sequence[str] = ()
     if header and header.other_rules:
         keys = _LASTING
-        note(f"{header.other_rules}: compared by {', '.join(keys)} only")
+        note(f"{header.other_rules}: comparing only time, decision, weight and criterion")
     count = 0
     then: list[Decided] = []
     now: list[Decided] = []

@@ -139,7 +139,7 @@ def section(
     marks = rollout_marks(account, fault)
     tone, headline = _headline(account)
     if account.finish and account.deadlines_missed:
-        headline += f"; {missed(account.deadlines_missed)}"
+        headline += f". {_capital(missed(account.deadlines_missed))}"
     return Section(
         account=account,
         title=heading or title(account),
@@ -247,7 +247,7 @@ def _sentence(account: Account) -> str:
         return f"{candidate} has {account.final_weight:g} % of the traffic, {stable} the rest."
     cause = next(d for d in account.decisions if d["decision"] == "set_weight" and d["t"] == first.decided)
     at = next((w for t, w in reversed(account.seen) if t <= first.decided), 0)
-    text = f"{candidate} had {at:g} % of the traffic when it was taken back to {first.weight:g} %: {_measured(cause)}. "
+    text = f"{candidate} had {at:g} % of the traffic when it was rolled back to {first.weight:g} %: {_measured(cause)}. "
     if first.moved is None:
         text += "Traffic was never seen to move."
     else:

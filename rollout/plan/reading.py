@@ -34,9 +34,9 @@ def plan_text(name_or_path: str) -> tuple[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         known = ", ".join(BUILT_IN)
         problem = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise PlanError(
-            f"{name_or_path}: cannot read this plan: {problem}; give a file, or one of: {known}"
-        ) from None
+        meant = get_close_matches(name_or_path, BUILT_IN, n=1)
+        fix = f"did you mean {meant[0]}?" if meant else f"give a file, or one of: {known}"
+        raise PlanError(f"{name_or_path}: cannot read this plan: {problem}; {fix}") from None
 
 
 def load_plan(name_or_path: str) -> Plan:
@@ -115,12 +115,12 @@ class _Reader:
         unknown = [name for name in nodes if name not in known]
         missing = [name for name, key in known.items() if key.required and name not in nodes]
         for name in unknown:
-            meant = get_close_matches(name, [one for one in known if one not in nodes], n=1)
+            meant = get_close_matches(name, [one for one in known if one not in nodes], n=1, cutoff=0.5)
             missing = [one for one in missing if one not in meant]  # a misspelt key is one mistake, not two
             fix = f"did you mean {meant[0]}?" if meant else f"the keys here are {', '.join(known)}"
             self._fail(nodes[name][0], _join(path, name), f": unknown key; {fix}")
         for name in missing:
-            self._fail(node, _join(path, name), ": this key is missing")
+            self._fail(node, _join(path, name), f": this key is missing{_phase_c(_join(path, name))}")
         values = {
             name: self._value(known[name], value, _join(path, name))
             for name, (_, value) in nodes.items()
@@ -255,6 +255,17 @@ _CHECKS: Mapping[type, _Check] = {
     RateLimitRule: _check_rate_limit,
     Plan: _check_plan,
 }
+
+
+def _phase_c(path: str) -> str:
+    """What phase-c has for a key that is missing, as the fix that a message ends with."""
+    value = yaml.safe_load(plan_text("phase-c")[0])
+    for part in path.split("."):
+        try:
+            value = value[int(part) - 1] if isinstance(value, list) else value[part]
+        except (LookupError, TypeError):
+            return ""  # a part that phase-c does not have
+    return "; copy it from phase-c" if isinstance(value, dict | list) else f"; phase-c has {value}"
 
 
 # --- nodes of YAML

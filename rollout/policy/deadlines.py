@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from rollout.plan import Plan
+from rollout.plan.units import duration
 from rollout.policy import judge, verification
 from rollout.policy.events import DecisionKind, Reason
 from rollout.policy.state import ON_STABLE, Cause, Phase, State, changed
@@ -122,7 +123,9 @@ def _inconclusive(step: Step) -> None:
 
 def _hold_timed_out(step: Step) -> None:
     held, limit = step.t - step.state.held_since, step.plan.hold_timeout
-    step.abort(Reason.HOLD_TIMEOUT, f"held for {held:g} s and nobody resumed", value=held, limit=limit)
+    step.abort(
+        Reason.HOLD_TIMEOUT, f"no decision within {duration(limit)} of the hold", value=held, limit=limit
+    )
 
 
 def _remind(step: Step) -> None:
@@ -131,7 +134,7 @@ def _remind(step: Step) -> None:
     step.state = changed(state, reminded_at=step.t)
     step.page(
         Reason.OPERATOR,
-        f"still paused by the operator at {state.commanded:g} %, for {held:g} s",
+        f"still paused by the operator at {state.commanded:g} %, for {round(held, 1):g} s",
         value=held,
     )
 

@@ -152,7 +152,7 @@ def receive_traffic(step: Step, weight: float) -> None:
             **measured,
         )
     else:
-        reason = f"{weight:g} % seen below the commanded {state.commanded:g} %: adopted"
+        reason = f"the load balancer shows {weight:g} %, not the commanded {state.commanded:g} %: {weight:g} % is kept"
         step.state = changed(state, commanded=weight, settled=True)
         if state.phase is Phase.PAUSED:
             step.emit(DecisionKind.HOLD, Reason.TRAFFIC, reason, weight=weight, **measured)

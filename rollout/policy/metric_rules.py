@@ -64,9 +64,7 @@ def _retreat(step: Step, breaches: list[Breach]) -> None:
     elif step.state.phase in STOPPED:
         step.page(worst.criterion, f"{worst.words}; already held at {commanded:g} %", **all_of_them)
     else:
-        step.hold(
-            worst.criterion, f"{worst.words}; measured before {commanded:g} % was commanded", **all_of_them
-        )
+        step.hold(worst.criterion, f"{worst.words}; from before the move to {commanded:g} %", **all_of_them)
     for other in breaches:
         if other is not worst:
             step.page(

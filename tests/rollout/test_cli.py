@@ -109,6 +109,11 @@ def rollout(
         (["abort", "--env", ""], "--env '': not an environment's name"),
         (["abort", "--env", "staging"], "--env staging: there is no Pulumi.staging-traffic.yaml"),
         (["plan", "nowhere.yaml"], "nowhere.yaml: cannot read this plan"),
+        (
+            ["plan", "--plan", "phase-d"],
+            "phase-d: cannot read this plan: No such file or directory; did you mean phase-c?",
+        ),
+        (["plan", "phase-c", "--plan", "tuned"], "--plan tuned: phase-c is given too"),
         (["replay", "nowhere.jsonl"], "nowhere.jsonl: cannot read these events"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -147,6 +152,7 @@ def test_plan_is_explained(rollout: object) -> None:
     assert "Earliest end of a good release: 13 min" in ran.out
     scaled = rollout("plan", "--time-scale", "10")  # type: ignore[operator]
     assert "watched for 12 s" in scaled.out
+    assert rollout("plan", "--plan", "tuned").out == rollout("plan", "tuned").out != ran.out  # type: ignore[operator]
 
 
 def test_replay_is_wired(rollout: object, project: Path) -> None:
@@ -180,6 +186,8 @@ def test_where_nothing_runs_is_no_bad_input(rollout: object) -> None:
     ran = rollout("resume")  # type: ignore[operator]
     assert ran.code == 1
     assert "nothing to resume" in ran.err
+    ran = rollout("report")  # type: ignore[operator]
+    assert (ran.code, ran.err.count("\n")) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +285,9 @@ def test_abort_works_without_pulumi(rollout: object, project: Path) -> None:
     record_of(project, Record(1, "", "rollout", 0, BEGUN | PLACE).to_line())
     (project / "weight").write_text("25")
     ran = rollout("resume", connector=NoPulumi())  # type: ignore[operator]
-    assert (ran.code, weight(project)) == (2, 25)
+    assert (ran.code, weight(project)) == (1, 25)
+    assert "could NOT be continued: pulumi is not on PATH" in ran.err
+    assert ran.err.splitlines()[-1].startswith("rollout: traffic now: ")
     ran = rollout("abort", connector=NoPulumi())  # type: ignore[operator]
     assert (ran.code, weight(project)) == (4, 0)
     assert "pulumi is not on PATH" in ran.err
@@ -292,6 +302,13 @@ def test_abort_with_neither_pulumi_nor_the_rule_is_refused(rollout: object, proj
     assert (ran.code, weight(project)) == (1, 25)
     assert "could NOT be moved: the journal does not name the load balancer's rule" in ran.err
     assert ran.err.splitlines()[-1].startswith("rollout: traffic now: unknown")
+
+
+def test_abort_with_neither_pulumi_nor_a_journal_reports_where_traffic_is(rollout: object) -> None:
+    ran = rollout("abort", connector=NoPulumi())  # type: ignore[operator]
+    assert ran.code == 1
+    assert "traffic could NOT be moved: pulumi is not on PATH" in ran.err
+    assert ran.err.splitlines()[-1].startswith("rollout: traffic now: unknown: no journal")
 
 
 def test_version_and_short_help(rollout: object) -> None:

@@ -87,7 +87,7 @@ def test_a_journal_is_never_begun_over_another(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("{}", "line 2: not a journal record"),
+        ("{}", "line 2: not a journal record .key 'seq' is missing."),
         ("{", "line 2: not a journal record"),
         ("3", "line 2: not a journal record"),
         ('{"seq":2,"at":"","kind":"note","t":0,"body":[]}', "line 2: not a journal record"),

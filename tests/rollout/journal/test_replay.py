@@ -222,7 +222,7 @@ def test_an_older_journal_is_compared_by_what_it_has(tmp_path: Path) -> None:
     assert (code, notes) == (
         0,
         [
-            f"{older}: compared by t, decision, weight, criterion only",
+            f"{older}: comparing only time, decision, weight and criterion",
             "the same 3 decisions as recorded",
         ],
     )

@@ -233,7 +233,7 @@ def test_a_cause_that_was_not_measured_has_no_number() -> None:
     told = section(replace(account, retreats=(retreat,))).sentence
     # Commanded to 25 % a second before, it still had what was seen last.
     assert told.startswith(
-        "Green v2 had 50 % of the traffic when it was taken back to 0 %: the operator aborted. "
+        "Green v2 had 50 % of the traffic when it was rolled back to 0 %: the operator aborted. "
     )
     unmeasured = tuple(
         {**body, "criterion": "of_tomorrow", "value": None, "limit": None} if body["t"] == first.t else body

@@ -53,7 +53,8 @@ ERRORS = "error_rate: {limit: 1,"
             "hold_timeout: 10m\nx: 1",
             "line 31: x: unknown key; the keys here are name, st",
         ),
-        ("hold_timeout: 10m", "", "line 3: hold_timeout: this key is missing"),
+        ("hold_timeout: 10m", "", "line 3: hold_timeout: this key is missing; phase-c has 10m"),
+        (ERRORS, "eror: {limit: 1,", "criteria.eror: unknown key; did you mean error_rate?"),
         ("hold_timeout: 10m", "hold_timeout:", "line 30: hold_timeout: this key has no value; give one or"),
         (
             "rollback: {to: 5}",

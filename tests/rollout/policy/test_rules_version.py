@@ -36,7 +36,7 @@ OPTIONS = {
     "criteria:\n": "criteria:\n  comparison: {false_alarms: 5, difference: 0.5, rollback: hold}\n",
 }
 ALARMS = "alarms: {cpu: abort, queue: hold, disk: previous}\n"
-EVERYTHING = "86b7bfac51453ae9"
+EVERYTHING = "caa76575a09ae817"
 
 
 def test_every_field_of_every_decision_is_as_it_was() -> None:
