@@ -110,7 +110,7 @@ def test_ctrl_c_reaches_the_command_once_and_leaves_it_the_terminal(empty_lab: L
         terminal.press("\x03")
         terminal.read_until("abort? ")
         terminal.press("7\n")
-        assert "signals: SIGINT\r\n" in terminal.read_until("signals: ")
+        assert "signals: SIGINT\r\n" in terminal.read_until("SIGINT\r\n"), "once"
         assert terminal.process.wait(20) == 7
 
 
