@@ -29,6 +29,11 @@ class WeightedRule:
     arn: str
     groups: Mapping[str, str]
 
+    @property
+    def _id(self) -> str:
+        """The last part of the ARN, which is enough for a message."""
+        return self.arn.rpartition("/")[2]
+
     async def read_weight(self) -> float:
         """The candidate's share in percent. Raises :class:`TrafficError`."""
         weights = _weights(await self._actions())
@@ -37,7 +42,7 @@ class WeightedRule:
         if unknown or not total:
             shown = ", ".join(f"{group} with weight {weight}" for group, weight in weights.items())
             raise TrafficError(
-                f"rule {self.arn} forwards to {shown}, and not to the target groups of stable and candidate alone; "
+                f"rule {self._id} forwards to {shown}, and not to the target groups of stable and candidate alone; "
                 "bring the traffic stack in line with `pulumi up --refresh`"
             )
         return 100 * weights.get(self.groups["candidate"], 0) / total
@@ -58,17 +63,17 @@ class WeightedRule:
         def modify() -> None:
             self.elbv2.modify_rule(RuleArn=self.arn, Actions=actions)
 
-        await _call("ModifyRule", f"rule {self.arn}", modify)
+        await _call("ModifyRule", f"rule {self._id}", modify)
 
     async def _actions(self) -> list[dict[str, Any]]:
         def describe() -> list[dict[str, Any]]:
             rules = self.elbv2.describe_rules(RuleArns=[self.arn])["Rules"]
             return rules[0]["Actions"] if rules else []
 
-        actions = await _call("DescribeRules", f"rule {self.arn}", describe)
+        actions = await _call("DescribeRules", f"rule {self._id}", describe)
         if not actions:
             raise TrafficError(
-                f"the load balancer has no rule {self.arn}; bring the traffic stack in line with `pulumi up --refresh`"
+                f"the load balancer has no rule {self._id}; bring the traffic stack in line with `pulumi up --refresh`"
             )
         return actions
 

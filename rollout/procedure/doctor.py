@@ -46,7 +46,7 @@ WRITES = ("elasticloadbalancing:ModifyRule", "sns:Publish")  # not to be tried w
 
 
 def examine(project_dir: Path, env: str) -> Iterator[Finding]:
-    """Each check as soon as it is made; those that need a failed one are left out."""
+    """Each check as soon as it is made; those that need a failed one are left out, or warnings that they were not made."""
     try:
         check_project(project_dir, env)
         yield Finding("folder", detail=str(project_dir.resolve()))
@@ -58,6 +58,8 @@ def examine(project_dir: Path, env: str) -> Iterator[Finding]:
         yield Finding("engine", detail=f"pulumi at {shutil.which('pulumi')}")
     except EngineMissing as error:
         yield Finding("engine", str(error))
+        for name in ("login", "plugins", "stacks", "credentials", "rights"):
+            yield Finding(name, "not checked, because that needs pulumi", warning=True)
         return
     login = _login(project_dir)
     yield login

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from rollout.procedure import doctor
 from rollout.procedure.preflight import Finding
+from rollout.stacks.engine import EngineMissing
 from rollout.stacks.environment import Environment
 from tests.rollout.driver import environment
 
@@ -86,6 +87,18 @@ def test_a_wrong_folder_ends_it(project: Path) -> None:
     found = {finding.name: finding for finding in doctor.examine(Path("/"), "prod")}
     assert list(found) == ["folder"]
     assert "there is no Pulumi.yaml" in found["folder"].problem
+
+
+def test_without_pulumi_the_other_checks_are_listed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(project_dir: Path) -> None:
+        raise EngineMissing("pulumi is not on PATH")
+
+    monkeypatch.setattr(doctor, "Engine", missing)
+    found = examine(project)
+    assert found["engine"].problem == "pulumi is not on PATH"
+    unchecked = {name: finding.problem for name, finding in found.items() if finding.warning}
+    assert list(unchecked) == ["login", "plugins", "stacks", "credentials", "rights"]
+    assert set(unchecked.values()) == {"not checked, because that needs pulumi"}
 
 
 def test_who_is_not_logged_in_reads_no_stack(project: Path) -> None:

@@ -349,8 +349,8 @@ def test_weights_are_read_as_shares() -> None:
     elb.weights = {"arn:blue": 3, "arn:pink": 1}
     with pytest.raises(TrafficError, match="and not to the target groups of stable and candidate alone"):
         asyncio.run(rule.read_weight())
-    with pytest.raises(TrafficError, match="no rule arn:gone"):
-        asyncio.run(WeightedRule(elb, "arn:gone", rule.groups).read_weight())
+    with pytest.raises(TrafficError, match="no rule gone;"):
+        asyncio.run(WeightedRule(elb, "arn:listener-rule/app/gone", rule.groups).read_weight())
 
 
 def test_target_health() -> None:

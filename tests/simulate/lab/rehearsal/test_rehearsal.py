@@ -195,7 +195,7 @@ def test_missed_deadlines_are_in_the_headline_and_below_the_table(tmp_path: Path
     text = unescape(page([good, late(2)]))
     assert "Both releases ended as expected; 2 of the guide's deadlines were missed</h1>" in text
     assert (
-        "<h1>Rolled back automatically: error rate above 1 %; 2 of the guide's deadlines were missed</h1>"
+        "<h1>Rolled back automatically: error rate above 1 %. 2 of the guide's deadlines were missed</h1>"
         in text
     )
     out = StringIO()
