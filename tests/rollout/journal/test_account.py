@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from rollout.journal import JournalError, Record
 from rollout.journal.account import Account, account_of
 from rollout.journal.header import FORMAT, Header
 from rollout.journal.notes import Reconciled, note_to_json
-from rollout.journal.report import milestones, missed
+from rollout.journal.report import milestones, missed, section
 from rollout.policy import RULES
 from tests.rollout import journals
 from tests.rollout.golden import approved
@@ -263,3 +263,13 @@ def test_an_alert_ends_no_stage() -> None:
     failed = {"event": "health", "colour": "candidate", "failed": ["deep"]}
     account = then(("event", 1, {"t": 1} | failed), traffic(2, 5), ("event", 3, {"t": 3} | failed))
     assert [(visit.seen_s, visit.verdict) for visit in account.stages] == [(2, "open")]
+
+
+def test_the_weight_of_a_rollback_is_what_was_seen_by_then() -> None:
+    account = account_of(journals.bad_release())
+    decided = account.retreats[0].decided
+    for seen, text in (
+        (((1.0, 5.0), (decided, 25.0), (decided + 1, 0.0)), "had 25 % of the traffic"),
+        (((decided + 1, 0.0),), "had 0 % of the traffic"),
+    ):
+        assert text in section(replace(account, seen=seen)).sentence
