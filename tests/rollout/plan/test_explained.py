@@ -10,6 +10,7 @@ import yaml
 
 from rollout.plan import BUILT_IN, Plan, load_plan, parse_plan, plan_text
 from rollout.plan.explain import beside, explain, table
+from rollout.plan.yaml import as_yaml
 from tests.rollout.golden import approved
 
 DOCS = Path(__file__).parents[3] / "docs" / "plans"
@@ -48,3 +49,7 @@ def test_every_option_is_explained_as_approved() -> None:
 def test_two_plans_beside_each_other_are_as_approved(width: int) -> None:
     lines = table(beside(load_plan("phase-c"), every_option()), width)
     assert approved(f"beside-{width}.txt", "\n".join(lines) + "\n")
+
+
+def test_every_option_is_written_as_approved() -> None:
+    assert approved("plan-every-option.yaml", as_yaml(every_option()))

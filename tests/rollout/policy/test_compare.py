@@ -225,3 +225,8 @@ def test_extreme_counts_are_no_trouble(errors: tuple[int, int]) -> None:
     found = compare(rule, [Pair(0, 60, 7, errors[0], 7, errors[1])] * 3)
     assert 0 <= found.evidence < inf
     assert not found.beyond or errors == (7, 0)
+
+
+def test_error_rates_in_words_have_three_digits() -> None:
+    found = compare(STRICT, [Pair(0, 60, 30_000, 701, 30_000, 67)])
+    assert found.in_words.startswith("error rate 2.34 % against stable's 0.223 % (701 of 30,000 requests")

@@ -77,3 +77,8 @@ def test_an_unknown_event_is_answered_with_all_that_are_known() -> None:
         parse_event({"t": 1, "event": "edge"})
     known = "started, traffic, health, metrics, metrics_error, alarm, tick, resumed, operator"
     assert f"'event' is 'edge': it takes one of {known}" in str(caught.value)
+
+
+def test_of_several_missing_keys_the_first_is_named() -> None:
+    with pytest.raises(BadEvent, match=r"^'colour' is missing: a 'health' event needs t, colour, failed"):
+        parse_event({"t": 1, "event": "health"})

@@ -598,3 +598,11 @@ def test_what_is_remembered_is_bounded() -> None:
         run(second, "traffic", weight=second % 2)
     assert len(run.state.seen_history) == REMEMBERED == 64
     assert run.state.seen_history[-1] == (199, 1)
+
+
+def test_a_period_counts_when_any_of_it_is_in_the_rollout() -> None:
+    for end, decided in ((0, []), (0.5, [("set_weight", 0, "error_rate"), ("hold", 0, "error_rate")])):
+        run = Run()
+        run(0, "started")
+        run(1, "traffic", weight=5)
+        assert brief(run.metrics(70, end - 60, end=end, errors=5)) == decided

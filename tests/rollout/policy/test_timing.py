@@ -20,6 +20,7 @@ def test_the_policy_is_fed_often_enough_for_its_limits() -> None:
     assert timing.poll_limit(hasty) == 20.0
     # Twice in each round of probes, so that a time-out is late by less than one.
     assert timing.TICKS_A_ROUND == 2
+    assert timing.MISSED_ROUNDS == 3
 
 
 def test_a_changing_weight_is_read_back_each_half_second() -> None:
