@@ -29,7 +29,7 @@ PANELS = (
         104,
         100,
         lines=(
-            Line("blue", "read back", ((0.0, 0.0), (60.0, 5.0), (120.0, 25.0)), filled=True),
+            Line("blue", "read back", ((30.0, 1.0), (60.0, 5.0), (120.0, 25.0)), filled=True),
             Line("commanded", "commanded", ((0.0, 5.0),)),
             Line("green", "nothing", ()),
         ),
