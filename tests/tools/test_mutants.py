@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 
 import pytest
 
 from tools.mutants import ROOMS
-from tools.mutants.document import Run, Survivor, explained, render, result, survivors
+from tools.mutants.document import UNEXPLAINED, Run, Survivor, explained, render, result, share, survivors
 from tools.mutants.draw import draw, modules
 from tools.mutants.trial import Baseline
 
@@ -124,3 +125,26 @@ def test_explanations_are_kept_where_the_change_is_the_same() -> None:
 
 def test_the_rooms_have_modules() -> None:
     assert {name.rpartition("/")[0] for name in modules(CHECKOUT)} >= set(ROOMS)
+
+
+DOCUMENT = (CHECKOUT / "docs" / "mutants.md").read_text()
+
+
+def test_every_survivor_is_in_the_code_and_explained() -> None:
+    gone = [
+        each
+        for each in survivors(DOCUMENT)
+        if not (CHECKOUT / each.module).is_file()
+        or each.before not in map(str.strip, (CHECKOUT / each.module).read_text().splitlines())
+    ]
+    assert gone == [], "the code has changed: remove the row, or run `make mutants` again"
+    assert [each for each in survivors(DOCUMENT) if each.why == UNEXPLAINED] == []
+
+
+def test_the_numbers_of_the_document_agree() -> None:
+    rooms = re.findall(r"^\| (rollout/\w+) \| (\d+) \| (\d+) \|$", DOCUMENT, re.MULTILINE)
+    assert [room for room, _, _ in rooms] == list(ROOMS)
+    drawn, killed = (sum(int(row[column]) for row in rooms) for column in (1, 2))
+    percent, low, high = share(killed, drawn)
+    assert f"{killed} of {drawn} killed, {percent} (95 % interval {low} to {high})" in DOCUMENT
+    assert killed / drawn >= 0.95

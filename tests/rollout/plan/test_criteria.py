@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rollout.plan import load_plan
-from rollout.plan.criteria import CRITERIA
+from rollout.plan.criteria import CRITERIA, requests
 from rollout.policy.events import Metrics
 
 PLAN = load_plan("phase-c")
@@ -31,3 +31,10 @@ ROWS = {row.key: row for row in CRITERIA}
 def test_a_value_at_its_limit(key: str, measured: dict[str, float], good: bool, beyond: bool) -> None:
     period = Metrics(70, "candidate", 0, 60, **measured)  # type: ignore[arg-type]
     assert (ROWS[key].is_good(PLAN, period), ROWS[key].is_beyond(PLAN, period)) == (good, beyond)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 requests"), (1, "1 request"), (2, "2 requests"), (1200, "1,200 requests")]
+)
+def test_requests_are_counted_in_words(count: int, text: str) -> None:
+    assert requests(count) == text

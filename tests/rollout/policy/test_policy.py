@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from rollout.plan import parse_plan, plan_text
-from rollout.policy import IllegalEvent, Phase, decide
-from rollout.policy.events import parse_event
+from rollout.policy import IllegalEvent, Phase, decide, initial_state
+from rollout.policy.events import Tick, parse_event
+from rollout.policy.metric_rules import spend
 from rollout.policy.state import REMEMBERED
+from rollout.policy.step import Step
 from tests.rollout.runs import PLAN, Run, at_weight, brief
 
 # --- 1: stages and windows
@@ -606,3 +608,19 @@ def test_a_period_counts_when_any_of_it_is_in_the_rollout() -> None:
         run(0, "started")
         run(1, "traffic", weight=5)
         assert brief(run.metrics(70, end - 60, end=end, errors=5)) == decided
+
+
+def test_spent_periods_are_bounded_and_each_is_kept_once() -> None:
+    step = Step(PLAN, initial_state(), Tick(0))
+    for minute in range(100):
+        spend(step, (60.0 * minute, 60.0 * minute + 60), (0.0, 60.0))
+    assert len(step.state.spent) == len(set(step.state.spent)) == REMEMBERED
+    assert (99 * 60.0, 100 * 60.0) in step.state.spent
+
+
+def test_a_hold_that_times_out_as_its_decrease_is_overdue_aborts() -> None:
+    run, t = at_weight(
+        25, parse_plan(plan_text("phase-c")[0].replace("hold_timeout: 10m", "hold_timeout: 60s"))
+    )
+    assert run.metrics(t + 70, t, errors=5)[0]["weight"] == 5
+    assert brief(run(t + 130, "tick")) == [("set_weight", 0, "hold_timeout")]
