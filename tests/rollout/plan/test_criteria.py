@@ -38,3 +38,13 @@ def test_a_value_at_its_limit(key: str, measured: dict[str, float], good: bool, 
 )
 def test_requests_are_counted_in_words(count: int, text: str) -> None:
     assert requests(count) == text
+
+
+@pytest.mark.parametrize(
+    ("errors", "words"), [(0, "0 database connection errors"), (1, "1 database connection error")]
+)
+def test_a_count_in_words(errors: int, words: str) -> None:
+    period = Metrics(70, "candidate", 0, 60, requests=4, db_connection_errors=errors)
+    row = ROWS["db_connection_errors"]
+    assert row.measured(period) == f"{words} (in 4 requests)"
+    assert row.beyond(period, -1) == f"{words} (in 4 requests) {'is' if errors == 1 else 'are'} above -1"

@@ -105,3 +105,17 @@ def test_an_exact_number_is_plain_and_read_back(value: float) -> None:
 def test_times_since_the_start(value: float, whole: str, tenths: str) -> None:
     assert clock(value) == whole
     assert clock(value, tenths=True) == tenths
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1, "1 s"), (0.9994, "999.4 ms"), (60, "1 min"), (3600, "1 h"), (3601, "1 h 1 s"), (1.2344, "1.234 s")],
+)
+def test_a_duration_at_the_edge_of_its_unit(value: float, text: str) -> None:
+    assert duration(value) == text
+
+
+def test_an_endless_duration_is_refused() -> None:
+    with pytest.raises(ValueError, match="endless"):
+        seconds(float("inf"))
+    assert seconds(0) == 0

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from rollout.policy.events import BadEvent, Metrics, Started, event_to_json, parse_event
+from rollout.policy.events import (
+    BadEvent,
+    Breach,
+    Decision,
+    DecisionKind,
+    EdgeMetrics,
+    Metrics,
+    Reason,
+    Started,
+    event_to_json,
+    number,
+    parse_event,
+)
 
 METRICS: dict[str, Any] = {"t": 70, "event": "metrics", "colour": "candidate", "start": 0, "end": 60}
 
@@ -82,3 +96,51 @@ def test_an_unknown_event_is_answered_with_all_that_are_known() -> None:
 def test_of_several_missing_keys_the_first_is_named() -> None:
     with pytest.raises(BadEvent, match=r"^'colour' is missing: a 'health' event needs t, colour, failed"):
         parse_event({"t": 1, "event": "health"})
+
+
+@pytest.mark.parametrize(("length", "shown"), [(58, "'" + "9" * 58 + "'"), (59, "'" + "9" * 59 + "...")])
+def test_a_value_of_sixty_characters_is_shown_whole(length: int, shown: str) -> None:
+    with pytest.raises(BadEvent) as caught:
+        parse_event({"t": "9" * length, "event": "tick"})
+    assert f"'t' is {shown}: it takes" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(1.0, 1), (1.2345674, 1.234567), (1.2345676, 1.234568), (1e-7, 0), (None, None)]
+)
+def test_a_number_for_people_has_six_digits_after_the_point(value: float | None, shown: float | None) -> None:
+    assert number(value) == shown
+    assert type(number(value)) is type(shown)
+
+
+def test_the_largest_number_that_a_float_holds_is_finite() -> None:
+    most = sys.float_info.max
+    assert parse_event(METRICS | {"end": most}) == Metrics(70, "candidate", 0, most)
+    with pytest.raises(BadEvent, match="it takes a finite number"):
+        parse_event(METRICS | {"end": 10**309})
+
+
+def test_rates_without_requests() -> None:
+    assert EdgeMetrics(70, 0, 60, 0, 0).share == 0
+    assert EdgeMetrics(70, 0, 60, 3, 1).share == 25
+    assert Metrics(70, "stable", 0, 60, requests=0, errors=0).error_rate is None
+    assert Metrics(70, "stable", 0, 60, requests=4, errors=1).error_rate == 25
+
+
+def test_a_decision_leaves_out_what_it_does_not_say() -> None:
+    bare = Decision(1, DecisionKind.ALERT, Reason.HEALTH, "health", "x")
+    assert bare.to_json() == {
+        "t": 1,
+        "decision": "alert",
+        "criterion": "health",
+        "value": None,
+        "limit": None,
+        "event": "health",
+        "reason": "x",
+    }
+    breaches = tuple(Breach(Reason.ERROR_RATE, 2, 1, target, "x") for target in (None, 0, 5))
+    full = replace(
+        bare, weight=0, rate_limit=0, outcome="aborted", verified=False, breaches=breaches
+    ).to_json()
+    assert (full["weight"], full["rate_limit"], full["outcome"], full["verified"]) == (0, 0, "aborted", False)
+    assert [breach["weight"] for breach in full["breaches"]] == [0, 0, 5]
