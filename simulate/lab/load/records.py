@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-_TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
+_TOO_MANY_REQUESTS = 429
+_ACCEPTED = range(200, 400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,8 @@ class Request:
 
     @property
     def failed(self) -> bool:
-        """As a client counts: no answer, or a server error. A 429 counts as refused, not as failed."""
-        return self.status == 0 or self.status >= _SERVER_ERROR
+        """As a user counts: anything but a 2xx or 3xx, whoever answered it. A 429 is counted apart (``rate_limited``)."""
+        return self.status not in _ACCEPTED and not self.rate_limited
 
     @property
     def rate_limited(self) -> bool:

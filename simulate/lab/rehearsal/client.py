@@ -31,7 +31,7 @@ class Counts:
     """What the clients counted of the requests that they sent between ``start`` and ``end`` (epoch seconds).
 
     ``by_second`` maps whole seconds after ``start`` to requests by colour ('' without an answer), ``failed_by_second``
-    to failures.
+    to failures. A request that was rate limited is none of them.
     """
 
     start: float
@@ -43,21 +43,26 @@ class Counts:
     failed_by_colour: Counter[str] = field(default_factory=Counter)
     by_second: dict[int, Counter[str]] = field(default_factory=dict)
     failed_by_second: Counter[int] = field(default_factory=Counter)
-    statuses: Counter[int] = field(default_factory=Counter)
+    #: What failed, by status; 0 without an answer.
+    failures: Counter[int] = field(default_factory=Counter)
 
     def add(self, request: Request) -> None:
         if not self.start <= request.at < self.end:
             return
         second = int(request.at - self.start)
         self.requests += 1
-        self.statuses[request.status] += 1
         self.by_colour[request.colour] += 1
         self.by_second.setdefault(second, Counter())[request.colour] += 1
         self.rate_limited += request.rate_limited
         if request.failed:
             self.failed += 1
+            self.failures[request.status] += 1
             self.failed_by_colour[request.colour] += 1
             self.failed_by_second[second] += 1
+
+    def failed_since(self, t: float) -> int:
+        """Failures among the requests sent in the whole seconds from ``t`` on (seconds after ``start``)."""
+        return sum(number for second, number in self.failed_by_second.items() if second >= t)
 
 
 def read_requests(path: Path) -> Iterator[Request]:

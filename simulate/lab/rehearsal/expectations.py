@@ -8,8 +8,11 @@ from types import MappingProxyType
 
 from rollout.journal.account import Account
 from simulate.lab.faults import FAULTS
+from simulate.lab.rehearsal.client import Counts
 
 PROMOTED, ABORTED = "promoted", "aborted"
+#: Seconds at the end of a rollout that was taken back in which no request may fail.
+SERVED_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def expected(fault: str | None) -> Expected:
     return GOOD if fault is None else EXPECTED[fault]
 
 
-def differences(account: Account, wanted: Expected, failed_requests: int, *, good: bool) -> list[str]:
+def differences(account: Account, wanted: Expected, client: Counts, *, good: bool) -> list[str]:
     """What was not as it must be, as sentences; none when all was. ``good``: the release had no fault."""
     found = []
     if account.outcome != wanted.outcome:
@@ -70,15 +73,17 @@ def differences(account: Account, wanted: Expected, failed_requests: int, *, goo
             f"acted on {', '.join(sorted(acted)) or 'nothing'}, expected {' or '.join(sorted(wanted.criteria))}"
         )
     if wanted.outcome == ABORTED:
-        found += _not_back(account, wanted)
+        found += [*_not_back(account, wanted), *_not_served(account, client)]
     if account.outcome == PROMOTED:
         found += [
             f"left {visit.weight:g} % before its window of {visit.window:g} s was over"
             for visit in account.stages
             if visit.seen_s is None or visit.left_s is None or visit.left_s - visit.seen_s < visit.window
         ]
-    if good and failed_requests:
-        found.append(f"{failed_requests} requests of the good release failed, as the client counts them")
+    if good and client.failed:
+        found.append(f"{client.failed} requests of the good release failed, as the client counts them")
+    if good and client.rate_limited:
+        found.append(f"{client.rate_limited} requests of the good release were rate limited")
     return found
 
 
@@ -96,6 +101,16 @@ def _not_back(account: Account, wanted: Expected) -> list[str]:
     if wanted.verified is not None and finish and finish.get("verified") != wanted.verified:
         found.append("stable was not verified after the rollback")
     return found
+
+
+def _not_served(account: Account, client: Counts) -> list[str]:
+    moved = account.retreats[0].moved if account.retreats else None
+    since = max(account.ended_s - SERVED_S, moved or 0.0)
+    failed = client.failed_since(since)
+    if not failed:
+        return []
+    what = "traffic is back, users are not served"
+    return [f"{failed} of the requests sent in the last {account.ended_s - since:.3g} s failed: {what}"]
 
 
 assert EXPECTED.keys() == FAULTS.keys(), "each fault needs its expected end"  # noqa: S101 - two tables that must agree

@@ -13,7 +13,7 @@ from rollout.journal.report_chart import Bars, Line, Panel, draw, nice_top
 from simulate.lab.faults import FAULTS
 from simulate.lab.rehearsal.client import Counts
 from simulate.lab.rehearsal.expectations import expected
-from simulate.lab.rehearsal.summary import ReleaseResult
+from simulate.lab.rehearsal.summary import ReleaseResult, named
 
 
 def write_page(results: Sequence[ReleaseResult], path: Path) -> None:
@@ -38,7 +38,9 @@ def page(results: Sequence[ReleaseResult]) -> str:
         fault = None
         if result.fault and result.fault_started_s is not None:
             fault = (result.fault_started_s, FAULTS[result.fault].sentence)
-        extra = clients.render(result=result, counts=result.client, picture=client_picture(result))
+        extra = clients.render(
+            counts=result.client, failures=named(result.client.failures), picture=client_picture(result)
+        )
         heading = f"Release {result.number}: {result.account.candidate} {result.version}"
         sections.append(section(result.account, heading=heading, fault=fault, extra=extra))
     return render("Rehearsal", sections, front)

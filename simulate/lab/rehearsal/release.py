@@ -185,7 +185,7 @@ class Rig:
         start = account.header.start
         counted = self.clients.counted(start, start + account.ended_s)
         wanted = expected(fault.name if fault else None)
-        differs = differences(account, wanted, counted.failed, good=fault is None)
+        differs = differences(account, wanted, counted, good=fault is None)
         differs += self._roles(account)
         began = fault_start(account, switched[0] - start if switched else None) if fault else None
         return ReleaseResult(

@@ -157,7 +157,9 @@ def results_table(results: Sequence[ReleaseResult]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0)
     for heading in ("release", "fault", "outcome"):
         table.add_column(heading)
-    for heading in ("sent", "failed", "breach", "decided", "moved"):
+    # Without any, the column would only make the table wider than a terminal.
+    limited = any(result.client.rate_limited for result in results)
+    for heading in ("sent", "failed", *(["429"] if limited else []), "breach", "decided", "moved"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("ok", justify="right")
     for result in results:
@@ -169,6 +171,7 @@ def results_table(results: Sequence[ReleaseResult]) -> Table:
             result.account.outcome,
             f"{result.client.requests:,}",
             f"{result.client.failed:,}",
+            *([f"{result.client.rate_limited:,}"] if limited else []),
             *("" if t is None else f"{t:.1f} s" for t in times),
             "[bold red]no[/]" if result.differs else "yes",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,8 @@ def summarize(result: ReleaseResult) -> dict[str, Any]:
         "final_candidate_weight": _whole(account.final_weight),
         "requests": result.client.requests,
         "failed_requests": result.client.failed,
+        "failures": named(result.client.failures),
+        "rate_limited_requests": result.client.rate_limited,
         "fault_started_s": _rounded(result.fault_started_s),
         "first_breach_s": _rounded(account.breach_s),
         "decided_s": _rounded(retreat.decided if retreat else None),
@@ -54,6 +57,11 @@ def summarize(result: ReleaseResult) -> dict[str, Any]:
         "time_scale": account.time_scale,
         "as_expected": not result.differs,
     }
+
+
+def named(failures: Counter[int]) -> dict[str, int]:
+    """Failures by their status in words, the most frequent first."""
+    return {str(status) if status else "no answer": number for status, number in failures.most_common()}
 
 
 def fault_start(account: Account, switched_at: float | None) -> float | None:

@@ -34,7 +34,8 @@ def test_a_result_of_vegeta() -> None:
     [
         (200, "", False, False),
         (302, "", False, False),
-        (404, "404 Not Found", False, False),
+        (403, "403 Forbidden", True, False),
+        (404, "404 Not Found", True, False),
         (429, "429 Too Many Requests", False, True),
         (500, "500 Internal Server Error", True, False),
         (503, "", True, False),

@@ -13,7 +13,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from rollout.journal import Record
-from rollout.journal.account import account_of
+from rollout.journal.account import Account, account_of
 from simulate.cli import app
 from simulate.lab.errors import LabError
 from simulate.lab.faults import FAULTS
@@ -35,9 +35,32 @@ def result_of(records: tuple[Record, ...], fault: str | None = None, failed: int
     counts = Counts(start, start + account.ended_s)
     for n in range(int(account.ended_s * 10)):
         counts.add(request(start + n / 10, "green" if n % 20 == 0 else "blue", 500 if n < failed else 200))
-    differs = differences(account, expected(fault), counts.failed, good=fault is None)
+    differs = differences(account, expected(fault), counts, good=fault is None)
     began = fault_start(account, None) if fault else None
     return ReleaseResult(1, "2.0.0", fault, account, counts, began, tuple(differs))
+
+
+#: What clients got in two seconds of a rollout whose traffic rule matched nobody from the second one on.
+FORBIDDEN = Path(__file__).parent / "recorded" / "forbidden.jsonl"
+
+
+def recorded(account: Account, path: Path = FORBIDDEN, *, at_end: bool = False) -> Counts:
+    """A recorded file as if it began with the rollout, or ended with it."""
+    start, end = account.header.start, account.header.start + account.ended_s
+    requests = list(read_requests(path))
+    moved = end - 0.01 - requests[-1].at if at_end else start - requests[0].at
+    counts = Counts(start, end)
+    for sent in requests:
+        counts.add(replace(sent, at=sent.at + moved))
+    return counts
+
+
+def counted(account: Account, failed: int = 0, limited: int = 0) -> Counts:
+    """All clients served but those that failed or were rate limited, in the rollout's first second."""
+    counts = Counts(account.header.start, account.header.start + account.ended_s)
+    for status in (200, *[500] * failed, *[429] * limited):
+        counts.add(request(counts.start, "blue", status))
+    return counts
 
 
 def late(deadlines: int) -> ReleaseResult:
@@ -86,11 +109,29 @@ class TestExpectations:
         assert EXPECTED.keys() == FAULTS.keys()
 
     def test_a_good_release_that_ends_well_differs_in_nothing(self) -> None:
-        assert differences(account_of(journals.good_release()), GOOD, 0, good=True) == []
+        account = account_of(journals.good_release())
+        assert differences(account, GOOD, counted(account), good=True) == []
 
     def test_one_failed_request_of_a_good_release_is_one_too_many(self) -> None:
-        (problem,) = differences(account_of(journals.good_release()), GOOD, 1, good=True)
+        account = account_of(journals.good_release())
+        (problem,) = differences(account, GOOD, counted(account, failed=1), good=True)
         assert "1 requests of the good release failed" in problem
+
+    def test_so_is_one_that_was_rate_limited(self) -> None:
+        account = account_of(journals.good_release())
+        (problem,) = differences(account, GOOD, counted(account, limited=2), good=True)
+        assert "2 requests of the good release were rate limited" in problem
+
+    def test_a_bad_release_whose_users_are_not_served_again_is_named(self) -> None:
+        account = account_of(journals.bad_release())
+        found = differences(account, expected("errors-5pct"), recorded(account, at_end=True), good=False)
+        assert found == [
+            "15 of the requests sent in the last 5 s failed: traffic is back, users are not served"
+        ]
+
+    def test_what_failed_before_the_traffic_was_back_is_not_held_against_it(self) -> None:
+        account = account_of(journals.bad_release())
+        assert differences(account, expected("errors-5pct"), recorded(account), good=False) == []
 
     @pytest.mark.parametrize(
         ("journal", "fault"),
@@ -103,14 +144,17 @@ class TestExpectations:
     )
     def test_a_bad_release_that_ends_as_the_guide_says(self, journal: object, fault: str) -> None:
         assert callable(journal)
-        assert differences(account_of(journal()), expected(fault), 30, good=False) == []
+        account = account_of(journal())
+        assert differences(account, expected(fault), counted(account, failed=30), good=False) == []
 
     def test_the_wrong_criterion_is_named(self) -> None:
-        found = differences(account_of(journals.failing_probe()), expected("errors-5pct"), 0, good=False)
+        account = account_of(journals.failing_probe())
+        found = differences(account, expected("errors-5pct"), counted(account), good=False)
         assert found == ["acted on health, expected error_rate"]
 
     def test_a_bad_release_that_is_promoted_is_named(self) -> None:
-        found = differences(account_of(journals.good_release()), expected("errors-5pct"), 0, good=False)
+        account = account_of(journals.good_release())
+        found = differences(account, expected("errors-5pct"), counted(account), good=False)
         assert "ended promoted, expected aborted" in found
         assert "the candidate still had 100 % of the traffic" in found
 
@@ -159,6 +203,13 @@ class TestSummary:
 
 
 class TestClient:
+    def test_what_users_would_not_accept_is_a_failure_whatever_its_status(self) -> None:
+        """Every user got the listener's 403, and "0 failed" was reported."""
+        counts = recorded(account_of(journals.bad_release()))
+        assert (counts.requests, counts.failed, counts.rate_limited) == (20, 15, 1)
+        assert counts.failures == {403: 14, 0: 1}
+        assert sum(counts.failed_by_second.values()) == 15
+
     def test_only_what_was_sent_during_the_rollout_counts(self) -> None:
         counts = Counts(1000.0, 1010.0)
         for at, status in ((999.9, 500), (1000.0, 200), (1009.9, 500), (1005.0, 0), (1010.0, 500)):
@@ -180,6 +231,21 @@ def test_the_page_shows_both_releases_and_what_the_clients_saw() -> None:
     assert text.count("What the clients saw") == 2
     assert text.count('<section class="release"') == 2
     assert FAULTS["errors-5pct"].sentence in unescape(text)
+
+
+def test_users_who_were_refused_are_in_summary_page_and_table() -> None:
+    account = account_of(journals.bad_release())
+    result = ReleaseResult(1, "2.0.0", "errors-5pct", account, recorded(account), None, ())
+    summary = summarize(result)
+    assert (summary["requests"], summary["failed_requests"], summary["rate_limited_requests"]) == (20, 15, 1)
+    assert summary["failures"] == {"403": 14, "no answer": 1}
+    text = " ".join(page([result]).split())
+    assert "20 requests during the rollout, 15 of them failed (75 %): 14 with 403, 1 with no answer" in text
+    assert "1 was rate limited (429), which is counted apart" in text
+    out = StringIO()
+    Console(width=80, file=out).print(results_table([result]))
+    heading, _, row = out.getvalue().splitlines()
+    assert heading.split()[3:6] == ["sent", "failed", "429"] and row.split()[4:7] == ["20", "15", "1"]
 
 
 def test_the_table_fits_a_terminal_of_80_columns() -> None:
