@@ -1,7 +1,7 @@
 """The faults that a rehearsal on real parts can inject, as data.
 
-A fault is in the release itself (environment of the candidate's backends), in a stack's configuration, or in the lab's
-cloud (a switch of its AWS server or load balancer). ``FAULTS`` is the table that ``simulate lab rehearse --fault`` reads.
+A fault is in the release itself (environment of the candidate's backends), in a stack's configuration, in the lab's
+cloud (a switch of its AWS server or load balancer), or is somebody else's doing in the account. ``FAULTS`` is the table that ``simulate lab rehearse --fault`` reads.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
-SWITCH_NAMES = ("metrics-missing", "metrics-failing", "targets-unreachable", "bad-rule")
+SWITCH_NAMES = ("metrics-missing", "metrics-failing", "targets-unreachable")
+
+BREAK_RULE = "break-rule"
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -23,7 +25,8 @@ class Fault:
 
     ``risk`` is its number in the risk guide, ``None`` for one that is not in the register. ``env`` is added to the
     candidate's ``backendEnv``, ``config`` (stack layer -> key -> value) to the configuration of other stacks, and
-    ``switch`` is turned on in the lab's cloud when the candidate gets its first traffic.
+    ``switch`` is turned on in the lab's cloud when the candidate gets its first traffic; ``by_hand`` is then done by
+    somebody who knows nothing of the release.
     """
 
     name: str
@@ -32,6 +35,7 @@ class Fault:
     env: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     config: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: _NOTHING)
     switch: str | None = None
+    by_hand: str | None = None
 
 
 FAULTS: Mapping[str, Fault] = MappingProxyType(
@@ -96,9 +100,9 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             ),
             Fault(
                 "bad-rule",
-                "the traffic rule stops matching, so users get the listener's 403 instead of a backend",
+                "somebody changes the traffic rule's conditions, so users get the listener's 403 instead of a backend",
                 2,
-                switch="bad-rule",
+                by_hand=BREAK_RULE,
             ),
         )
     }

@@ -282,8 +282,6 @@ class Agent:
     def _structure(self, load_balancer: LoadBalancer | None) -> str:
         maps, lines = self.haproxy.maps, list[str]()
         if load_balancer is not None:
-            if "bad-rule" in (self.declared.faults or {}):
-                load_balancer = config.with_broken_rules(load_balancer)
             lines += config.listeners(load_balancer, self.options.alb, maps)
             lines += config.backends(load_balancer)
         if (distribution := self.declared.distribution) is not None:

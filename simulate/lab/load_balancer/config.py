@@ -15,7 +15,7 @@ set only by a response of a target. HAProxy answers a failed connection 503; an 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from simulate.lab.load_balancer.model import (
@@ -109,26 +109,6 @@ def unreachable_map(load_balancer: LoadBalancer, settings: Mapping[str, str] | N
         and group.arn in dict(rule.action.weights)
         and (rule.arn == settings["rule"] if "rule" in settings else len(rule.action.weights) > 1)
     }
-
-
-def with_broken_rules(load_balancer: LoadBalancer) -> LoadBalancer:
-    """With the rules that share traffic broken: they match nothing (the lab's ``bad-rule`` switch)."""
-    never = (Condition("never", ()),)
-    return replace(
-        load_balancer,
-        listeners=tuple(
-            replace(
-                listener,
-                rules=tuple(
-                    replace(rule, conditions=never)
-                    if isinstance(rule.action, Forward) and len(rule.action.weights) > 1
-                    else rule
-                    for rule in listener.rules
-                ),
-            )
-            for listener in load_balancer.listeners
-        ),
-    )
 
 
 def listeners(load_balancer: LoadBalancer, address: str, maps: Path) -> list[str]:

@@ -53,8 +53,8 @@ EXPECTED: Mapping[str, Expected] = MappingProxyType(
         "websocket-drops": GOOD,
         # Raised while it goes on; a 429 is no error.
         "rate-limit": Expected(PROMOTED, frozenset({"rate_limited"})),
-        # No request reaches a colour through the rule, so there is no data for either.
-        "bad-rule": _aborted("hold_timeout", verified=None),
+        # Probes go round the rule, so only what takes the users' way notices.
+        "bad-rule": _aborted("front_door"),
     }
 )
 

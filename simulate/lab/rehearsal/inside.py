@@ -1,7 +1,8 @@
 """The part of a rehearsal that runs inside the lab, where its AWS server is reachable: ``python -m simulate.lab.rehearsal.inside ...``.
 
 ``healthy ARN COUNT SECONDS`` waits until a target group has so many healthy targets and no others;
-``inject NAME JSON`` and ``clear`` turn fault switches on and off.
+``inject NAME JSON`` and ``clear`` turn fault switches on and off; ``break-rule RULE FILE`` changes a listener rule's
+conditions as a stranger would and keeps them in a file, ``restore-rule RULE FILE`` writes them back.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import boto3
 
+from simulate.lab.faults import BREAK_RULE
+from simulate.lab.rehearsal import stranger
 from simulate.lab.rehearsal.switchboard import Switchboard, SwitchFailed
 
 POLL_S = 0.25
@@ -55,6 +59,10 @@ def main(arguments: list[str]) -> int:
             Switchboard().inject(name, parsed)
         case ["clear"]:
             Switchboard().clear_all()
+        case [name, rule, kept] if name == BREAK_RULE:
+            stranger.break_rule(boto3.client("elbv2"), rule, Path(kept))
+        case ["restore-rule", rule, kept]:
+            stranger.restore_rule(boto3.client("elbv2"), rule, Path(kept))
         case _:
             problem = f"unknown arguments {arguments}"
     print(problem, end="", file=sys.stderr)

@@ -145,11 +145,18 @@ class Rig:
         log = self.directory / "logs" / f"rollout-{number}.log"
         switched: list[float] = []
 
+        # Read now: the traffic stack is being updated when the candidate gets its first traffic.
+        rule = str(self.stacks.outputs("traffic")["ruleArn"]) if fault and fault.by_hand else ""
+
         def inject() -> None:
-            if fault and fault.switch:
+            if fault is None or not (fault.switch or fault.by_hand):
+                return
+            if fault.switch:
                 self._switch_on(fault, candidate)
-                switched.append(time.time())
-                self.report(f"fault injected: {fault.sentence}")
+            else:
+                self._do_by_hand(fault, rule)
+            switched.append(time.time())
+            self.report(f"fault injected: {fault.sentence}")
 
         follower = Follower(journal, self.report, inject)
         with log.open("w") as output:
@@ -177,6 +184,11 @@ class Rig:
         )
         self.undo.append(lambda: self.inside("clear", what="clearing the fault"))
         self.inside("inject", str(fault.switch), json.dumps(settings), what=f"injecting {fault.name}")
+
+    def _do_by_hand(self, fault: Fault, rule: str) -> None:
+        kept = str(self.directory / "logs" / "rule-conditions.json")
+        self.inside(str(fault.by_hand), rule, kept, what=f"injecting {fault.name}")
+        self.undo.append(partial(self.inside, "restore-rule", rule, kept, what="restoring the rule"))
 
     def _result(
         self, number: int, version: str, journal: Path, fault: Fault | None, switched: list[float]

@@ -20,6 +20,7 @@ import pytest_asyncio
 from botocore.exceptions import ClientError
 
 from simulate.lab.load import Load, Profile, WebSocketClients
+from simulate.lab.rehearsal.stranger import break_rule, restore_rule
 from tests.simulate.lab.cloud import (
     ALB,
     EDGE,
@@ -316,16 +317,21 @@ async def test_unreachable_targets_look_healthy(cloud: Cloud) -> None:
         await until(lambda: cloud.serves(200))
 
 
-async def test_a_broken_rule(cloud: Cloud) -> None:
-    async with targets(cloud):
-        cloud.switches.inject("bad-rule")
+async def test_a_rule_changed_by_a_strangers_hand(cloud: Cloud, tmp_path: Path) -> None:
+    elbv2, rule, kept = cloud.client("elbv2"), cloud.rules["traffic"], tmp_path / "conditions.json"
+    async with targets(cloud, weight=30):
+        await asyncio.to_thread(break_rule, elbv2, rule, kept)
         try:
             await until(lambda: cloud.serves(403))
             headers = by_test_route("blue")
-            assert (await cloud.get("/", **headers))[0] == 200
+            assert (await cloud.get("/", **headers))[0] == 200, "probes go round the rule"
+            found = (await cloud.call("elbv2", "describe_rules", RuleArns=[rule]))["Rules"][0]
+            weights = [group["Weight"] for group in found["Actions"][0]["ForwardConfig"]["TargetGroups"]]
+            assert weights == [70, 30], "nothing but the conditions is changed"
         finally:
-            cloud.switches.clear("bad-rule")
+            await asyncio.to_thread(restore_rule, elbv2, rule, kept)
         await until(lambda: cloud.serves(200))
+        assert not await cloud.serves(200, X_Origin_Verify="changed-by-hand")
 
 
 async def test_metrics_go_missing_and_queries_fail(cloud: Cloud) -> None:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from simulate.lab.backend.faults import BackendFaults
-from simulate.lab.faults import FAULTS, SWITCH_NAMES, BadFault, fault
+from simulate.lab.faults import BREAK_RULE, FAULTS, SWITCH_NAMES, BadFault, fault
 
 
 def test_every_fault_is_usable() -> None:
@@ -15,9 +15,12 @@ def test_every_fault_is_usable() -> None:
         assert name == entry.name
         assert entry.sentence
         assert entry.risk is None or 1 <= entry.risk <= 9
-        assert bool(entry.env) + bool(entry.config) + bool(entry.switch) == 1, "one way in"
+        assert bool(entry.env) + bool(entry.config) + bool(entry.switch) + bool(entry.by_hand) == 1, (
+            "one way in"
+        )
         assert BackendFaults.from_environment(entry.env).any() is bool(entry.env)
         assert entry.switch is None or entry.switch in SWITCH_NAMES
+        assert entry.by_hand in (None, BREAK_RULE)
 
 
 def test_the_faults_of_the_release_gate_are_there() -> None:
