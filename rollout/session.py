@@ -273,6 +273,7 @@ def _controller(
         clock=clock,
         start=start,
         rate_limit=adapters.environment.rate_limit,
+        versions=adapters.environment.versions,
         observer=screen.observe,
         dry_run=dry,
     )

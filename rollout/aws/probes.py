@@ -12,12 +12,15 @@ import httpx
 
 from rollout.aws.attribution import answer_of
 from rollout.aws.elb import target_health
-from rollout.control.ports import TrafficError
+from rollout.control.ports import Round, TrafficError
 from rollout.policy.events import PROBES
 
 PATHS = {"health": "/health", "ready": "/ready", "deep": "/deep"}
 TEST_HEADER = "X-Simple378-Test"
 COLOUR_HEADER = "X-Simple378-Colour"
+VERSION_HEADER = "X-Simple378-Version"
+DIGEST_HEADER = "X-Simple378-Digest"
+_LONGEST = 100  # characters of what an application says of itself
 _REMEMBERED = 5000  # answers: an hour's of both roles in production
 
 
@@ -55,27 +58,39 @@ class HttpProbes:
     timeout: float
     log: ProbeLog
 
-    async def round(self, role: str) -> tuple[str, ...]:
-        passed = await asyncio.gather(*(self._passes(role, name) for name in PROBES))
-        return tuple(name for name, ok in zip(PROBES, passed, strict=True) if not ok)
+    async def round(self, role: str) -> Round:
+        versions: set[str] = set()
+        passed = await asyncio.gather(*(self._passes(role, name, versions) for name in PROBES))
+        failed = tuple(name for name, ok in zip(PROBES, passed, strict=True) if not ok)
+        return Round(failed, tuple(sorted(versions)))
 
-    async def _passes(self, role: str, name: str) -> bool:
+    async def _passes(self, role: str, name: str, versions: set[str]) -> bool:
         try:
             async with asyncio.timeout(self.timeout):
                 if name == "targets":
                     return not (await target_health(self.elbv2, self.groups[role])).problem
-                return await self._answers(role, PATHS[name])
+                return await self._answers(role, PATHS[name], versions)
         except (TimeoutError, httpx.HTTPError, TrafficError):
             return False
 
-    async def _answers(self, role: str, path: str) -> bool:
+    async def _answers(self, role: str, path: str, versions: set[str]) -> bool:
         colour = self.colours[role]
         answer = await self.client.get(
             self.url + path, headers={TEST_HEADER: self.secret, COLOUR_HEADER: colour}
         )
         by_target = COLOUR_HEADER in answer.headers
         self.log.add(role, answer.status_code, by_target)
-        return answer.status_code == httpx.codes.OK and answer.headers.get(COLOUR_HEADER, colour) == colour
+        asked = answer.headers.get(COLOUR_HEADER, colour) == colour
+        if asked and (version := version_of(answer)):
+            versions.add(version)
+        return answer.status_code == httpx.codes.OK and asked
+
+
+def version_of(answer: httpx.Response) -> str:
+    """What the application says it is: ``VERSION``, or ``VERSION@DIGEST``; '' when it does not say."""
+    version = answer.headers.get(VERSION_HEADER, "").strip()[:_LONGEST]
+    digest = answer.headers.get(DIGEST_HEADER, "").strip()[:_LONGEST]
+    return f"{version}@{digest}" if version and digest else version
 
 
 def probe_client(timeout: float) -> httpx.AsyncClient:

@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from rollout.control.effects import Effects
@@ -26,6 +27,7 @@ from rollout.control.ports import (
     Ports,
     Probes,
     Reading,
+    Round,
     TrafficError,
 )
 from rollout.journal.notes import (
@@ -89,7 +91,7 @@ class Controller:
     """One rollout.
 
     ``start``: the epoch second at which the rollout's time is 0; ``rate_limit``: the deployed one, in requests per
-    minute and client. ``observer`` is called with each record of the journal. A ``dry_run`` has no traffic to watch.
+    minute and client; ``versions``: those approved, by role. ``observer`` is called with each record of the journal. A ``dry_run`` has no traffic to watch.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Controller:
         clock: Clock,
         start: float,
         rate_limit: int | None = None,
+        versions: Mapping[str, str] = MappingProxyType({}),
         observer: Observer = lambda kind, t, body: None,
         dry_run: bool = False,
     ) -> None:
@@ -110,7 +113,13 @@ class Controller:
         self._metrics, self._probes, self._traffic = metrics, probes, ports.traffic
         self._journal, self._clock, self._start, self._observer = journal, clock, start, observer
         self.state = State()
-        self._started, self._dry_run = partial(Started, rate_limit=rate_limit), dry_run
+        self._dry_run = dry_run
+        self._started = partial(
+            Started,
+            rate_limit=rate_limit,
+            candidate_version=versions.get("candidate"),
+            stable_version=versions.get("stable"),
+        )
         self._effects = Effects(plan, ports, self)
         self._timeline = Timeline(plan)
         self._inbox: asyncio.Queue[tuple[EventMaker, asyncio.Future[Answer] | None]] = asyncio.Queue()
@@ -319,7 +328,7 @@ class Controller:
 
     async def _probe(self, role: str, interval: float) -> None:
         """A round each interval, whether or not the last one is back; posted in the order in which they began."""
-        rounds: asyncio.Queue[asyncio.Task[tuple[str, ...]]] = asyncio.Queue()
+        rounds: asyncio.Queue[asyncio.Task[Round]] = asyncio.Queue()
         poster = asyncio.create_task(self._post_rounds(role, rounds))
         try:
             due = asyncio.get_running_loop().time()
@@ -330,18 +339,18 @@ class Controller:
         finally:
             poster.cancel()
 
-    async def _round(self, role: str) -> tuple[str, ...]:
+    async def _round(self, role: str) -> Round:
         try:
             async with asyncio.timeout(2 * self.plan.health.timeout):
                 return await self._probes.round(role)
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is no clean round
             self.note(ProbeFailed(role, repr(error)))
-            return PROBES
+            return Round(PROBES)
 
-    async def _post_rounds(self, role: str, rounds: asyncio.Queue[asyncio.Task[tuple[str, ...]]]) -> None:
+    async def _post_rounds(self, role: str, rounds: asyncio.Queue[asyncio.Task[Round]]) -> None:
         while True:
-            failed = await (await rounds.get())
-            self._post(partial(Health, role=role, failed=failed))
+            found = await (await rounds.get())
+            self._post(partial(Health, role=role, failed=found.failed, version=found.versions))
 
     # --- the end
 

@@ -51,9 +51,17 @@ class MetricsSource(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round of probes: the names of those that failed, in order, and each version that answered."""
+
+    failed: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
+
+
 class Probes(Protocol):
-    async def round(self, role: str) -> tuple[str, ...]:
-        """Probes ``candidate`` or ``stable`` once; the names of the probes that failed, in order."""
+    async def round(self, role: str) -> Round:
+        """Probes ``candidate`` or ``stable`` once."""
 
 
 class TrafficControl(Protocol):

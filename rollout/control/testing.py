@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from rollout.control.ports import EventMaker, Ports, Reading, TrafficError, TrafficRefused
+from rollout.control.ports import EventMaker, Ports, Reading, Round, TrafficError, TrafficRefused
 from rollout.journal import Record, utc
 from rollout.policy.events import EdgeMetrics, Metrics, MetricsError
 
@@ -224,14 +224,16 @@ class FakeNotifier:
 
 @dataclass(slots=True)
 class FakeProbes:
-    """``failing(role, time)`` names the probes that fail at a loop time."""
+    """``failing(role, time)`` names the probes that fail at a loop time, ``answering(role, time)`` the versions that answer."""
 
     failing: Callable[[str, float], Sequence[str]] = lambda role, time: ()
+    answering: Callable[[str, float], Sequence[str]] = lambda role, time: ()
     seconds: float = 0.05
 
-    async def round(self, role: str) -> tuple[str, ...]:
+    async def round(self, role: str) -> Round:
         await asyncio.sleep(self.seconds)
-        return tuple(self.failing(role, asyncio.get_running_loop().time()))
+        time = asyncio.get_running_loop().time()
+        return Round(tuple(self.failing(role, time)), tuple(self.answering(role, time)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ _CAUSES = {
     "inconclusive": "not enough data, and nobody decided",
     "traffic": "traffic did not move as commanded",
     "alarm": "an alarm",
+    "identity": "another version was deployed",
 }
 
 DASH = "\N{EN DASH}"  # what did not happen or was not measured

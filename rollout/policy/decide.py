@@ -21,7 +21,7 @@ at 2 a.m. Rules it keeps, whatever the plan:
 from __future__ import annotations
 
 from rollout.plan import Plan
-from rollout.policy import deadlines, metric_rules
+from rollout.policy import deadlines, identity, metric_rules
 from rollout.policy.events import (
     Alarm,
     Decision,
@@ -105,9 +105,10 @@ def _other_counts(event: Metrics | EdgeMetrics) -> tuple[int | None, ...]:
 
 def _receive(step: Step) -> None:
     match step.event:
-        case Started(rate_limit=rate_limit):
+        case Started(rate_limit=rate_limit) as event:
             step.move(Cause.STARTED)
             step.state = changed(step.state, rate_limit=rate_limit)
+            identity.approve(step, event)
             step.command(step.plan.stages[0].weight, Reason.STARTED, "the first stage begins")
         case Traffic(weight=weight):
             receive_traffic(step, weight)
@@ -177,6 +178,7 @@ def receive_health(step: Step, event: Health) -> None:
         streak = before.candidate_streak + 1 if failed else 0
         step.state = changed(before, candidate_streak=streak)
         judge_streak(step, streak, failed)
+    identity.receive(step, event)
     both = min(step.state.candidate_streak, step.state.stable_streak)
     if failed and both and not min(before.candidate_streak, before.stable_streak):
         step.page(
@@ -223,6 +225,8 @@ def _resume(step: Step) -> None:
         raise IllegalEvent("after an abort the weight never rises again: start a new rollout")
     if state.phase not in STOPPED:
         raise IllegalEvent(f"nothing to resume: the rollout is {state.phase}")
+    if refusal := identity.refusal(state):
+        raise IllegalEvent(refusal)
     metric_rules.spend_known(step)
     metric_rules.count_anew(step)
     if state.commanded == 0:

@@ -47,6 +47,7 @@ class Reason(StrEnum):
     RATE_LIMITED = "rate_limited"
     OPERATOR = "operator"
     ALARM = "alarm"
+    IDENTITY = "identity"
 
 
 class DecisionKind(StrEnum):
@@ -68,10 +69,15 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The rollout begins. ``rate_limit`` is the one deployed, in requests per minute and client; ``None``: the plan's."""
+    """The rollout begins. ``rate_limit`` is the one deployed, in requests per minute and client; ``None``: the plan's.
+
+    The versions are those approved: what the stacks of both roles deployed.
+    """
 
     t: float
     rate_limit: int | None = None
+    candidate_version: str | None = None
+    stable_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +90,15 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """One probe round of one role: the names of the probes that failed, none for a clean round."""
+    """One probe round of one role: the names of the probes that failed, none for a clean round.
+
+    ``version`` has each version that answered, none when the application does not say it.
+    """
 
     t: float
     role: str
     failed: tuple[str, ...]
+    version: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +307,18 @@ def _text(key: str, value: Any) -> str:
     return value
 
 
+def _maybe_text(key: str, value: Any) -> str | None:
+    return None if value is None else _text(key, value)
+
+
+def _texts(key: str, value: Any) -> tuple[str, ...]:
+    """A text, or a list of texts."""
+    found = [] if value is None else value if isinstance(value, list) else [value]
+    if not all(isinstance(text, str) and text for text in found):
+        raise BadEvent(f"'{key}' is {_shown(value)}: it takes a text or a list of texts")
+    return tuple(found)
+
+
 def _one_of(*names: str) -> Callable[[str, Any], str]:
     def check(key: str, value: Any) -> str:
         if value not in names:
@@ -316,9 +338,17 @@ _Reader = Callable[[str, Any], Any]
 _PERIOD: dict[str, _Reader] = {"t": _time, "start": _finite, "end": _finite}
 # kind -> (class, required keys, keys that may be missing or null)
 _FORMS: dict[str, tuple[Callable[..., Event], dict[str, _Reader], dict[str, _Reader]]] = {
-    "started": (Started, {"t": _time}, {"rate_limit": _maybe_count}),
+    "started": (
+        Started,
+        {"t": _time},
+        {"rate_limit": _maybe_count, "candidate_version": _maybe_text, "stable_version": _maybe_text},
+    ),
     "traffic": (Traffic, {"t": _time, "weight": _percent}, {}),
-    "health": (Health, {"t": _time, "colour": _one_of(*ROLES), "failed": _probes}, {}),
+    "health": (
+        Health,
+        {"t": _time, "colour": _one_of(*ROLES), "failed": _probes},
+        {"version": _texts},
+    ),
     "metrics": (
         Metrics,
         _PERIOD | {"colour": _one_of(*ROLES, "edge")},
@@ -380,7 +410,8 @@ def event_to_json(event: Event) -> dict[str, Any]:
         out["colour"] = "edge"
     for field in fields(event):
         value = getattr(event, field.name)
-        if field.name != "t" and not (value is None and isinstance(event, Started)):
+        unsaid = (value is None and isinstance(event, Started)) or (field.name == "version" and not value)
+        if field.name != "t" and not unsaid:
             key = "colour" if field.name == "role" else field.name
             out[key] = list(value) if isinstance(value, tuple) else value
     return out

@@ -27,6 +27,7 @@ __all__ = [
     "STOPPED",
     "TRANSITIONS",
     "Cause",
+    "Foreign",
     "IllegalEvent",
     "Phase",
     "State",
@@ -83,6 +84,15 @@ class IllegalEvent(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Foreign:
+    """A version that answers for a role and was not approved; ``missed``: rounds in a row that met only others."""
+
+    role: str
+    version: str
+    missed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """Everything the policy remembers. Weights in percent, times in seconds from the start."""
 
@@ -112,6 +122,8 @@ class State:
     pairs: tuple[
         Pair, ...
     ] = ()  # what the comparison has of the periods since, in the order they were completed
+    approved: tuple[tuple[str, str], ...] = ()  # (role, version)
+    foreign: tuple[Foreign, ...] = ()
 
     def raises(self, weight: float) -> bool:
         """Whether the newest command, to this weight, still raises the candidate's traffic: above the one before and what is seen."""

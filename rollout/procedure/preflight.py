@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from rollout.aws.clients import Clients
 from rollout.aws.elb import target_health
 from rollout.aws.failures import AWS_ERRORS, failure
-from rollout.control.ports import Probes, TrafficError
+from rollout.aws.probes import VERSION_HEADER
+from rollout.control.ports import Probes, Round, TrafficError
 from rollout.plan import Plan
 from rollout.stacks import stackfile
 from rollout.stacks.environment import Environment
@@ -88,19 +89,39 @@ async def _both_sides(environment: Environment, aws: Clients) -> list[Finding]:
 
 async def _probe(environment: Environment, probes: Probes) -> list[Finding]:
     findings = []
-    for role, failed in zip(
+    for role, found in zip(
         environment.colours,
         await asyncio.gather(*(probes.round(role) for role in environment.colours)),
         strict=True,
     ):
         problem = ""
-        if failed:
+        if found.failed:
             problem = (
-                f"{', '.join(failed)} failed at {environment.probe_url} through the test route; "
+                f"{', '.join(found.failed)} failed at {environment.probe_url} through the test route; "
                 "is this machine's address in simple378:probeCidrs, and is the colour up?"
             )
         findings.append(Finding(f"probes of {role}", problem))
+        if not problem:
+            findings.append(_identity(environment, role, found))
     return findings
+
+
+def _identity(environment: Environment, role: str, found: Round) -> Finding:
+    """What answers is what was deployed. An application that does not say what it is stops nobody."""
+    name, deployed = f"version of {role}", environment.versions[role]
+    if not found.versions:
+        return Finding(
+            name,
+            f"it does not say its version: one that is deployed during the rollout would go unnoticed; send "
+            f"{VERSION_HEADER} (docs/application-contract.md)",
+            warning=True,
+        )
+    others = [version for version in found.versions if version.partition("@")[0] != deployed]
+    problem = ""
+    if others:
+        stack = f"{environment.name}-{environment.colours[role]}"
+        problem = f"{', '.join(others)} answers, {stack} deployed {deployed}: `pulumi up -s {stack}`, and wait for its pods"
+    return Finding(name, problem, detail=", ".join(found.versions))
 
 
 async def _metrics(environment: Environment, aws: Clients, plan: Plan) -> list[Finding]:

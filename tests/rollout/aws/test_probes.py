@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rollout.aws.probes import COLOUR_HEADER, TEST_HEADER, HttpProbes, ProbeLog
+from rollout.aws.probes import COLOUR_HEADER, DIGEST_HEADER, TEST_HEADER, VERSION_HEADER, HttpProbes, ProbeLog
 
 COLOURS = {"candidate": "green", "stable": "blue"}
 
@@ -38,7 +38,7 @@ def probes(answer: Any, elbv2: Any = None, timeout: float = 2.0) -> HttpProbes:
 
 
 def round_of(one: HttpProbes, role: str = "candidate") -> tuple[str, ...]:
-    return asyncio.run(one.round(role))
+    return asyncio.run(one.round(role)).failed
 
 
 def good(request: httpx.Request) -> httpx.Response:
@@ -65,6 +65,25 @@ def test_each_probe_fails_by_itself(path: str) -> None:
     one = probes(answer)
     assert round_of(one) == (path[1:],)
     assert one.log.counted("candidate", 0, 1) == {"target_2xx": 2, "target_5xx": 1}
+
+
+def versions_of(*headers: dict[str, str], colour: str = "green") -> tuple[str, ...]:
+    """The versions of a round whose answers have these headers, path by path."""
+    paths = dict(zip(("/health", "/ready", "/deep"), headers, strict=True))
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={COLOUR_HEADER: colour, **paths[request.url.path]})
+
+    return asyncio.run(probes(answer).round("candidate")).versions
+
+
+def test_a_round_says_each_version_that_answered() -> None:
+    one, two = {VERSION_HEADER: "2.0.0"}, {VERSION_HEADER: "2.0.1"}
+    assert versions_of(two, one, one) == ("2.0.0", "2.0.1")
+    assert versions_of(one, one | {DIGEST_HEADER: "sha256:aa"}, {}) == ("2.0.0", "2.0.0@sha256:aa")
+    assert versions_of({}, {VERSION_HEADER: " "}, {DIGEST_HEADER: "sha256:aa"}) == ()
+    assert versions_of(one, one, one, colour="blue") == ()
+    assert [len(text) for text in versions_of({}, {}, {VERSION_HEADER: "9" * 500})] == [100]
 
 
 def test_an_answer_of_the_other_colour_is_a_failure() -> None:

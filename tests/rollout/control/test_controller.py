@@ -14,7 +14,7 @@ import pytest
 from rollout.control import testing
 from rollout.control.controller import Controller
 from rollout.control.exits import Exit
-from rollout.control.ports import Ports, Reading, TrafficError
+from rollout.control.ports import Ports, Reading, Round, TrafficError
 from rollout.control.testing import (
     FakeClock,
     FakeCloud,
@@ -309,7 +309,7 @@ def test_notifications_that_fail_do_not_stop_a_rollback() -> None:
 
 def test_faults_of_adapters_are_failures_of_what_they_measure() -> None:
     class Broken:
-        async def round(self, role: str) -> tuple[str, ...]:
+        async def round(self, role: str) -> Round:
             raise ValueError("a bug")
 
     cloud = FakeCloud()
@@ -405,10 +405,10 @@ def test_rounds_are_posted_in_the_order_in_which_they_began() -> None:
     class Uneven(FakeProbes):
         """The second round fails and takes so long that the third, a clean one, is back before it."""
 
-        async def round(self, role: str) -> tuple[str, ...]:
+        async def round(self, role: str) -> Round:
             second = 5 <= asyncio.get_running_loop().time() < 10
             await asyncio.sleep(6 if second else 0.1)
-            return ("deep",) if second else ()
+            return Round(("deep",) if second else ())
 
     plan = replace(PLAN, health=replace(PLAN.health, timeout=4))
     run = release(FakeCloud(probes=Uneven()), (30, operate("abort")), plan=plan)

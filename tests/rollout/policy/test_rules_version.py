@@ -36,6 +36,7 @@ OPTIONS = {
     "criteria:\n": "criteria:\n  comparison: {false_alarms: 5, difference: 0.5, rollback: hold}\n",
 }
 ALARMS = "alarms: {cpu: abort, queue: hold, disk: previous}\n"
+ELSEWHERE = {Reason.IDENTITY}  # decided only on what these nights do not say; they have tests of their own
 EVERYTHING = "caa76575a09ae817"
 
 
@@ -53,7 +54,7 @@ def test_every_field_of_every_decision_is_as_it_was() -> None:
                 for decision in decisions:
                     digest.update(json.dumps(decision.to_json(), sort_keys=True).encode())
                     met.add(decision.criterion)
-    assert met == set(Reason)
+    assert met == set(Reason) - ELSEWHERE
     found = digest.hexdigest()[:16]
     assert found == EVERYTHING, (
         f"a decision has other fields: put {found} here if that is meant; when more than words differ, raise rollout.policy.RULES"

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from rollout.aws.clients import Clients
 from rollout.control.testing import FakeProbes
 from rollout.plan import load_plan
-from rollout.procedure.preflight import check
+from rollout.procedure.preflight import Finding, check
 from rollout.session import _show
 from rollout.stacks.environment import Environment
 from rollout.stacks.project import EnvironmentProblem, check_project
@@ -98,7 +98,7 @@ class World:
         self.folder = folder
         self.environment = ENVIRONMENT
         self.aws = Aws()
-        self.probes = FakeProbes(seconds=0)
+        self.probes = FakeProbes(answering=lambda role, time: [ENVIRONMENT.versions[role]], seconds=0)
         self.traffic = FakeTraffic(folder)
         self.declare()
 
@@ -109,7 +109,13 @@ class World:
         )
 
     def problems(self, *, moving: bool = True) -> dict[str, str]:
-        findings = asyncio.run(
+        return {finding.name: finding.problem for finding in self.findings(moving=moving) if finding.problem}
+
+    def finding(self, name: str) -> Finding:
+        return next(finding for finding in self.findings() if finding.name == name)
+
+    def findings(self, *, moving: bool = True) -> list[Finding]:
+        return asyncio.run(
             check(
                 self.environment,
                 self.aws.clients,
@@ -119,7 +125,6 @@ class World:
                 moving=moving,
             )
         )
-        return {finding.name: finding.problem for finding in findings if finding.problem}
 
 
 @pytest.fixture
@@ -165,6 +170,23 @@ def test_probes_must_pass(world: World) -> None:
     )
 
 
+def test_what_answers_must_be_what_was_deployed(world: World) -> None:
+    world.probes.answering = lambda role, time: (
+        ["2.0.0", "2.0.1"] if role == "candidate" else ["1.0.0@sha256:aa"]
+    )
+    assert world.problems() == {
+        "version of candidate": "2.0.1 answers, prod-green deployed 2.0.0: `pulumi up -s prod-green`, and wait for its pods"
+    }
+    assert not world.finding("version of candidate").warning
+
+
+def test_an_application_that_does_not_say_its_version_is_a_warning(world: World) -> None:
+    world.probes.answering = lambda role, time: []
+    found = world.finding("version of stable")
+    assert found.warning
+    assert "send X-Simple378-Version (docs/application-contract.md)" in found.problem
+
+
 def test_metrics_must_be_readable_and_may_be_empty(world: World) -> None:
     world.aws.requests = []
     assert "without traffic every stage is inconclusive" in world.problems()["metrics of stable"]
@@ -177,6 +199,7 @@ def test_metrics_must_be_readable_and_may_be_empty(world: World) -> None:
 
 def test_the_same_version_is_only_a_warning(world: World) -> None:
     world.environment = replace(ENVIRONMENT, versions={"stable": "2.0.0", "candidate": "2.0.0"})
+    world.probes.answering = lambda role, time: ["2.0.0"]
     assert world.problems() == {"version": "candidate and stable are both version 2.0.0"}
 
 
