@@ -20,7 +20,7 @@ at 2 a.m. Rules it keeps, whatever the plan:
 
 from __future__ import annotations
 
-from rollout.plan import Plan
+from rollout.plan import WHOLE, Plan
 from rollout.policy import deadlines, identity, metric_rules
 from rollout.policy.events import (
     Alarm,
@@ -105,11 +105,8 @@ def _other_counts(event: Metrics | EdgeMetrics) -> tuple[int | None, ...]:
 
 def _receive(step: Step) -> None:
     match step.event:
-        case Started(rate_limit=rate_limit) as event:
-            step.move(Cause.STARTED)
-            step.state = changed(step.state, rate_limit=rate_limit)
-            identity.approve(step, event)
-            step.command(step.plan.stages[0].weight, Reason.STARTED, "the first stage begins")
+        case Started() as event:
+            start(step, event)
         case Traffic(weight=weight):
             receive_traffic(step, weight)
         case Health() as event:
@@ -126,6 +123,21 @@ def _receive(step: Step) -> None:
             pass  # :func:`rollout.policy.deadlines.resume` has acted on it
         case MetricsError() | Tick():
             pass  # a failed query is only the absence of a successful one; time is seen by the deadlines
+
+
+def start(step: Step, event: Started) -> None:
+    step.state = changed(step.state, rate_limit=event.rate_limit)
+    identity.approve(step, event)
+    if event.undo:
+        # An abort, with the roles as they were before the promotion.
+        everything = ((step.t, WHOLE),)
+        step.state = changed(
+            step.state, promoted=True, commanded=WHOLE, seen=WHOLE, seen_history=everything
+        )
+        step.abort(Reason.OPERATOR, ": ".join(filter(None, ("ordered by the operator", event.reason))))
+        return
+    step.move(Cause.STARTED)
+    step.command(step.plan.stages[0].weight, Reason.STARTED, "the first stage begins")
 
 
 def receive_traffic(step: Step, weight: float) -> None:

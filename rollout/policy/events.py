@@ -71,13 +71,16 @@ class Severity(StrEnum):
 class Started:
     """The rollout begins. ``rate_limit`` is the one deployed, in requests per minute and client; ``None``: the plan's.
 
-    The versions are those approved: what the stacks of both roles deployed.
+    The versions are those approved: what the stacks of both roles deployed. ``undo``: it takes back a promoted release, the
+    candidate, which has all of the traffic; ``reason`` is the operator's.
     """
 
     t: float
     rate_limit: int | None = None
     candidate_version: str | None = None
     stable_version: str | None = None
+    undo: bool = False
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +304,12 @@ def _maybe_seconds(key: str, value: Any) -> float | None:
     return float(value)
 
 
+def _flag(key: str, value: Any) -> bool:
+    if not isinstance(value, bool) and value is not None:
+        raise BadEvent(f"'{key}' is {_shown(value)}: it takes true or false")
+    return bool(value)
+
+
 def _text(key: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise BadEvent(f"'{key}' is {_shown(value)}: it takes a text")
@@ -341,7 +350,13 @@ _FORMS: dict[str, tuple[Callable[..., Event], dict[str, _Reader], dict[str, _Rea
     "started": (
         Started,
         {"t": _time},
-        {"rate_limit": _maybe_count, "candidate_version": _maybe_text, "stable_version": _maybe_text},
+        {
+            "rate_limit": _maybe_count,
+            "candidate_version": _maybe_text,
+            "stable_version": _maybe_text,
+            "undo": _flag,
+            "reason": _maybe_text,
+        },
     ),
     "traffic": (Traffic, {"t": _time, "weight": _percent}, {}),
     "health": (
@@ -410,8 +425,8 @@ def event_to_json(event: Event) -> dict[str, Any]:
         out["colour"] = "edge"
     for field in fields(event):
         value = getattr(event, field.name)
-        unsaid = (value is None and isinstance(event, Started)) or (field.name == "version" and not value)
-        if field.name != "t" and not unsaid:
+        said = value != field.default or not isinstance(event, Started)
+        if field.name != "t" and said and (field.name != "version" or value):
             key = "colour" if field.name == "role" else field.name
             out[key] = list(value) if isinstance(value, tuple) else value
     return out

@@ -65,7 +65,7 @@ class Cause(StrEnum):
 _HOLDABLE = {Cause.HOLD: Phase.HELD, Cause.PAUSE: Phase.PAUSED, Cause.ABORT: Phase.ABORTED}
 _RESUMABLE = {Cause.RESUME: Phase.WATCHING, Cause.RESUME_MOVING: Phase.MOVING}
 TRANSITIONS: Mapping[Phase, Mapping[Cause, Phase]] = {
-    Phase.READY: {Cause.STARTED: Phase.MOVING},
+    Phase.READY: {Cause.STARTED: Phase.MOVING, Cause.ABORT: Phase.ABORTED},
     Phase.MOVING: {Cause.SEEN: Phase.WATCHING, **_HOLDABLE},
     Phase.WATCHING: {Cause.PASSED: Phase.MOVING, Cause.COMPLETED: Phase.FINISHED, **_HOLDABLE},
     Phase.HELD: {**_RESUMABLE, **_HOLDABLE},
@@ -119,6 +119,7 @@ class State:
     spent: tuple[tuple[float, float], ...] = ()  # (start, end) of the candidate's periods that count no more
     standing_alarms: tuple[str, ...] = ()  # names of alarms received in ALARM and not in OK since
     counted_to: float = -inf  # periods that began up to here led to a retreat or a resume, and count no more
+    promoted: bool = False  # the candidate was promoted before this began
     pairs: tuple[
         Pair, ...
     ] = ()  # what the comparison has of the periods since, in the order they were completed

@@ -125,7 +125,8 @@ class Step:
             return
         self.move(Cause.ABORT)
         self.state = changed(self.state, abort_criterion=criterion)
-        self.command(0, criterion, f"abort: {reason}", **measured)
+        what = "undo" if self.state.promoted else "abort"
+        self.command(0, criterion, f"{what}: {reason}", **measured)
 
     def page(self, criterion: Reason, reason: str, **measured: Unpack[Measured]) -> None:
         self.emit(DecisionKind.ALERT, criterion, reason, severity=Severity.PAGE, **measured)

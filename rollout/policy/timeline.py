@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from rollout.plan import Plan
+from rollout.plan import WHOLE, Plan
 from rollout.policy import judge
-from rollout.policy.events import Decision, DecisionKind, Event, Health, Metrics, Reason, Traffic, number
+from rollout.policy.events import Decision, DecisionKind, Event, Health, Metrics, Reason, Started, Traffic, number
 
 RAISES = (Reason.STARTED, Reason.STAGE_PASSED)  # why the weight rises by itself
 
@@ -62,6 +62,8 @@ class Timeline:
 
     def receive(self, event: Event, decisions: Sequence[Decision]) -> list[tuple[Retreat, str]]:
         """The milestones that this event reached."""
+        if isinstance(event, Started) and event.undo:
+            self._commanded = WHOLE
         if isinstance(event, Health) and event.role == "candidate":
             began = event.t if self._streak_began is None else self._streak_began
             self._streak_began = began if event.failed else None

@@ -47,6 +47,6 @@ def finish(step: Step) -> None:
         reason,
         weight=0,
         value=measured,
-        outcome="aborted",
+        outcome="undone" if step.state.promoted else "aborted",
         verified=bool(measured) and not beyond,
     )
