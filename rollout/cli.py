@@ -1,7 +1,7 @@
 """The command `rollout`. What a command needs is imported when it runs: most need little of it.
 
 Exit codes: 0 promoted (or the command was carried out), 1 a failure at run time, or nothing to act on, 2 bad input,
-before anything was touched, 3 rolled back and stable is back to normal, 4 rolled back but stable is not verified to be.
+before anything was touched, 3 rolled back or undone and stable is back to normal, 4 the same but stable is not verified to be.
 """
 
 # ruff: noqa: PLC0415
@@ -39,8 +39,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Releases the idle colour in stages, watches it, and rolls back automatically if it misbehaves.",
     epilog="Exit codes: 0 promoted, or the command was carried out; 1 failure at run time, or nothing to act on; "
-    "2 bad input, before anything was touched; 3 rolled back, and stable is back to normal; 4 rolled back, but stable "
-    "is not verified to be back to normal.",
+    "2 bad input, before anything was touched; 3 rolled back or undone, and stable is back to normal; 4 rolled back or "
+    "undone, but stable is not verified to be back to normal.",
 )
 HERE = Path()
 WATCH_INTERVAL = 2.0  # seconds between two looks of `status --watch`
@@ -270,7 +270,7 @@ def _confirm(environment: Environment, plan: str) -> bool:
     )
 
 
-def _conduct(work: Callable[[], Any], screen: Screen) -> Exit:
+def _conduct(work: Callable[[], Any], screen: Screen, untouched: str = "nothing was touched") -> Exit:
     """Runs a controller to its end."""
     import asyncio
     from contextlib import nullcontext
@@ -280,12 +280,12 @@ def _conduct(work: Callable[[], Any], screen: Screen) -> Exit:
             code: Exit = asyncio.run(work())
             return code
     except KeyboardInterrupt:
-        fail("interrupted before the first step; nothing was touched", Exit.FAILED)
+        fail(f"interrupted before the first step; {untouched}", Exit.FAILED)
 
 
-def _end(code: Exit, screen: Screen, station: Station) -> NoReturn:
+def _end(code: Exit, screen: Screen, station: Station, undo: bool = False) -> NoReturn:
     """The last lines of a rollout, and the end of the process."""
-    screen.say(_ENDS[code])
+    screen.say((_UNDO_ENDS if undo else _ENDS)[code])
     if code in (Exit.FAILED, Exit.ROLLED_BACK_RED):
         screen.say(_traffic_now(station))
     raise typer.Exit(code)
@@ -297,6 +297,12 @@ _ENDS = {
     Exit.ROLLED_BACK_RED: "rolled back: all traffic is on stable, but stable is NOT verified to be back to normal",
     Exit.FAILED: "the controller ended without a result; `rollout resume` continues, `rollout abort` sends all traffic "
     "to stable",
+}
+_UNDO_ENDS = {
+    Exit.ROLLED_BACK: "undone: all traffic is on the colour that was stable before the promotion, and it is normal",
+    Exit.ROLLED_BACK_RED: "undone: all traffic is on the colour that was stable before the promotion, but it is NOT verified "
+    "to be normal",
+    Exit.FAILED: "the controller ended before the undo did; `rollout resume` continues",
 }
 _DRY_ENDS = {
     Exit.DONE: "dry run: the release would have been promoted; nothing was moved",
@@ -405,6 +411,180 @@ def abort(context: typer.Context, env: Env = "prod", project_dir: ProjectDir = H
         station.give_back()
 
 
+@app.command()
+def undo(
+    context: typer.Context,
+    env: Env = "prod",
+    reason: Annotated[
+        str,
+        typer.Option(
+            "--reason", metavar="TEXT", help="Why; for the journal, the report and whoever is paged."
+        ),
+    ] = "",
+    version: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="VERSION",
+            help="The version that the idle colour must run; by default the one that was stable before the promotion. Needed "
+            "where no journal says which that was.",
+        ),
+    ] = "",
+    plan: Annotated[
+        str | None,
+        typer.Option(
+            "--plan",
+            metavar="PLAN",
+            help="The plan whose time limits and verification count; by default the release's own, else phase-c.",
+            autocompletion=_complete_plan,
+        ),
+    ] = None,
+    project_dir: ProjectDir = HERE,
+    time_scale: Annotated[
+        float | None,
+        typer.Option(
+            "--time-scale",
+            metavar="N",
+            envvar="SIMPLE378_TIME_SCALE",
+            help="Divide periods by N (lab only); by default as the release did.",
+        ),
+    ] = None,
+) -> None:
+    """After a promotion, send all traffic back to the colour that was stable, and verify it.
+
+    That colour is looked at first: its version, its targets, its probes. Missing pods are scaled up, which takes a minute or
+    two. Without a healthy target nothing is moved. Before the promotion an undo is an abort.
+    """
+    station = _station(project_dir, env)
+    if station.holder() is not None:
+        say("a controller is running, so nothing is promoted yet: the undo is an abort")
+        _ask(station, "abort")
+        return
+    station.take()
+    try:
+        _undo(_connector(context), project_dir, station, version, plan, time_scale, reason)
+    finally:
+        station.give_back()
+
+
+def _undo(
+    connector: Connector,
+    project_dir: Path,
+    station: Station,
+    version: str,
+    plan: str | None,
+    time_scale: float | None,
+    reason: str,
+) -> NoReturn:
+    """An undo by a controller of its own; one that was begun before is continued."""
+    from rollout import session
+    from rollout.control.ports import TrafficError
+    from rollout.plan import PlanError, parse_plan, plan_text
+    from rollout.procedure.undo import UndoRefused
+    from rollout.stacks.engine import EngineMissing
+
+    promoted = _promoted(connector, project_dir, station, version)
+    text, source = plan_text(plan or "phase-c")
+    scale = (promoted.time_scale if promoted else 1.0) if time_scale is None else time_scale
+    if promoted and plan is None:
+        try:
+            parse_plan(promoted.plan_text, "the plan of the release")
+            text, source = promoted.plan_text, "the plan of the release"
+        except PlanError as error:
+            say(f"rollout: {error}; phase-c counts instead", err=True)
+    _scaled(parse_plan(text, source), scale)
+    screen = _screen(f"undo {station.env}")
+    try:
+        engine = connector.engine(project_dir, station.directory)
+
+        async def work() -> Exit:
+            return await session.undo(
+                connector,
+                engine,
+                station,
+                promoted=promoted,
+                version=version,
+                plan_text=text,
+                env=station.env,
+                time_scale=scale,
+                reason=reason,
+                screen=screen,
+            )
+
+        _end(_conduct(work, screen, "no traffic was moved"), screen, station, undo=True)
+    except UndoRefused:
+        raise
+    except TrafficError as error:
+        say(f"rollout: {error}", err=True)
+        fail(_traffic_now(station), Exit.FAILED)
+    except (EngineMissing, EnvironmentProblem) as error:
+        if promoted is None:
+            raise
+        say(f"rollout: {error}", err=True)
+        _undo_without_stacks(connector, station, promoted)
+
+
+def _promoted(connector: Connector, project_dir: Path, station: Station, version: str) -> Header | None:
+    """The header of the release to take back; ``None`` without a journal of it.
+
+    Raises :class:`rollout.procedure.undo.UndoRefused` when there is no such release. What is not finished is finished instead.
+    """
+    from rollout.journal import JournalError, read_journal
+    from rollout.journal.header import Header
+    from rollout.journal.resume import ended, promotion
+    from rollout.procedure.undo import UndoRefused
+
+    path = station.latest()
+    try:
+        records = read_journal(path) if path else ()
+        if path is None:
+            return None
+        if not records:
+            raise JournalError(f"{path}: there is no record in it")
+        header, promoted, end = Header.read(records[0]), promotion(records), ended(records)
+    except (JournalError, OSError) as error:
+        say(f"rollout: {error}", err=True)
+        return None
+    if promoted:
+        return promoted
+    if end is None and header.undo:
+        _continue(connector, project_dir, station, path, records)
+    if end is None:
+        say(f"{header.named('candidate')} is not promoted yet: the undo is an abort")
+        _abort(connector, project_dir, station, station.env)
+    if version:
+        return None  # it was promoted from elsewhere, after this one
+    raise UndoRefused(
+        f"nothing to undo: the latest rollout of {station.env} from here, of {header.named('candidate')}, was "
+        f"{end.outcome}, and all traffic went to {header.named('stable')}. If another was promoted from another machine since: "
+        "`rollout undo --to VERSION`, with the version to go back to"
+    )
+
+
+def _undo_without_stacks(connector: Connector, station: Station, promoted: Header) -> NoReturn:
+    """The last resort: the load balancer's own API, by what the journal of the release says of it."""
+    import asyncio
+
+    from rollout import session
+    from rollout.control.ports import TrafficError
+
+    old = promoted.named("stable")
+    say(
+        f"moving all traffic back to {old} through the load balancer's API; that it still runs this version is not checked"
+    )
+    try:
+        asyncio.run(session.undo_without_stacks(connector, promoted))
+    except TrafficError as error:
+        say(f"rollout: traffic could NOT be moved: {error}", err=True)
+        fail(_traffic_now(station), Exit.FAILED)
+    say(
+        f"all traffic is on {old}, which is not verified to be normal. The traffic stack does not know it yet: "
+        "`rollout undo` again brings it in line when Pulumi is back. Until then no `pulumi up` of "
+        f"{station.env}-traffic"
+    )
+    raise typer.Exit(Exit.ROLLED_BACK_RED)
+
+
 def _unfinished(station: Station, env: str) -> tuple[Path, tuple[Record, ...]]:
     """The journal to continue. Raises :class:`ResumeError`, :class:`JournalError`, ``OSError``."""
     from rollout.journal import read_journal
@@ -436,14 +616,17 @@ def _continue(
 ) -> NoReturn:
     """Continues a rollout from its journal, to abort it or to its end."""
     from rollout import session
+    from rollout.journal.header import Header
 
     engine = connector.engine(project_dir, station.directory)
+    undo = Header.read(records[0]).undo
     screen = _screen(f"rollout {station.env}")
-    say(f"no controller is running: continuing the rollout in {path}" + (", to abort it" if abort else ""))
+    what = "undo" if undo else "rollout"
+    say(f"no controller is running: continuing the {what} in {path}" + (", to abort it" if abort else ""))
     code = _conduct(
         lambda: session.run_again(connector, engine, station, path, records, screen, abort), screen
     )
-    _end(code, screen, station)
+    _end(code, screen, station, undo)
 
 
 def _abort(connector: Connector, project_dir: Path, station: Station, env: str) -> NoReturn:

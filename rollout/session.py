@@ -12,20 +12,29 @@ from typing import Any, Protocol, Self
 
 from rollout.aws.clients import clients
 from rollout.aws.cloudwatch import CloudWatchMetrics, Watched
-from rollout.aws.elb import WeightedRule
+from rollout.aws.elb import WeightedRule, target_health
 from rollout.aws.notify import SnsNotifier
 from rollout.aws.probes import HttpProbes, ProbeLog, probe_client
 from rollout.control import dry_run
 from rollout.control.controller import Controller
 from rollout.control.exits import Exit
-from rollout.control.ports import MetricsSource, Ports, Probes, TrafficControl, TrafficError
+from rollout.control.ports import (
+    ColourControl,
+    MetricsSource,
+    Ports,
+    Probes,
+    TrafficControl,
+    TrafficError,
+)
 from rollout.journal import FileJournal, Record
 from rollout.journal.header import Header
-from rollout.journal.notes import EnginesEnded
+from rollout.journal.notes import EnginesEnded, Note
 from rollout.journal.resume import Past, check_rules, recall
 from rollout.journal.station import Station
 from rollout.plan import Plan
 from rollout.procedure.preflight import Finding, check
+from rollout.procedure.undo import OldColour, going_back
+from rollout.stacks.colours import StackColours
 from rollout.stacks.engine import Engine
 from rollout.stacks.environment import Environment, read_environment
 from rollout.stacks.project import EnvironmentProblem
@@ -58,6 +67,7 @@ class Adapters(Protocol):
     environment: Environment
     metrics: MetricsSource
     probes: Probes
+    colours: ColourControl
 
     @property
     def ports(self) -> Ports: ...
@@ -81,6 +91,9 @@ class AwsAdapters:
         self.aws = clients(environment.region, plan.health.timeout)
         roles = environment.colours
         self.traffic = _traffic(engine, environment, self.aws.elbv2)
+        self.colours: ColourControl = StackColours(
+            engine, environment.name, self.aws.elbv2, roles, environment.groups
+        )
         self.limits = StackLimits(engine, environment.limits_stack, environment.limits_scope)
         self.notifier = SnsNotifier(self.aws.sns, environment.topics, environment.name)
         probe_log = ProbeLog(clock.now)
@@ -183,21 +196,67 @@ async def run_new(
         _show(await adapters.check(moving=not dry), screen)
         if not dry and not confirm(environment):
             raise EnvironmentProblem("not confirmed, nothing was touched")
-        # The questions took time; the rollout begins now.
-        start = clock.now()
-        adapters.begin(start)
-        path = journal_path or station.new_journal(start, "dry-" if dry else "")
-        journal = FileJournal(path, clock.now, secrets=environment.secrets)
-        try:
-            journal.append("rollout", 0.0, replace(header, start=start).to_json())
-            await journal.durable()
-            if not dry:
-                station.point_at(journal.path)
-            screen.say(f"journal: {journal.path}")
-            controller = _controller(adapters, plan, journal, clock, start, screen, dry)
-            return await _conduct(controller, None if dry else station, screen, None)
-        finally:
-            journal.close()
+        return await _begin(adapters, header, station, journal_path, clock, screen)
+
+
+async def undo(
+    connector: Connector,
+    engine: Engine,
+    station: Station,
+    *,
+    promoted: Header | None,
+    version: str,
+    plan_text: str,
+    env: str,
+    time_scale: float,
+    reason: str,
+    screen: Screen,
+) -> Exit:
+    """Takes a promotion back: checks the colour that was stable, then moves all traffic to it, and verifies.
+
+    ``promoted`` and ``version`` as in :func:`rollout.procedure.undo.going_back`. Raises :class:`EnvironmentProblem` and
+    :class:`TrafficError` before anything is moved.
+    """
+    engine.end_left_over()
+    deployed = await connector.read(engine, env)
+    environment = going_back(deployed, promoted, version)
+    clock = WallClock()
+    header = replace(
+        _header(environment, plan_text, time_scale, clock.now(), dry=False), kind="undo", reason=reason
+    )
+    async with connector.adapters(engine, environment, header.plan, header.start, clock) as adapters:
+        old = OldColour(environment, adapters.colours, adapters.probes, adapters.ports.traffic, screen.say)
+        found = await old.ready(named_stable=deployed.colours["stable"] == old.colour)
+        return await _begin(adapters, header, station, None, clock, screen, found)
+
+
+async def _begin(
+    adapters: Adapters,
+    header: Header,
+    station: Station,
+    path: Path | None,
+    clock: WallClock,
+    screen: Screen,
+    *notes: Note,
+) -> Exit:
+    """Opens a journal and runs what it is of, from its first event."""
+    start = clock.now()  # not when the checks and questions began: they took time
+    adapters.begin(start)
+    header = replace(header, start=start)
+    path = path or station.new_journal(start, "dry-" if header.dry_run else "")
+    journal = FileJournal(path, clock.now, secrets=adapters.environment.secrets)
+    try:
+        journal.append("rollout", 0.0, header.to_json())
+        await journal.durable()
+        if not header.dry_run:
+            station.point_at(journal.path)
+        screen.say(f"journal: {journal.path}")
+        controller = _controller(adapters, header, journal, clock, screen)
+        for note in notes:
+            controller.note(note)
+        return await _conduct(controller, None if header.dry_run else station, screen, None)
+    finally:
+        journal.close()
 
 
 async def run_again(
@@ -220,7 +279,7 @@ async def run_again(
     async with connector.adapters(engine, environment, plan, header.start, clock) as adapters:
         journal = FileJournal(path, clock.now, resume=True, secrets=environment.secrets)
         try:
-            controller = _controller(adapters, plan, journal, clock, header.start, screen, dry=False)
+            controller = _controller(adapters, header, journal, clock, screen)
             if left:
                 controller.note(EnginesEnded(left))
             return await _conduct(controller, station, screen, past, "abort" if abort else None)
@@ -257,25 +316,25 @@ def _header(environment: Environment, plan_text: str, time_scale: float, start: 
 
 def _controller(
     adapters: Adapters,
-    plan: Plan,
+    header: Header,
     journal: FileJournal,
     clock: WallClock,
-    start: float,
     screen: Screen,
-    dry: bool,
 ) -> Controller:
     controller = Controller(
-        plan,
-        ports=dry_run.ports() if dry else adapters.ports,
+        header.plan,
+        ports=dry_run.ports() if header.dry_run else adapters.ports,
         metrics=adapters.metrics,
         probes=adapters.probes,
         journal=journal,
         clock=clock,
-        start=start,
+        start=header.start,
         rate_limit=adapters.environment.rate_limit,
         versions=adapters.environment.versions,
+        undo=header.undo,
+        reason=header.reason,
         observer=screen.observe,
-        dry_run=dry,
+        dry_run=header.dry_run,
     )
     if screen.live:
         screen.live.snapshot = controller.snapshot
@@ -343,6 +402,18 @@ async def to_stable(
         await traffic.set_weight(0, increase=False)
     except TrafficError:
         await traffic.break_glass(0)
+
+
+async def undo_without_stacks(connector: Connector, promoted: Header) -> None:
+    """An undo by the load balancer's API and what the journal's header of the release says of it, without Pulumi.
+
+    Raises :class:`TrafficError`; without a healthy target nothing is moved.
+    """
+    if promoted.groups:
+        health = await target_health(connector.rule(promoted).elbv2, promoted.groups["stable"])
+        if not health.healthy:
+            raise TrafficError(f"no target of {promoted.stable} is healthy: {health.problem}")
+    await to_stable_without_stacks(connector, promoted)
 
 
 async def to_stable_without_stacks(connector: Connector, header: Header) -> None:

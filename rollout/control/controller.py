@@ -91,7 +91,8 @@ class Controller:
     """One rollout.
 
     ``start``: the epoch second at which the rollout's time is 0; ``rate_limit``: the deployed one, in requests per
-    minute and client; ``versions``: those approved, by role. ``observer`` is called with each record of the journal. A ``dry_run`` has no traffic to watch.
+    minute and client; ``versions``: those approved, by role; ``undo``: it takes back the candidate, which was promoted, for ``reason``.
+    ``observer`` is called with each record of the journal. A ``dry_run`` has no traffic to watch.
     """
 
     def __init__(
@@ -106,6 +107,8 @@ class Controller:
         start: float,
         rate_limit: int | None = None,
         versions: Mapping[str, str] = MappingProxyType({}),
+        undo: bool = False,
+        reason: str = "",
         observer: Observer = lambda kind, t, body: None,
         dry_run: bool = False,
     ) -> None:
@@ -119,6 +122,8 @@ class Controller:
             rate_limit=rate_limit,
             candidate_version=versions.get("candidate"),
             stable_version=versions.get("stable"),
+            undo=undo,
+            reason=reason or None,
         )
         self._effects = Effects(plan, ports, self)
         self._timeline = Timeline(plan)

@@ -90,6 +90,16 @@ class TrafficControl(Protocol):
         """Tries what a rollback would need; maps each thing checked to '' or what is wrong with it."""
 
 
+class ColourControl(Protocol):
+    """The pods of both colours, by role."""
+
+    async def targets(self, role: str) -> tuple[int, str]:
+        """How many targets are healthy, and what is wrong with the others. Raises :class:`TrafficError`."""
+
+    async def scale(self, role: str, replicas: int) -> Mapping[str, Any]:
+        """Sets the number of pods by stack update, and nothing else, and waits for them. Raises :class:`PortError`."""
+
+
 class RateLimits(Protocol):
     async def set_rate_limit(self, per_minute: int) -> Mapping[str, Any]:
         """Sets the edge's limit, in requests per minute and client. Raises :class:`TrafficError`."""

@@ -199,6 +199,33 @@ class FakeTraffic:
 
 
 @dataclass(slots=True)
+class FakeColours:
+    """The pods of both colours: how many are healthy, by role. ``seconds`` is how long a new number of them takes."""
+
+    healthy: dict[str, int] = field(default_factory=lambda: {"stable": 4, "candidate": 4})
+    wrong: str = ""  # what the targets that are not healthy have
+    seconds: float = 30.0
+    scaled: list[tuple[str, int]] = field(default_factory=list)
+    broken: bool = False  # every update fails
+    stuck: bool = False  # new pods never become healthy
+
+    async def targets(self, role: str) -> tuple[int, str]:
+        return self.healthy[role], self.wrong
+
+    async def scale(self, role: str, replicas: int) -> Mapping[str, Any]:
+        if self.broken:
+            raise TrafficError("the stack update failed")
+        self.scaled.append((role, replicas))
+        if self.stuck:
+            await asyncio.Event().wait()
+        now = self.healthy[role]
+        for pods in range(now, replicas + 1) if now < replicas else (replicas,):
+            self.healthy[role] = pods
+            await asyncio.sleep(self.seconds / (abs(replicas - now) + 1))
+        return {"replicas": replicas}
+
+
+@dataclass(slots=True)
 class FakeRateLimits:
     """The rate limits that were set, oldest first."""
 

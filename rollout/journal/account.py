@@ -14,7 +14,7 @@ from typing import Any
 from rollout.journal import JournalError, Record
 from rollout.journal.header import Header
 from rollout.journal.notes import Attributed, Note, Reconciled, note_to_json
-from rollout.plan import Plan, PlanError
+from rollout.plan import WHOLE, Plan, PlanError
 from rollout.plan.criteria import CRITERIA
 from rollout.policy import IllegalEvent, Phase, State, decide, initial_state, judge
 from rollout.policy.events import (
@@ -131,7 +131,7 @@ class Account:
 
     @property
     def outcome(self) -> str:
-        """``promoted``, ``aborted``, ``held`` (traffic stays, a person decides) or ``unfinished``."""
+        """``promoted``, ``aborted``, ``undone``, ``held`` (traffic stays, a person decides) or ``unfinished``."""
         finish = self.finish
         if finish:
             return str(finish["outcome"])
@@ -142,12 +142,17 @@ class Account:
         return next((d for d in self.decisions if d["decision"] == "finish"), None)
 
     @property
+    def first_weight(self) -> float:
+        """The candidate's when it began."""
+        return float(WHOLE) if self.header.undo else 0.0
+
+    @property
     def final_weight(self) -> float:
-        return self.seen[-1][1] if self.seen else 0.0
+        return self.seen[-1][1] if self.seen else self.first_weight
 
     @property
     def highest_weight(self) -> float:
-        return max((weight for _, weight in self.seen), default=0.0)
+        return max(self.first_weight, *(weight for _, weight in self.seen), 0.0)
 
     @property
     def stack_updates(self) -> tuple[Effect, ...]:

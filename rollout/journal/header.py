@@ -18,7 +18,8 @@ FORMAT = 2  # of the journal; 1 had neither `format` nor `policy` in its header
 class Header:
     """What the first record says. Maps are by role, ``stable`` and ``candidate``; '' and empty: the journal lacks it.
 
-    ``start`` is in epoch seconds; ``policy`` is the :data:`rollout.policy.RULES` that decided (0: unknown).
+    ``kind`` is ``release``, or ``undo``: of a promotion, with the roles as they were before it, for ``reason``. ``start`` is in
+    epoch seconds; ``policy`` is the :data:`rollout.policy.RULES` that decided (0: unknown).
     """
 
     plan_text: str
@@ -34,6 +35,8 @@ class Header:
     generation: int | None = None  # of the traffic stack
     rule_arn: str = ""
     groups: Mapping[str, str] = field(default_factory=dict)  # target group ARNs
+    kind: str = "release"
+    reason: str = ""
     format: int = FORMAT
     policy: int = RULES
 
@@ -56,6 +59,8 @@ class Header:
                 generation=body.get("generation"),
                 rule_arn=str(body.get("rule_arn", "")),
                 groups=_map(body, "groups"),
+                kind=str(body.get("kind", "release")),
+                reason=str(body.get("reason", "")),
                 format=body.get("format", 1),
                 policy=body.get("policy", 0),
             )
@@ -82,12 +87,17 @@ class Header:
             "start": self.start,
             "started_at": utc(self.start),
             "dry_run": self.dry_run,
+            **({"kind": self.kind, "reason": self.reason} if self.kind != "release" else {}),
         }
 
     @property
     def plan(self) -> Plan:
         """The plan as it ran, so scaled. Raises :class:`rollout.plan.PlanError`."""
         return parse_plan(self.plan_text, "the journal's plan").scaled(self.time_scale)
+
+    @property
+    def undo(self) -> bool:
+        return self.kind == "undo"
 
     @property
     def roles(self) -> Mapping[str, str]:

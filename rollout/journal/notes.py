@@ -171,6 +171,19 @@ class EnginesEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class GoingBack:
+    """What an undo found of the colour that it goes back to; ``scaled_s``: it first had to be scaled up, in so many seconds."""
+
+    what: ClassVar[str] = "going_back"
+    colour: str
+    version: str
+    healthy: int
+    replicas: int
+    failed: Sequence[str] = ()
+    scaled_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Other:
     """A note that this version does not know."""
 
@@ -195,6 +208,7 @@ Known = (
     | ProbeFailed
     | NotDrained
     | EnginesEnded
+    | GoingBack
 )
 Note = Known | Other
 _KINDS: dict[str, type[Known]] = {kind.what: kind for kind in Known.__args__}

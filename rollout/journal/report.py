@@ -126,7 +126,10 @@ def environment() -> Environment:
 
 
 def title(account: Account) -> str:
-    return f"Release of {account.header.named('candidate')} to {account.header.env}"
+    header = account.header
+    if header.undo:
+        return f"Undo of {header.named('candidate')} in {header.env}"
+    return f"Release of {header.named('candidate')} to {header.env}"
 
 
 def section(
@@ -205,7 +208,8 @@ def _headline(account: Account) -> tuple[str, str]:
     if account.outcome == "promoted":
         return "good", "Promoted"
     if finish:
-        return "bad", f"Rolled back {_cause(account)}" + (
+        what = "Undone" if account.outcome == "undone" else "Rolled back"
+        return "bad", f"{what} {_cause(account)}" + (
             "" if finish.get("verified") else ", but stable is not verified to be back to normal"
         )
     if account.outcome == "held":
@@ -248,12 +252,16 @@ def _sentence(account: Account) -> str:
         return f"{candidate} has {account.final_weight:g} % of the traffic, {stable} the rest."
     cause = next(d for d in account.decisions if d["decision"] == "set_weight" and d["t"] == first.decided)
     at = next((w for t, w in reversed(account.seen) if t <= first.decided), 0)
-    text = f"{candidate} had {at:g} % of the traffic when it was rolled back to {first.weight:g} %: {_measured(cause)}. "
+    if account.outcome == "undone":
+        why = account.header.reason or _measured(cause)
+        text = f"{candidate} had been promoted when it was undone, back to {stable}: {why}. "
+    else:
+        text = f"{candidate} had {at:g} % of the traffic when it was rolled back to {first.weight:g} %: {_measured(cause)}. "
     if first.moved is None:
         text += "Traffic was never seen to move."
     else:
         text += f"Traffic moved {seconds(first.moved - first.decided)} after the decision."
-    if account.outcome == "aborted":
+    if account.outcome in ("aborted", "undone"):
         text += f" All traffic is on {stable}."
     return text
 
@@ -261,7 +269,9 @@ def _sentence(account: Account) -> str:
 def _measured(cause: Mapping[str, Any]) -> str:
     """What a decision was made for: ``error rate 5 % (limit 1 %)``."""
     if cause["criterion"] == "operator":
-        return "the operator aborted"
+        return (
+            "the operator aborted" if str(cause["reason"]).startswith("abort") else "the operator ordered it"
+        )
     name, unit = _MEASURED.get(str(cause["criterion"]), (str(cause["criterion"]).replace("_", " "), ""))
     measured = "" if cause.get("value") is None else f" {value(cause['value'])}{unit}"
     limit = "" if cause.get("limit") is None else f" (limit {value(cause['limit'])}{unit})"

@@ -293,8 +293,8 @@ def rollout_picture(account: Account, marks: Sequence[Mark]) -> str:
             118,
             100,
             lines=(
-                Line(account.candidate, "read back", _with_start(account.seen), filled=True),
-                Line("commanded", "commanded", _with_start(account.commanded)),
+                Line(account.candidate, "read back", _with_start(account, account.seen), filled=True),
+                Line("commanded", "commanded", _with_start(account, account.commanded)),
             ),
             ticks=(0, *(s.weight for s in plan.stages)),
             root=True,
@@ -340,8 +340,8 @@ def _probe_panel(account: Account) -> Panel:
     )
 
 
-def _with_start(points: Sequence[Point]) -> tuple[Point, ...]:
-    return ((0.0, 0.0), *points)
+def _with_start(account: Account, points: Sequence[Point]) -> tuple[Point, ...]:
+    return ((0.0, account.first_weight), *points)
 
 
 def nice_top(bars: Iterable[Bars], limit: float = 0.0) -> float:

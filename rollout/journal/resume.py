@@ -110,6 +110,14 @@ def header_under_way(records: Sequence[Record]) -> Header | None:
         return None  # an abort continues with what the stacks say
 
 
+def promotion(records: Sequence[Record]) -> Header | None:
+    """The header of a release that got all of the traffic for good; ``None`` when the journal is of anything else."""
+    promoted = any(
+        record.kind == "decision" and record.body.get("decision") == "promote" for record in records
+    )
+    return Header.read(records[0]) if promoted else None
+
+
 def _named(decision: Decision) -> str:
     return f"{decision.decision} ({decision.criterion})"
 

@@ -131,9 +131,7 @@ def start(step: Step, event: Started) -> None:
     if event.undo:
         # An abort, with the roles as they were before the promotion.
         everything = ((step.t, WHOLE),)
-        step.state = changed(
-            step.state, promoted=True, commanded=WHOLE, seen=WHOLE, seen_history=everything
-        )
+        step.state = changed(step.state, promoted=True, commanded=WHOLE, seen=WHOLE, seen_history=everything)
         step.abort(Reason.OPERATOR, ": ".join(filter(None, ("ordered by the operator", event.reason))))
         return
     step.move(Cause.STARTED)

@@ -18,7 +18,17 @@ from typing import Any
 
 from rollout.plan import WHOLE, Plan
 from rollout.policy import judge
-from rollout.policy.events import Decision, DecisionKind, Event, Health, Metrics, Reason, Started, Traffic, number
+from rollout.policy.events import (
+    Decision,
+    DecisionKind,
+    Event,
+    Health,
+    Metrics,
+    Reason,
+    Started,
+    Traffic,
+    number,
+)
 
 RAISES = (Reason.STARTED, Reason.STAGE_PASSED)  # why the weight rises by itself
 

@@ -29,6 +29,10 @@ PROMOTE_TRIES = 3
 NOTIFY_LIMIT = 10.0
 DRAIN_LIMIT = 300.0  # at the end, for promotion, notifications and reconciliation
 
+SCALE_LIMIT = 300.0  # for the pods of the colour that an undo goes back to
+SCALE_POLL = 2.0  # between looks at its targets meanwhile
+SCALE_TOLD = 10.0  # between lines that say how far that is
+
 # --- the world, where no run has measured it
 
 # From a period's end until CloudWatch can be asked for its numbers. AWS gives no figure; a 60-s alarm of one period was measured

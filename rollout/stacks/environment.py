@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from pulumi.automation import CommandError, StackNotFoundError
 
 from rollout.control.ports import TrafficRefused
+from rollout.plan import WHOLE
 from rollout.stacks.engine import Engine, engine_problem
 from rollout.stacks.project import EnvironmentProblem
 from rollout.stacks.traffic import Scope, find_scope
@@ -17,6 +18,8 @@ from rollout.stacks.traffic import Scope, find_scope
 RULE = "aws:lb/listenerRule:ListenerRule"
 WEB_ACL = "aws:wafv2/webAcl:WebAcl"
 OTHER = {"blue": "green", "green": "blue"}
+_OTHER_ROLE = {"stable": "candidate", "candidate": "stable"}
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,26 @@ class Environment:
     @property
     def limits_stack(self) -> str:
         return f"{self.name}-limits"
+
+    def named(self, role: str) -> str:
+        """``green 2.0.0``."""
+        return f"{self.colours[role]} {self.versions[role]}"
+
+    def exchanged(self) -> Environment:
+        """The same environment with stable and candidate exchanged."""
+
+        def swapped(by_role: Mapping[str, T]) -> Mapping[str, T]:
+            return {_OTHER_ROLE[role]: value for role, value in by_role.items()}
+
+        return replace(
+            self,
+            colours=swapped(self.colours),
+            versions=swapped(self.versions),
+            replicas=swapped(self.replicas),
+            groups=swapped(self.groups),
+            group_suffixes=swapped(self.group_suffixes),
+            deployed_weight=WHOLE - self.deployed_weight,
+        )
 
 
 async def read_environment(engine: Engine, env: str, colours: Mapping[str, str] | None = None) -> Environment:

@@ -53,12 +53,19 @@ class Scope:
         return [*args, "--message", "rollout", *self.flags, *(["--refresh"] if refresh else [])]
 
 
-def find_scope(state: Mapping[str, Any], type_: str, stack: str) -> Scope:
-    """Finds the one resource of a type in an exported state. Raises :class:`TrafficRefused`."""
+def find_scope(state: Mapping[str, Any], type_: str, stack: str, name: str = "") -> Scope:
+    """Finds the one resource of a type, and of a name if one is given, in an exported state. Raises :class:`TrafficRefused`."""
     resources = (state.get("deployment") or {}).get("resources") or []
-    found = [resource for resource in resources if resource["type"] == type_]
+    found = [
+        resource
+        for resource in resources
+        if resource["type"] == type_ and resource["urn"].endswith(f"::{name}" if name else "")
+    ]
     if len(found) != 1:
-        raise TrafficRefused(f"stack {stack} has {len(found)} resources of type {type_}: one was expected")
+        named = f" named {name}" if name else ""
+        raise TrafficRefused(
+            f"stack {stack} has {len(found)} resources of type {type_}{named}: one was expected"
+        )
     parents = {resource["urn"]: resource.get("parent") for resource in resources}
     around, urn = [], found[0].get("parent")
     while urn:
@@ -105,7 +112,7 @@ class StackTraffic:
         return await self.rule.read_weight()
 
     async def foresee(self, weight: int) -> None:
-        preview = await self._preview({"candidateWeight": weight})
+        preview = await self._preview(self._declared(weight))
         if more := beyond(preview, self.scope, ("actions",)):
             raise TrafficRefused(
                 f"the update of {self.stack} to {weight} % would touch more than the weights: {', '.join(more)}. "
@@ -119,7 +126,7 @@ class StackTraffic:
             await self.foresee(weight)
         foreseen = time.monotonic()
         await self._update(
-            {"candidateWeight": weight}, refresh=self._unclean or not increase, wait_for_lock=increase
+            self._declared(weight), refresh=self._unclean or not increase, wait_for_lock=increase
         )
         updated = time.monotonic()
         await self._read_back(weight)
@@ -138,7 +145,7 @@ class StackTraffic:
         return {"modify_rule_s": round(time.monotonic() - began, 3)}
 
     async def reconcile(self, weight: int) -> Mapping[str, Any]:
-        await self._update({"candidateWeight": weight}, refresh=True, wait_for_lock=True)
+        await self._update(self._declared(weight), refresh=True, wait_for_lock=True)
         await self._read_back(weight)
         return {"generation": self.generation}
 
@@ -174,6 +181,12 @@ class StackTraffic:
         except (TrafficError, KeyError) as error:
             checks["engine and state"] = str(error)
         return checks
+
+    def _declared(self, weight: int) -> dict[str, str | int]:
+        """The keys that declare a weight: who is stable too, where the file names the other, as before an undo."""
+        names = {"stable": self.colours["stable"]}
+        astray = stackfile.read_config(self._file).get("stable") != names["stable"]
+        return {**(names if astray else {}), "candidateWeight": weight}
 
     # --- the engine
 
@@ -242,7 +255,7 @@ class StackTraffic:
     def _fingerprint(self, weight: int) -> str:
         """A digest of everything that the next update is made of: the program, the configuration, the generation."""
         digest = hashlib.sha256(f"{weight} {self.generation}".encode())
-        digest.update(stackfile.changed(self._file, {"candidateWeight": weight, "generation": 0}).encode())
+        digest.update(stackfile.changed(self._file, {**self._declared(weight), "generation": 0}).encode())
         for path in sorted((self.engine.project_dir / "infra").rglob("*.py")):
             status = path.stat()
             digest.update(f"{path} {status.st_mtime_ns} {status.st_size}".encode())

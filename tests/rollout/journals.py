@@ -80,10 +80,11 @@ class _Run:
         self.journal = _Writer()
         self.journal.add("rollout", 0, begins)
         self.due: list[tuple[float, Callable[[], None]]] = []
-        self.history = [(0.0, 0.0)]  # (t, weight) at the load balancer
+        self.begins = Started(0, undo=begins.get("kind") == "undo", reason=begins.get("reason") or None)
+        self.history = [(0.0, 100.0 if self.begins.undo else 0.0)]  # (t, weight) at the load balancer
 
     def run(self) -> tuple[Record, ...]:
-        self.hear(Started(0))
+        self.hear(self.begins)
         for step in range(1, int(self.world.stop_at * 10)):
             self._finish_due(step / 10)
             if self.state.phase is Phase.FINISHED and not self.due:
@@ -188,3 +189,8 @@ def metrics_missing(**more: Any) -> tuple[Record, ...]:
 
 def metrics_failing(**more: Any) -> tuple[Record, ...]:
     return make(World(query_fails=True), **more)
+
+
+def undone(**more: Any) -> tuple[Record, ...]:
+    """A promoted release is taken back by the operator."""
+    return make(World(), **{"kind": "undo", "reason": "orders are lost"} | more)

@@ -14,7 +14,7 @@ from tests.rollout import journals
 from tests.rollout.golden import approved
 
 
-@pytest.mark.parametrize("journal", [journals.slow_at_half, journals.failing_probe])
+@pytest.mark.parametrize("journal", [journals.slow_at_half, journals.failing_probe, journals.undone])
 def test_a_page_is_as_approved(journal: Callable[[], tuple[Record, ...]]) -> None:
     page = render("a release", [section(account_of(journal()))])
     body = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)

@@ -25,6 +25,7 @@ from rollout.journal.report import (
     render,
     seconds,
     section,
+    title,
     value,
     write_report,
 )
@@ -127,6 +128,23 @@ def test_a_stage_that_was_resumed_is_watched_anew() -> None:
     assert [visit.verdict.value for visit in account.stages] == [
         "successful", "successful", "failed", "successful", "failed",
     ]  # fmt: skip
+
+
+def test_an_undo_says_so_and_why() -> None:
+    account = account_of(journals.undone())
+    assert (account.outcome, account.stages, account.final_weight) == ("undone", (), 0)
+    assert account.finish and account.finish["verified"]
+    (retreat,) = account.retreats
+    assert (retreat.detected, retreat.decided) == (0, 0)
+    page = plain(page_of(journals.undone()))
+    assert "Undone by the operator" in page
+    assert (
+        "Green v2 had been promoted when it was undone, back to blue v1: orders are lost. "
+        "Traffic moved 1.8 s after the decision. All traffic is on blue v1."
+    ) in page
+    assert "Rolled back" not in page
+    assert title(account) == "Undo of green v2 in local"
+    assert "undone, back to blue v1: the operator ordered it." in plain(page_of(journals.undone(reason="")))
 
 
 def test_a_journal_that_stops_is_held_or_unfinished() -> None:

@@ -32,7 +32,7 @@ PLAN: Plan = replace(
 )
 
 
-def controller(cloud: FakeCloud, journal: MemoryJournal, start: float) -> Controller:
+def controller(cloud: FakeCloud, journal: MemoryJournal, start: float, undo: bool = False) -> Controller:
     return Controller(
         PLAN,
         ports=cloud.ports,
@@ -41,6 +41,7 @@ def controller(cloud: FakeCloud, journal: MemoryJournal, start: float) -> Contro
         journal=journal,
         clock=cloud.clock,
         start=start,
+        undo=undo,
     )
 
 
@@ -51,13 +52,16 @@ def cloud_of(kind: str) -> FakeCloud:
         cloud.metrics.candidate = Release(error_rate=5, bad_from=180)
     elif kind == "probes":
         cloud.probes.failing = lambda role, time: ["ready"] if role == "candidate" and time > 150 else []
+    elif kind == "undo":
+        cloud.traffic.weight = 100
+        cloud.traffic.history = [(0, 100)]
     elif kind == "broken stack":
         cloud.metrics.candidate = Release(db_connection_errors=3, bad_from=60)
     return cloud
 
 
 async def killed_after(
-    cloud: FakeCloud, records: int | None, orphans: bool = False
+    cloud: FakeCloud, records: int | None, orphans: bool = False, undo: bool = False
 ) -> tuple[Exit, list[Record]]:
     """One release whose controller dies in place of the record after ``records`` and is resumed 2 s later."""
     # What a task of a dead process raised is nobody's concern.
@@ -66,7 +70,7 @@ async def killed_after(
     journal = MemoryJournal(cloud.clock, crash_after=records)
     try:
         journal.append("rollout", 0, {})
-        return await controller(cloud, journal, start).run(), journal.records
+        return await controller(cloud, journal, start, undo).run(), journal.records
     except Crash:
         cloud.traffic.orphaned = orphans
         running = {t for t in asyncio.all_tasks() if not (orphans and "_engine" in repr(t.get_coro()))}
@@ -81,11 +85,11 @@ async def killed_after(
     past = recall(PLAN, written)
     if past.ended:
         return Exit(past.ended.exit), written
-    return await controller(cloud, journal, start).run(past), journal.records
+    return await controller(cloud, journal, start, undo).run(past), journal.records
 
 
 @pytest.mark.parametrize("orphans", [False, True], ids=["engine dies", "engine lives on"])
-@pytest.mark.parametrize("kind", ["good", "errors", "probes", "broken stack"])
+@pytest.mark.parametrize("kind", ["good", "errors", "probes", "broken stack", "undo"])
 def test_killed_at_every_record(kind: str, orphans: bool) -> None:
     def run(records: int | None) -> tuple[FakeCloud, Exit, list[Record]]:
         cloud = cloud_of(kind)
@@ -97,10 +101,12 @@ def test_killed_at_every_record(kind: str, orphans: bool) -> None:
                 return await killed_after(cloud, records, orphans)
 
             return cloud, *run_virtually(breaking())
-        return cloud, *run_virtually(killed_after(cloud, records, orphans))
+        return cloud, *run_virtually(killed_after(cloud, records, orphans, undo=kind == "undo"))
 
     whole, wanted, records = run(None)
-    assert 60 < len(records) < 400
+    if kind == "undo":
+        assert (wanted, whole.traffic.weight) == (Exit.ROLLED_BACK, 0)
+    assert (20 if kind == "undo" else 60) < len(records) < 400
     for n in range(1, len(records)):
         cloud, code, journal = run(n)
         assert code == wanted, f"killed after record {n}: {records[n - 1]}"

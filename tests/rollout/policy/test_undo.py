@@ -27,7 +27,8 @@ PLAN = load_plan("phase-c")
 
 
 def heard(*events: Event) -> tuple[State, list[Decision]]:
-    state, decided = initial_state(), []
+    decided: list[Decision] = []
+    state = initial_state()
     for event in events:
         state, decisions = decide(PLAN, state, event)
         decided += decisions
@@ -50,7 +51,12 @@ def test_an_undo_commands_0_at_once_from_100() -> None:
 def test_it_is_verified_as_after_an_abort_and_ends_undone() -> None:
     minutes = [good("stable", 2 + 60 * i, 150 + 60 * i) for i in range(5)]
     state, decided = heard(
-        Started(0, undo=True), Traffic(0.5, 100), Traffic(2, 0), *minutes, Health(391, "stable", ()), Tick(500)
+        Started(0, undo=True),
+        Traffic(0.5, 100),
+        Traffic(2, 0),
+        *minutes,
+        Health(391, "stable", ()),
+        Tick(500),
     )
     assert state.phase is Phase.FINISHED
     assert [d.decision for d in decided] == [DecisionKind.SET_WEIGHT, DecisionKind.FINISH]

@@ -143,6 +143,30 @@ def test_an_update_declares_deploys_and_is_read_back(world: World) -> None:
     assert world.traffic.generation == 8
 
 
+def promoted(world: World) -> None:
+    """The stack after a promotion: green is stable and has everything."""
+    world.file.write_text(FILE.replace("stable: blue", "stable: green"))
+    world.elb.weights = {"arn:green": 100, "arn:blue": 0}
+
+
+def test_an_undo_moves_the_traffic_and_exchanges_the_names_in_one_update(world: World) -> None:
+    promoted(world)
+    assert asyncio.run(world.traffic.read_weight()) == 100
+    asyncio.run(world.traffic.set_weight(0, increase=False))
+    assert world.elb.weights == {"arn:blue": 100, "arn:green": 0}
+    assert len(world.updates()) == 1
+    config = stackfile.read_config(world.file)
+    assert (config["stable"], config["candidateWeight"], config["generation"]) == ("blue", 0, 8)
+
+
+def test_after_an_undo_by_break_glass_the_stack_gets_the_names_too(world: World) -> None:
+    promoted(world)
+    asyncio.run(world.traffic.break_glass(0))
+    asyncio.run(world.traffic.reconcile(0))
+    assert world.elb.weights == {"arn:blue": 100, "arn:green": 0}
+    assert stackfile.read_config(world.file)["stable"] == "blue"
+
+
 def test_only_a_decrease_or_an_unclean_past_refreshes(world: World) -> None:
     for weight, increase in ((5, True), (25, True), (0, False)):
         asyncio.run(world.traffic.set_weight(weight, increase=increase))

@@ -1,0 +1,143 @@
+"""What an undo goes back to, and whether that can serve: looked at before anything is moved."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from rollout.control.ports import ColourControl, PortError, Probes, TrafficControl, TrafficError
+from rollout.journal.header import Header
+from rollout.journal.notes import GoingBack
+from rollout.plan.units import duration
+from rollout.policy import timing
+from rollout.stacks.environment import OTHER, Environment
+from rollout.stacks.project import EnvironmentProblem
+
+
+class UndoRefused(EnvironmentProblem):
+    """There is nothing to go back to; nothing was touched, and the message says what to do instead."""
+
+
+def going_back(deployed: Environment, promoted: Header | None, version: str) -> Environment:
+    """The environment with the roles as they were before the promotion.
+
+    ``promoted`` is the header of the promoted release. Without it, and to go back to another version than that says,
+    ``version`` is the one expected on the colour that is idle now. Raises :class:`UndoRefused`.
+    """
+    old = promoted.stable if promoted else OTHER[deployed.colours["stable"]]
+    before = deployed if deployed.colours["stable"] == old else deployed.exchanged()
+    runs, serves = before.versions["stable"], before.versions["candidate"]
+    wanted = version or (promoted.versions.get("stable", "") if promoted else "")
+    if not wanted:
+        raise UndoRefused(
+            f"nothing here says which version was stable before {serves}; {old} runs {runs}. If that is the one to go back to: "
+            f"`rollout undo --to {runs}`"
+        )
+    if runs != wanted:
+        stack = f"{deployed.name}-{old}"
+        raise UndoRefused(
+            f"{old} now runs {runs}, not {wanted}, which was stable before: deploy that with `pulumi config set simple378:version "
+            f"{wanted} -s {stack}` and `pulumi up -s {stack}`, or go back to what is there with `rollout undo --to {runs}`"
+        )
+    if runs == serves:
+        raise UndoRefused(
+            f"both colours run {runs}: there is no other version to go back to. Deploy the one that you want to "
+            f"{old}, with `pulumi config set simple378:version VERSION -s {deployed.name}-{old}` and `pulumi up`"
+        )
+    return before
+
+
+@dataclass(frozen=True, slots=True)
+class OldColour:
+    """The colour that an undo goes back to: ``stable`` of ``environment``. ``say`` receives what is found, a line at a time."""
+
+    environment: Environment
+    control: ColourControl
+    probes: Probes
+    traffic: TrafficControl
+    say: Callable[[str], None]
+
+    @property
+    def colour(self) -> str:
+        return self.environment.colours["stable"]
+
+    @property
+    def wanted(self) -> int:
+        """As many pods as what serves now has."""
+        return max(self.environment.replicas["candidate"], 1)
+
+    async def ready(self, *, named_stable: bool) -> GoingBack:
+        """Looks at it, and scales it up if pods are missing.
+
+        ``named_stable``: the traffic stack calls it stable already. Raises :class:`UndoRefused` when it has all of the traffic
+        besides, :class:`TrafficError` when no target of it is healthy.
+        """
+        with suppress(TrafficError):  # an unknown weight is no reason to leave it as it is
+            if named_stable and await self.traffic.read_weight() == 0:
+                raise UndoRefused(
+                    f"nothing to undo: {self.environment.named('stable')} has all of the traffic already"
+                )
+        healthy, problem = await self.control.targets("stable")
+        took = None
+        if healthy < self.wanted:
+            began = _now()
+            await self._scale_up(healthy)
+            took = round(_now() - began, 1)
+            healthy, problem = await self.control.targets("stable")
+        found = f"{self.environment.named('stable')}: {self._of(healthy)}" + (
+            f"; {problem}" if problem else ""
+        )
+        if not healthy:
+            raise TrafficError(f"nothing was moved: {found}")
+        self.say(f"back to {found}" + ("" if took is None else f", after {duration(round(took))}"))
+        answered = await self.probes.round("stable")
+        wanted = self.environment.versions["stable"]
+        if others := [version for version in answered.versions if version.partition("@")[0] != wanted]:
+            raise TrafficError(
+                f"nothing was moved: {self.colour} answers as {', '.join(others)}, not {wanted}"
+            )
+        if answered.failed:
+            self.say(
+                f"warning: {', '.join(answered.failed)} of {self.colour} failed through the test route; what both colours "
+                "share may be the cause, and an undo does not cure that"
+            )
+        return GoingBack(self.colour, wanted, healthy, self.wanted, answered.failed, took)
+
+    def _of(self, healthy: int) -> str:
+        return f"{healthy} of {self.wanted} targets are healthy"
+
+    async def _scale_up(self, healthy: int) -> None:
+        """Until as many targets as wanted are healthy, but for a limited time. A failed update is told and not raised."""
+        self.say(
+            f"{self.colour}: {self._of(healthy)}; scaling it up by an update of {self.environment.name}-{self.colour}, "
+            f"for at most {duration(timing.SCALE_LIMIT)}"
+        )
+        update = asyncio.ensure_future(self.control.scale("stable", self.wanted))
+        began = told = _now()
+        try:
+            while _now() - began < timing.SCALE_LIMIT:
+                await asyncio.wait([update], timeout=timing.SCALE_POLL)
+                failed = update.done() and update.exception() is not None
+                with suppress(TrafficError):
+                    healthy, _ = await self.control.targets("stable")
+                if failed or (update.done() and healthy >= self.wanted):
+                    break
+                if update.done():
+                    await asyncio.sleep(timing.SCALE_POLL)
+                if _now() - told >= timing.SCALE_TOLD:
+                    told = _now()
+                    self.say(f"{self.colour}: {self._of(healthy)} after {duration(round(told - began))}")
+        finally:
+            update.cancel()
+            try:
+                await update
+            except asyncio.CancelledError:
+                self.say(f"{self.colour}: the update was ended, not all of its pods came")
+            except PortError as error:
+                self.say(f"{self.colour}: {error}")
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

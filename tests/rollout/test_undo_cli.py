@@ -1,0 +1,253 @@
+"""The command `rollout undo`: what it goes back to, what it refuses, what it says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollout import cli
+from rollout.journal import Record, read_journal
+from rollout.journal.header import Header
+from rollout.journal.station import Station
+from rollout.stacks.engine import EngineMissing
+from rollout.stacks.environment import Environment
+from tests.rollout import driver
+from tests.rollout.test_cli import PLACE, Ran, project, record_of, rollout, weight
+
+__all__ = ["project", "rollout"]  # fixtures
+Run = Callable[..., Ran]
+RELEASE: Mapping[str, Any] = {
+    "env": "prod", "stable": "blue", "candidate": "green", "start": 0,
+    "versions": {"stable": "1.0.0", "candidate": "2.0.0"},
+}  # fmt: skip
+PROMOTE = {"t": 0, "decision": "promote", "weight": 100, "criterion": "stage_passed"}
+
+
+def journal_of(folder: Path, *records: tuple[str, Mapping[str, Any]], **begins: Any) -> None:
+    header = {**RELEASE, "plan": (folder / "quick.yaml").read_text(), **begins}
+    lines = enumerate((("rollout", header), *records), start=1)
+    record_of(folder, "".join(Record(seq, "", kind, 0, body).to_line() for seq, (kind, body) in lines))
+
+
+def ended(outcome: str) -> tuple[str, Mapping[str, Any]]:
+    return "note", {"what": "ended", "outcome": outcome, "verified": True, "exit": 0}
+
+
+def promoted(folder: Path, **begins: Any) -> None:
+    journal_of(folder, ("decision", PROMOTE), ended("promoted"), **begins)
+    (folder / "weight").write_text("100")
+
+
+def test_the_help_says_what_it_does_and_when(rollout: Run) -> None:
+    text = " ".join(rollout("undo", "--help").out.replace("│", " ").split())
+    assert "After a promotion, send all traffic back to the colour that was stable" in text
+    assert "Before the promotion an undo is an abort." in text
+    assert "Without a healthy target nothing is moved." in text
+
+
+def test_all_traffic_goes_back_and_is_verified(rollout: Run, project: Path) -> None:
+    promoted(project)
+    ran = rollout("undo", "--reason", "orders are lost", connector=driver.FileConnector())
+    assert (ran.code, weight(project)) == (3, 0), ran.err
+    lines = ran.out.splitlines()
+    assert lines[0] == "back to blue 1.0.0: 2 of 2 targets are healthy"
+    assert "undo: ordered by the operator: orders are lost" in ran.out
+    assert (
+        lines[-1]
+        == "undone: all traffic is on the colour that was stable before the promotion, and it is normal"
+    )
+    latest = Station(project, "prod").latest()
+    assert latest
+    begins, found = read_journal(latest)[:2]
+    header = Header.read(begins)
+    assert (header.kind, header.reason, header.roles) == (
+        "undo", "orders are lost", {"stable": "blue", "candidate": "green"}
+    )  # fmt: skip
+    assert found.body["what"] == "going_back"
+    assert Station(project, "prod").holder() is None
+    assert rollout("status").out.startswith("prod, plan phase-c: undone\n")
+    again = rollout("undo", connector=driver.FileConnector())
+    assert (again.code, again.err.count("\n")) == (2, 1)
+    assert "nothing to undo: the latest rollout of prod from here, of green 2.0.0, was undone" in again.err
+    assert "`rollout undo --to VERSION`" in again.err
+
+
+def test_pods_are_brought_back_first(rollout: Run, project: Path) -> None:
+    promoted(project)
+    (project / "pods").write_text("0")
+    ran = rollout("undo", connector=driver.FileConnector())
+    assert (ran.code, weight(project)) == (3, 0), ran.err
+    assert "blue: 0 of 2 targets are healthy; scaling it up by an update of prod-blue" in ran.out
+
+
+class NoPods(driver.FileConnector):
+    def adapters(self, *args: Any) -> driver.Adapters:
+        made = super().adapters(*args)
+        made.colours.healthy["stable"], made.colours.broken = 0, True  # type: ignore[attr-defined]
+        return made
+
+
+def test_without_a_healthy_target_nothing_is_moved_and_it_says_where_traffic_is(
+    rollout: Run, project: Path
+) -> None:
+    promoted(project)
+    ran = rollout("undo", connector=NoPods())
+    assert (ran.code, weight(project)) == (1, 100)
+    assert "rollout: nothing was moved: blue 1.0.0: 0 of 2 targets are healthy" in ran.err
+    assert ran.err.splitlines()[-1].startswith("rollout: traffic now: ")
+    latest = Station(project, "prod").latest()
+    assert latest and latest.name == "journal.jsonl", "the promotion's is still the latest journal"
+
+
+@pytest.mark.parametrize(
+    ("records", "begins", "args", "message"),
+    [
+        (None, {}, (), "nothing here says which version was stable before 1.0.0; green runs 2.0.0"),
+        ([ended("aborted")], {}, (), "of green 2.0.0, was aborted, and all traffic went to blue 1.0.0"),
+        (
+            [("decision", PROMOTE), ended("promoted")],
+            {"versions": {"stable": "0.9", "candidate": "2.0.0"}},
+            (),
+            "blue now runs 1.0.0, not 0.9, which was stable before: deploy that with `pulumi config set",
+        ),
+        ([("decision", PROMOTE)], {}, ("--to", "7"), "blue now runs 1.0.0, not 7"),
+        ([("decision", PROMOTE)], {}, ("--plan", "phase-d"), "phase-d: cannot read this plan"),
+        ([("decision", PROMOTE)], {}, ("--time-scale", "0"), "--time-scale 0: it takes a number above 0"),
+    ],
+)
+def test_what_cannot_be_undone_is_one_line_with_the_fix(
+    rollout: Run, project: Path, records: Any, begins: Any, args: tuple[str, ...], message: str
+) -> None:
+    if records is not None:
+        journal_of(project, *records, **begins)
+    (project / "weight").write_text("100")
+    ran = rollout("undo", *args, connector=driver.FileConnector())
+    assert (ran.code, ran.err.count("\n"), weight(project)) == (2, 1, 100), ran.err
+    assert message in ran.err
+
+
+def test_a_plan_that_this_version_does_not_read_is_no_obstacle(rollout: Run, project: Path) -> None:
+    promoted(project, plan="stages: of another format")
+    ran = rollout("undo", connector=NoPods())
+    assert "phase-c counts instead" in ran.err
+    assert (ran.code, weight(project)) == (1, 100)
+    (project / ".rollout/prod/journal.jsonl").write_text("not a journal\n")
+    ran = rollout("undo", connector=NoPods())
+    assert ran.code == 2
+    assert "not a journal record" in ran.err
+    assert "nothing here says which version was stable" in ran.err
+    (project / ".rollout/prod/journal.jsonl").write_text("")
+    assert "there is no record in it" in rollout("undo", connector=NoPods()).err
+
+
+def test_another_machine_names_the_version(rollout: Run, project: Path) -> None:
+    class Elsewhere(driver.FileConnector):
+        async def read(self, engine: object, env: str, roles: Any = None) -> Environment:
+            return driver.environment(env).exchanged()
+
+    (project / "weight").write_text("100")
+    ran = rollout("undo", "--to", "1.0.0", "--plan", "quick.yaml", connector=Elsewhere())
+    assert (ran.code, weight(project)) == (3, 0), ran.err
+
+
+def test_before_the_promotion_it_is_an_abort(rollout: Run, project: Path) -> None:
+    journal_of(project, region="r")  # of a controller that is gone
+    (project / "weight").write_text("25")
+    ran = rollout("undo", connector=driver.FileConnector())
+    assert "green 2.0.0 is not promoted yet: the undo is an abort" in ran.out
+    assert weight(project) == 0
+
+
+def test_a_running_controller_is_asked_to_abort(
+    rollout: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def ask(self: Station, command: str) -> tuple[bool, str]:
+        asked.append(command)
+        return True, "abort: ordered by the operator"
+
+    monkeypatch.setattr(Station, "ask", ask)
+    station = Station(project, "prod")
+    station.take()
+    ran = rollout("undo", connector=driver.FileConnector())
+    station.give_back()
+    assert (ran.code, asked) == (0, ["abort"])
+    assert ran.out.splitlines() == [
+        "a controller is running, so nothing is promoted yet: the undo is an abort",
+        "abort: abort: ordered by the operator",
+    ]
+
+
+class NoPulumi(driver.FileConnector):
+    def __init__(self, healthy: int) -> None:
+        self.healthy = healthy
+
+    def engine(self, project_dir: Path, running: Path | None) -> Any:
+        raise EngineMissing("pulumi is not on PATH")
+
+    def rule(self, header: Header) -> Any:
+        return Rule(self.healthy)
+
+
+class Rule(driver.FileTraffic):
+    def __init__(self, healthy: int) -> None:
+        super().__init__()
+        self.elbv2 = self
+        self.healthy = healthy
+
+    def describe_target_health(self, **_: Any) -> Any:
+        target = {"Target": {"Id": "10.0.0.1"}, "TargetHealth": {"State": "healthy"}}
+        return {"TargetHealthDescriptions": [target] * self.healthy}
+
+    async def write_weight(self, weight: int) -> None:
+        self._move(weight)
+
+
+def test_it_works_without_pulumi(rollout: Run, project: Path) -> None:
+    promoted(project, **PLACE)
+    ran = rollout("undo", connector=NoPulumi(0))
+    assert (ran.code, weight(project)) == (1, 100)
+    assert "could NOT be moved: no target of blue is healthy: no target is registered" in ran.err
+    ran = rollout("undo", connector=NoPulumi(2))
+    assert (ran.code, weight(project)) == (4, 0)
+    assert "pulumi is not on PATH" in ran.err
+    assert "`rollout undo` again brings it in line when Pulumi is back" in ran.out
+
+
+@pytest.mark.parametrize("command", ["resume", pytest.param("undo", marks=pytest.mark.lab)])
+def test_killed_in_the_middle_it_is_continued(project: Path, command: str) -> None:
+    promoted(project)
+    code = """
+import os
+from rollout.journal.journal import FileJournal
+from tests.rollout import driver
+from rollout import cli
+append = FileJournal.append
+def dying(self, kind, t, body):
+    number = append(self, kind, t, body)
+    if kind == "intent":
+        os._exit(9)
+    return number
+FileJournal.append = dying
+cli.main(driver.FileConnector())
+"""
+    env = {**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH", str(Path(cli.__file__).parents[1]))}
+    killed = subprocess.run(
+        [sys.executable, "-c", code, "undo"], cwd=project, env=env, capture_output=True, check=False
+    )
+    assert killed.returncode == 9, killed.stderr
+    assert weight(project) == 100
+    ran = subprocess.run(
+        [sys.executable, str(Path(driver.__file__)), command],
+        cwd=project, env=env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (ran.returncode, weight(project)) == (3, 0), ran.stderr
+    assert "no controller is running: continuing the undo in" in ran.stdout
+    assert "undone: all traffic is on" in ran.stdout
