@@ -1,7 +1,7 @@
 """Stack names, and the outputs of other stacks.
 
 A stack's name tells what it holds: `<env>` is the foundation, `<env>-blue` and `<env>-green` a colour each,
-`<env>-traffic` the weights, `<env>-limits` the rate limit. First deployment: limits, foundation, colours, traffic.
+`<env>-traffic` the weights, `<env>-limits` the rate limit. First deployment: limits, foundation, traffic, colours.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import pulumi
 # The backend listens on it: the foundation's target groups and the pods of the colours.
 BACKEND_PORT = 8000
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9]*")
-# `simple378-<env>-green` is a target group's name, which AWS limits to 32 characters.
-_LONGEST_ENVIRONMENT = 16
+# `simple378-<env>-green-probe` is a target group's name, which AWS limits to 32 characters.
+_LONGEST_ENVIRONMENT = 10
 
 
 class Layer(Enum):

@@ -104,7 +104,7 @@ class AwsAdapters:
             environment.probe_url,
             environment.test_secret,
             roles,
-            environment.groups,
+            {role: (environment.groups[role], environment.probe_groups[role]) for role in environment.groups},
             plan.health.timeout,
             probe_log,
         )

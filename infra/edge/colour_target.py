@@ -1,4 +1,4 @@
-"""One colour at the load balancer: its target group, the test rule that reaches it, and its alarms."""
+"""One colour at the load balancer: its target groups, the test rule that reaches the one of probes, and its alarms."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class ColourTargetArgs:
 
 
 class ColourTarget(pulumi.ComponentResource):
-    """A target group that the colour's TargetGroupBinding fills with pods.
+    """Two target groups that the colour's TargetGroupBindings fill with the same pods: one for users, to which the traffic
+    rule forwards, and one for probes and smoke tests, behind the test rule. So no metric of the users' group holds a probe.
 
     The health check is `/ready`, which checks nothing that the colours share: a short outage of the database would take
     all targets of both out of service. Without a healthy target the group sends to all of them (AWS's default, fail-open);
@@ -48,13 +49,52 @@ class ColourTarget(pulumi.ComponentResource):
     arn: pulumi.Output[str]
     arn_suffix: pulumi.Output[str]
     group_name: pulumi.Output[str]
+    probe_arn: pulumi.Output[str]
+    probe_group_name: pulumi.Output[str]
 
     def __init__(self, name: str, args: ColourTargetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("simple378:edge:ColourTarget", name, None, opts)
         colour = args.colour
-        group = aws.lb.TargetGroup(
-            f"{name}-group",
-            name=f"{args.prefix}-{colour.value}",
+        group = self._group(f"{name}-group", f"{args.prefix}-{colour.value}", args)
+        probe = self._group(f"{name}-probe-group", f"{args.prefix}-{colour.value}-probe", args)
+        aws.lb.ListenerRule(
+            f"{name}-test",
+            listener_arn=args.listener_arn,
+            priority=FIRST_TEST_PRIORITY + list(Colour).index(colour),
+            conditions=[
+                _header(TEST_HEADER, args.test_secret),
+                _header(COLOUR_HEADER, colour.value),
+            ],
+            actions=[aws.lb.ListenerRuleActionArgs(type="forward", target_group_arn=probe.arn)],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        create_alarms(
+            name,
+            colour_alarms(colour, group.arn_suffix, args.load_balancer_suffix),
+            prefix=f"{args.prefix}-{colour.value}",
+            topics=args.topics,
+            parent=self,
+            tags={"colour": colour.value},
+        )
+        self.arn = group.arn
+        self.arn_suffix = group.arn_suffix
+        self.group_name = group.name
+        self.probe_arn = probe.arn
+        self.probe_group_name = probe.name
+        self.register_outputs(
+            {
+                "arn": self.arn,
+                "arnSuffix": self.arn_suffix,
+                "name": self.group_name,
+                "probeArn": self.probe_arn,
+                "probeName": self.probe_group_name,
+            }
+        )
+
+    def _group(self, resource: str, name: str, args: ColourTargetArgs) -> aws.lb.TargetGroup:
+        return aws.lb.TargetGroup(
+            resource,
+            name=name,
             vpc_id=args.vpc_id,
             target_type="ip",
             port=args.target_port,
@@ -77,29 +117,6 @@ class ColourTarget(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         )
-        aws.lb.ListenerRule(
-            f"{name}-test",
-            listener_arn=args.listener_arn,
-            priority=FIRST_TEST_PRIORITY + list(Colour).index(colour),
-            conditions=[
-                _header(TEST_HEADER, args.test_secret),
-                _header(COLOUR_HEADER, colour.value),
-            ],
-            actions=[aws.lb.ListenerRuleActionArgs(type="forward", target_group_arn=group.arn)],
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        create_alarms(
-            name,
-            colour_alarms(colour, group.arn_suffix, args.load_balancer_suffix),
-            prefix=f"{args.prefix}-{colour.value}",
-            topics=args.topics,
-            parent=self,
-            tags={"colour": colour.value},
-        )
-        self.arn = group.arn
-        self.arn_suffix = group.arn_suffix
-        self.group_name = group.name
-        self.register_outputs({"arn": self.arn, "arnSuffix": self.arn_suffix, "name": self.group_name})
 
 
 def _header(name: str, value: pulumi.Input[str]) -> aws.lb.ListenerRuleConditionArgs:

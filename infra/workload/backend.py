@@ -39,14 +39,15 @@ class BackendArgs:
     database_user: pulumi.Input[str]
     database_password: pulumi.Input[str]
     target_group_arn: pulumi.Input[str]
+    probe_target_group_arn: pulumi.Input[str]
     vpc_id: pulumi.Input[str]
 
 
 class Backend(pulumi.ComponentResource):
-    """Deployment, Service, TargetGroupBinding and disruption budget.
+    """Deployment, Service, disruption budget, and TargetGroupBindings to the target groups of users and of probes.
 
-    The order matters. The load balancer's controller injects a readiness gate only into pods that are created while their
-    Service is bound to a target group; so Service, binding, pods. On deletion the reverse: the pods drain while bound.
+    The order matters. The load balancer's controller injects readiness gates only into pods that are created while their
+    Service is bound to target groups; so Service, bindings, pods. On deletion the reverse: the pods drain while bound.
     """
 
     def __init__(self, name: str, args: BackendArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -66,19 +67,25 @@ class Backend(pulumi.ComponentResource):
             ),
             opts=child,
         )
-        binding = k8s.apiextensions.CustomResource(
-            f"{name}-binding",
-            api_version="elbv2.k8s.aws/v1beta1",
-            kind="TargetGroupBinding",
-            metadata=_metadata(NAME, args),
-            spec={
-                "targetGroupARN": args.target_group_arn,
-                "targetType": "ip",
-                "vpcID": args.vpc_id,
-                "serviceRef": {"name": service.metadata.name, "port": BACKEND_PORT},
-            },
-            opts=child,
-        )
+        bindings = [
+            k8s.apiextensions.CustomResource(
+                resource,
+                api_version="elbv2.k8s.aws/v1beta1",
+                kind="TargetGroupBinding",
+                metadata=_metadata(bound, args),
+                spec={
+                    "targetGroupARN": arn,
+                    "targetType": "ip",
+                    "vpcID": args.vpc_id,
+                    "serviceRef": {"name": service.metadata.name, "port": BACKEND_PORT},
+                },
+                opts=child,
+            )
+            for resource, bound, arn in (
+                (f"{name}-binding", NAME, args.target_group_arn),
+                (f"{name}-probe-binding", f"{NAME}-probe", args.probe_target_group_arn),
+            )
+        ]
         environment = k8s.core.v1.Secret(
             f"{name}-environment",
             # The provider generates the name: see connection_pool.
@@ -112,7 +119,7 @@ class Backend(pulumi.ComponentResource):
                     ),
                 ),
             ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[binding]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=bindings),
         )
         k8s.policy.v1.PodDisruptionBudget(
             f"{name}-budget",

@@ -11,11 +11,10 @@ A colour has a usable target when HealthyHostCount stayed at 1 or more; it is no
 targets. 429 is a 4XX and never an error. An answer count that is missing is 0 (they exist only when nonzero),
 RequestCount is never filled in.
 
-Probes through the test route are ordinary requests to an ALB and are in every one of these counts. They are taken out
-again, for otherwise a candidate that no user reaches would look like a healthy one with 36 requests a minute. When a
-probe was counted in the period next to the one it is put in here, up to a round remains at either end; so few
-requests count as none. What cannot be taken out is their part in P95: at 5 % of 1,000 requests a minute the 95th
-percentile of all is the 91st of the users'.
+Probes go to target groups of their own, so no count of a colour's target group holds one. The load balancer's own errors
+are shared by all target groups: those that a probe met are taken out again, whosever probe it was. A request of ours that
+goes the users' way is in every count of the colour that answered, and is taken out of them; when it was counted in the
+period next to the one it is put in here, one remains at either end, and so few requests count as none.
 """
 
 from __future__ import annotations
@@ -41,25 +40,33 @@ class Counts:
     elb_504: float | None = None
 
 
-PROBES_A_ROUND = 3  # those of a health round that are HTTP requests
-_ANSWERS = ("target_2xx", "target_3xx", "target_4xx", "target_5xx", "elb_502", "elb_503", "elb_504")
+_BY_TARGET = ("target_2xx", "target_3xx", "target_4xx", "target_5xx")
+#: Published per load balancer only.
+SHARED = ("elb_502", "elb_503", "elb_504")
+_LEFT_AT_THE_ENDS = 2
 
 
-def answer_of(status: int, by_target: bool) -> str | None:
-    """The field of :class:`Counts` that a probe's answer was counted in; ``None`` when in none of them."""
+def counted_in(status: int, *, by_target: bool, as_user: bool) -> tuple[str, ...]:
+    """The fields of :class:`Counts` in which an answer to a request of ours is counted among the users'.
+
+    ``as_user``: the request went the users' way and not to a target group for probes.
+    """
     name = f"target_{status // 100}xx" if by_target else f"elb_{status}"
-    return name if name in _ANSWERS else None
+    if name not in (*_BY_TARGET, *SHARED):
+        return ()
+    if not as_user:
+        return (name,) if name in SHARED else ()
+    # A 503 is an answer for which no target could be chosen.
+    return (name,) if name == "elb_503" else ("request_count", name)
 
 
-def without_probes(counts: Counts, probes: Mapping[str, int]) -> Counts:
-    """What the users' requests were. ``probes``: field of :class:`Counts` -> answers to probes in this period."""
-    if counts.request_count is None or not probes:
-        return counts
-    routed = counts.request_count - sum(n for name, n in probes.items() if name != "elb_503")
-    if routed <= 2 * PROBES_A_ROUND:
-        return replace(counts, request_count=0.0, p95=None, **dict.fromkeys(_ANSWERS[:4], None))
-    left = {name: max((getattr(counts, name) or 0) - n, 0) for name, n in probes.items()}
-    return replace(counts, request_count=routed, **left)
+def without_ours(counts: Counts, ours: Mapping[str, int]) -> Counts:
+    """What the users' requests were. ``ours``: field of :class:`Counts` -> our own requests in it, in this period."""
+    published = {name: value for name in ours if (value := getattr(counts, name)) is not None}
+    left = replace(counts, **{name: max(value - ours[name], 0) for name, value in published.items()})
+    if "request_count" in published and (left.request_count or 0) <= _LEFT_AT_THE_ENDS:
+        return replace(left, request_count=0.0, p95=None, **dict.fromkeys(_BY_TARGET, None))
+    return left
 
 
 @dataclass(frozen=True, slots=True)

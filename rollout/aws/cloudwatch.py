@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
-from rollout.aws.attribution import PROBES_A_ROUND, Counts, accounted_for, attribute, without_probes
+from rollout.aws.attribution import Counts, accounted_for, attribute, without_ours
 from rollout.aws.failures import AWS_ERRORS, failure
 from rollout.aws.probes import ProbeLog
 from rollout.control.ports import Reading
@@ -136,7 +136,7 @@ class CloudWatchMetrics:
         )
         if counts.healthy_hosts is None and not overdue:
             counts = replace(counts, healthy_hosts=1)  # perhaps it is only late: no 503 is attributed yet
-        counts = without_probes(counts, self._probes(role, start))
+        counts = without_ours(counts, self.probes.counted(role, start, start + self.plan.metrics.period))
         seen = self._seen.setdefault((role, start), _Seen())
         unchanged, seen.counts = seen.counts == counts, counts
         has_requests = counts.request_count is not None
@@ -148,12 +148,6 @@ class CloudWatchMetrics:
             return None
         event, detail = self._metrics(role, counts, start, overdue)
         return Reading(event, detail) if seen.is_news(event) else None
-
-    def _probes(self, role: str, start: float) -> Mapping[str, int]:
-        """Answers to our own probes in a period; those of an earlier process are assumed to be complete."""
-        if start >= self.probes.began:
-            return self.probes.counted(role, start, start + self.plan.metrics.period)
-        return {"target_2xx": round(PROBES_A_ROUND * self.plan.metrics.period / self.plan.health.interval)}
 
     def _metrics(
         self, role: str, counts: Counts, start: float, overdue: bool

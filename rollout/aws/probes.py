@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from rollout.aws.attribution import answer_of
+from rollout.aws.attribution import SHARED, counted_in
 from rollout.aws.elb import target_health
 from rollout.control.ports import Round, TrafficError
 from rollout.policy.events import PROBES
@@ -25,21 +25,30 @@ _REMEMBERED = 5000  # answers: an hour's of both roles in production
 
 
 class ProbeLog:
-    """Remembers the answers to probes, because the load balancer counts them among the users' requests."""
+    """Remembers the answers to our own requests that the load balancer counts among those of the users."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self.began = now()
         self._answers: deque[tuple[float, str, str]] = deque(maxlen=_REMEMBERED)  # epoch seconds, role, field
 
     def add(self, role: str, status: int, by_target: bool) -> None:
-        """Records an answer that has just come."""
-        if field := answer_of(status, by_target):
-            self._answers.append((self._now(), role, field))
+        """Records an answer to a probe that has just come by the test route."""
+        self._add(role, counted_in(status, by_target=by_target, as_user=False))
+
+    def add_user(self, role: str, status: int, by_target: bool) -> None:
+        """Records an answer that has just come the users' way, from the colour of ``role``."""
+        self._add(role, counted_in(status, by_target=by_target, as_user=True))
+
+    def _add(self, role: str, fields: tuple[str, ...]) -> None:
+        self._answers.extend((self._now(), role, field) for field in fields)
 
     def counted(self, role: str, start: float, end: float) -> Counter[str]:
-        """Answers from ``start`` until before ``end`` (epoch seconds), by field of ``attribution.Counts``."""
-        return Counter(field for at, who, field in self._answers if who == role and start <= at < end)
+        """Our own requests from ``start`` until before ``end`` (epoch seconds), by field of ``attribution.Counts``."""
+        return Counter(
+            field
+            for at, who, field in self._answers
+            if (who == role or field in SHARED) and start <= at < end
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,7 @@ class HttpProbes:
     url: str
     secret: str
     colours: Mapping[str, str]  # role -> blue or green
-    groups: Mapping[str, str]  # role -> target group ARN
+    groups: Mapping[str, tuple[str, ...]]  # role -> ARNs of the target groups of its users and of its probes
     timeout: float
     log: ProbeLog
 
@@ -68,7 +77,8 @@ class HttpProbes:
         try:
             async with asyncio.timeout(self.timeout):
                 if name == "targets":
-                    return not (await target_health(self.elbv2, self.groups[role])).problem
+                    asked = (target_health(self.elbv2, group) for group in self.groups[role])
+                    return not any(health.problem for health in await asyncio.gather(*asked))
                 return await self._answers(role, PATHS[name], versions)
         except (TimeoutError, httpx.HTTPError, TrafficError):
             return False

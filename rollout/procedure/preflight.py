@@ -70,21 +70,29 @@ async def _both_sides(environment: Environment, aws: Clients) -> list[Finding]:
             f"`pulumi config set simple378:replicas {replicas['stable']} -s {candidate}` and `pulumi up -s {candidate}`"
         )
     findings.append(Finding("replicas", problem))
-    for role, colour in environment.colours.items():
-        problem = ""
-        try:
-            health = await target_health(aws.elbv2, environment.groups[role])
-            problem = health.problem
-            if not problem and health.healthy < replicas[role]:
-                problem = f"{health.healthy} of {replicas[role]} targets are registered"
-        except TrafficError as error:
-            problem = str(error)
-        if problem:
-            problem += f"; look at the pods of namespace simple378-{colour} and `pulumi up -s {environment.name}-{colour}`"
-        findings.append(Finding(f"targets of {role} ({colour})", problem))
+    for role in environment.colours:
+        findings.append(await _targets("targets", role, environment.groups[role], environment, aws))
+        findings.append(
+            await _targets("probes' targets", role, environment.probe_groups[role], environment, aws)
+        )
     same = environment.versions["candidate"] == environment.versions["stable"]
     problem = f"candidate and stable are both version {environment.versions['stable']}" if same else ""
     return [*findings, Finding("version", problem, warning=True)]
+
+
+async def _targets(what: str, role: str, group: str, environment: Environment, aws: Clients) -> Finding:
+    """Every target of a group is healthy, and there is one for each replica."""
+    colour, replicas = environment.colours[role], environment.replicas[role]
+    try:
+        health = await target_health(aws.elbv2, group)
+        problem = health.problem
+        if not problem and health.healthy < replicas:
+            problem = f"{health.healthy} of {replicas} targets are registered"
+    except TrafficError as error:
+        problem = str(error)
+    if problem:
+        problem += f"; look at the pods of namespace simple378-{colour} and `pulumi up -s {environment.name}-{colour}`"
+    return Finding(f"{what} of {role} ({colour})", problem)
 
 
 async def _probe(environment: Environment, probes: Probes) -> list[Finding]:

@@ -31,7 +31,8 @@ class Environment:
     colours: Mapping[str, str]
     versions: Mapping[str, str]
     replicas: Mapping[str, int]
-    groups: Mapping[str, str]  # target group ARNs
+    groups: Mapping[str, str]  # ARNs of the users' target groups
+    probe_groups: Mapping[str, str]  # ARNs of those of probes and smoke tests
     group_suffixes: Mapping[str, str]
     load_balancer_suffix: str
     rule_arn: str
@@ -84,6 +85,11 @@ async def read_environment(engine: Engine, env: str, colours: Mapping[str, str] 
     outputs = dict(zip(names, await _all(*(_outputs(engine, name) for name in names)), strict=True))
     states = await _all(*(_state(engine, f"{env}-{layer}") for layer in ("traffic", "limits")))
     traffic, foundation = outputs[f"{env}-traffic"], outputs[env]
+    if "probeTargetGroups" not in foundation:
+        raise EnvironmentProblem(
+            f"stack {env} has no target groups for probes yet: `pulumi up -s {env}`, then `pulumi up -s {env}-blue` and "
+            f"`pulumi up -s {env}-green`, as no probe passes before"
+        )
     try:
         stable = (colours or traffic)["stable"]
         roles = {"stable": stable, "candidate": OTHER[stable]}
@@ -96,6 +102,9 @@ async def read_environment(engine: Engine, env: str, colours: Mapping[str, str] 
             versions={role: str(side["version"]) for role, side in sides.items()},
             replicas={role: int(side["replicas"]) for role, side in sides.items()},
             groups={role: groups[colour]["arn"] for role, colour in roles.items()},
+            probe_groups={
+                role: foundation["probeTargetGroups"][colour]["arn"] for role, colour in roles.items()
+            },
             group_suffixes={role: groups[colour]["arnSuffix"] for role, colour in roles.items()},
             load_balancer_suffix=foundation["albArnSuffix"],
             rule_arn=traffic["ruleArn"],

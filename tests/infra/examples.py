@@ -47,6 +47,10 @@ FOUNDATION_OUTPUTS: dict[str, Any] = {
         "blue": {"arn": "arn:blue", "arnSuffix": "targetgroup/blue", "name": "simple378-prod-blue"},
         "green": {"arn": "arn:green", "arnSuffix": "targetgroup/green", "name": "simple378-prod-green"},
     },
+    "probeTargetGroups": {
+        "blue": {"arn": "arn:blue-probe", "name": "simple378-prod-blue-probe"},
+        "green": {"arn": "arn:green-probe", "name": "simple378-prod-green-probe"},
+    },
     "databaseHost": "db.example",
     "databasePort": 5432,
     "databaseName": "simple378",

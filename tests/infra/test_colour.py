@@ -123,12 +123,19 @@ def test_pods_have_no_more_rights_than_they_need(name: str) -> None:
 
 
 @pytest.mark.parametrize("colour", ["blue", "green"])
-def test_target_group_binding(colour: str) -> None:
-    binding = run(f"prod-{colour}").one(BINDING).inputs
+@pytest.mark.parametrize(
+    ("resource", "name", "suffix"),
+    [("backend-binding", "backend", ""), ("backend-probe-binding", "backend-probe", "-probe")],
+)
+def test_target_group_binding(colour: str, resource: str, name: str, suffix: str) -> None:
+    """Users and probes reach the same pods, by target groups of their own."""
+    recording = run(f"prod-{colour}")
+    assert len(recording.of_type(BINDING)) == 2
+    binding = recording.one(BINDING, resource).inputs
     assert (binding["apiVersion"], binding["kind"]) == ("elbv2.k8s.aws/v1beta1", "TargetGroupBinding")
-    assert binding["metadata"]["name"] == "backend"
+    assert binding["metadata"]["name"] == name
     assert binding["spec"] == {
-        "targetGroupARN": f"arn:{colour}",
+        "targetGroupARN": f"arn:{colour}{suffix}",
         "targetType": "ip",
         "vpcID": "vpc-1",
         "serviceRef": {"name": "backend", "port": 8000},
@@ -137,8 +144,10 @@ def test_target_group_binding(colour: str) -> None:
 
 def test_bound_before_there_are_pods_and_nobody_waits_for_pods_before() -> None:
     recording = example()
-    assert "backend-binding" in recording.one(DEPLOYMENT, "backend-deployment").depends_on
-    assert "backend-service" in recording.one(BINDING).depends_on
+    bindings = {binding.name for binding in recording.of_type(BINDING)}
+    assert bindings == {"backend-binding", "backend-probe-binding"}
+    assert bindings <= set(recording.one(DEPLOYMENT, "backend-deployment").depends_on)
+    assert all("backend-service" in binding.depends_on for binding in recording.of_type(BINDING))
     service = recording.one(SERVICE, "backend-service").inputs
     assert service["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true"}
     assert service["spec"]["ports"] == [{"name": "http", "port": 8000, "targetPort": "http"}]
@@ -271,3 +280,11 @@ def test_without_a_context_no_cluster_is_touched(
 def test_without_a_foundation_says_what_to_deploy() -> None:
     with pytest.raises(StackError, match="`pulumi up --stack prod`"):
         deploy("prod-green", COLOUR)
+
+
+def test_with_a_foundation_of_before_the_groups_of_probes_says_what_to_deploy() -> None:
+    old = {key: value for key, value in FOUNDATION_OUTPUTS.items() if key != "probeTargetGroups"}
+    with pytest.raises(
+        StackError, match=r"stack prod has no output 'probeTargetGroups'.*`pulumi up --stack prod`"
+    ):
+        deploy("prod-green", COLOUR, {"prod": old}, SECRET_OUTPUTS)

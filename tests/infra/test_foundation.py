@@ -113,7 +113,7 @@ def test_test_rule_of_each_colour(colour: str, priority: int) -> None:
         {"httpHeaderName": "X-Simple378-Test", "values": [FOUNDATION["simple378:testSecret"]]},
         {"httpHeaderName": "X-Simple378-Colour", "values": [colour]},
     ]
-    assert rule.inputs["actions"] == [{"type": "forward", "targetGroupArn": f"arn:{colour}-group"}]
+    assert rule.inputs["actions"] == [{"type": "forward", "targetGroupArn": f"arn:{colour}-probe-group"}]
     assert rule.inputs["priority"] == priority
     assert any(path.startswith("conditions") for path in rule.secrets)
 
@@ -125,10 +125,10 @@ def test_no_weights_here() -> None:
     }
 
 
-@pytest.mark.parametrize("colour", ["blue", "green"])
-def test_target_group(colour: str) -> None:
-    group = example().one("aws:lb/targetGroup:TargetGroup", f"{colour}-group").inputs
-    assert group["name"] == f"simple378-prod-{colour}"
+@pytest.mark.parametrize("name", ["blue", "green", "blue-probe", "green-probe"])
+def test_target_group(name: str) -> None:
+    group = example().one("aws:lb/targetGroup:TargetGroup", f"{name}-group").inputs
+    assert group["name"] == f"simple378-prod-{name}"
     assert group["targetType"] == "ip"
     assert group["deregistrationDelay"] == 30
     assert group["stickiness"] == {"type": "lb_cookie", "enabled": False}
@@ -253,6 +253,11 @@ def test_children_belong_to_components_and_are_named_after_them() -> None:
             assert resource.name.startswith(f"{resource.parent}-")
         else:
             assert re.fullmatch(r"simple378:[a-z]+:[A-Z][A-Za-z]+", resource.type)
+
+
+def test_nothing_measures_the_target_groups_of_probes() -> None:
+    for found in example().of_type(ALARM):
+        assert "probe" not in json.dumps(found.inputs, default=str), found.name
 
 
 def alarm(name: str) -> Registered:
@@ -406,6 +411,7 @@ def test_outputs() -> None:
         "listenerArn",
         "originSecret",
         "privateSubnetIds",
+        "probeTargetGroups",
         "probeUrl",
         "region",
         "targetGroups",
@@ -419,6 +425,10 @@ def test_outputs() -> None:
         "arn": "arn:green-group",
         "arnSuffix": "suffix/green-group",
         "name": "simple378-prod-green",
+    }
+    assert outputs["probeTargetGroups"]["green"] == {
+        "arn": "arn:green-probe-group",
+        "name": "simple378-prod-green-probe",
     }
     assert outputs["baseUrl"] == "https://cdn-distribution.cloudfront.example"
     assert outputs["probeUrl"] == "https://origin.example"

@@ -32,7 +32,7 @@ def test_layer_of_a_name(name: str, parsed: StackName) -> None:
         ("prod-eu-blue", "belongs to no layer"),
         ("Prod", "must be a letter followed by"),
         ("aVeryLongEnvironment", "must be a letter"),
-        ("averylongenvironment", "at most 16"),
+        ("averylongenvironment", "at most 10"),
         ("-blue", "must be a letter"),
     ],
 )
@@ -43,7 +43,7 @@ def test_names_of_no_layer(name: str, message: str) -> None:
 
 
 def test_longest_names_fit_into_a_target_group() -> None:
-    assert len(f"{parse_stack_name('a' * 16).resource_prefix}-green") <= 32
+    assert len(f"{parse_stack_name('a' * 10).resource_prefix}-green-probe") <= 32
 
 
 def test_a_missing_output_names_the_stack_and_the_command() -> None:

@@ -91,6 +91,7 @@ def environment(env: str) -> Environment:
         versions={"stable": "1.0.0", "candidate": "2.0.0"},
         replicas={"stable": 2, "candidate": 2},
         groups={},
+        probe_groups={},
         group_suffixes={},
         load_balancer_suffix="",
         rule_arn="",

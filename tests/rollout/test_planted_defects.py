@@ -318,11 +318,11 @@ DEFECTS = {
         "",
         CLOUDWATCH + "a_database_error_waits_for_nothing",
     ),
-    "our own probes are taken for users": Defect(
+    "our own failed probes are taken for users": Defect(
         "aws/cloudwatch.py",
-        "counts = without_probes(counts, self._probes(role, start))",
+        "counts = without_ours(counts, self.probes.counted(role, start, start + self.plan.metrics.period))",
         "",
-        CLOUDWATCH + "probes_of_a_controller_that_crashed_are_assumed",
+        CLOUDWATCH + "a_probe_that_the_load_balancer_answered_is_nobodys_error",
     ),
     "an alarm that stands already is not reported": Defect(
         "aws/cloudwatch.py",

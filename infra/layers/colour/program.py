@@ -97,6 +97,7 @@ async def deploy(stack: StackName) -> None:
             database_user=user,
             database_password=password,
             target_group_arn=foundation.require("targetGroups")[colour]["arn"],
+            probe_target_group_arn=foundation.require("probeTargetGroups")[colour]["arn"],
             vpc_id=foundation.require("vpcId"),
         ),
     )

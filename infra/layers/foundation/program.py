@@ -121,6 +121,10 @@ async def deploy(stack: StackName) -> None:
             colour.value: {"arn": target.arn, "arnSuffix": target.arn_suffix, "name": target.group_name}
             for colour, target in targets.items()
         },
+        "probeTargetGroups": {
+            colour.value: {"arn": target.probe_arn, "name": target.probe_group_name}
+            for colour, target in targets.items()
+        },
         "databaseHost": database.host,
         "databasePort": database.port,
         "databaseName": settings.database_name,

@@ -97,10 +97,16 @@ class Rig:
 
     def _await_healthy(self, colour: str, replicas: int) -> None:
         began = time.monotonic()
-        group = self.target_group(colour)
-        self.inside(
-            "healthy", group, str(replicas), f"{HEALTHY_LIMIT_S:g}", what=f"waiting for {colour}'s targets"
-        )
+        outputs = self.stacks.outputs("")
+        for kind in ("targetGroups", "probeTargetGroups"):
+            group = str(outputs[kind][colour]["arn"])
+            self.inside(
+                "healthy",
+                group,
+                str(replicas),
+                f"{HEALTHY_LIMIT_S:g}",
+                what=f"waiting for {colour}'s targets",
+            )
         self.report(f"{colour}'s {replicas} targets healthy after {time.monotonic() - began:.1f} s more")
 
     def target_group(self, colour: str) -> str:

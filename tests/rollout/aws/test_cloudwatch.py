@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import ANY, Stubber
 
-from rollout.aws.attribution import Counts, accounted_for, answer_of, attribute, without_probes
+from rollout.aws.attribution import Counts, accounted_for, attribute, counted_in, without_ours
 from rollout.aws.cloudwatch import CloudWatchMetrics, Watched
 from rollout.aws.probes import ProbeLog
 from rollout.journal.notes import Attributed
@@ -88,9 +88,7 @@ class Source:
 @pytest.fixture
 def source() -> Source:
     cloud = FakeCloudWatch()
-    # No probe has been sent since long before.
-    log = ProbeLog(lambda: START - 3600)
-    return Source(cloud, CloudWatchMetrics(cloud, WATCHED, PLAN, START, log))
+    return Source(cloud, CloudWatchMetrics(cloud, WATCHED, PLAN, START, ProbeLog(lambda: START)))
 
 
 GOOD = {"request_count": 60.0, "target_2xx": 60.0, "p95": 0.2, "healthy_hosts": 2.0}
@@ -233,56 +231,103 @@ def test_the_edge_is_asked_where_cloudfront_is(source: Source) -> None:
     assert "allowed" not in {query["Id"] for query in source.cloud.requests[0]["MetricDataQueries"]}
 
 
-# --- our own probes
+# --- our own requests
 
 
-def test_probes_are_taken_out() -> None:
+def logged(source: Source) -> ProbeLog:
+    """The log of the source, in which every request is answered in the first period."""
+    log = source.metrics.probes = ProbeLog(lambda: PERIOD + 30)
+    return log
+
+
+def test_probes_have_a_target_group_of_their_own_and_are_in_no_count_of_the_users(source: Source) -> None:
+    log = logged(source)
+    for _ in range(36):
+        log.add("candidate", 200, by_target=True)
+    source.cloud.publish("candidate", request_count=50, target_2xx=47, target_5xx=3, p95=0.2, healthy_hosts=2)
+    (told,) = source.candidate(50)
+    assert (told.requests, told.errors) == (50, 3)
+
+
+def test_a_single_user_of_a_candidate_counts(source: Source) -> None:
+    source.cloud.publish("candidate", request_count=1, target_2xx=1, p95=0.2, healthy_hosts=2)
+    (told,) = source.candidate(50)
+    assert (told.requests, told.p95) == (1, 0.2)
+
+
+@pytest.mark.parametrize("role", ["candidate", "stable"])
+def test_a_probe_that_the_load_balancer_answered_is_nobodys_error(source: Source, role: str) -> None:
+    """Its 502 is in the count that all target groups share, so whose probe it was does not matter."""
+    log = logged(source)
+    for _ in range(30):
+        log.add(role, 502, by_target=False)
+    # Open websockets: requests that never get an answer that is counted.
+    source.cloud.publish("candidate", request_count=60, target_2xx=20, p95=0.2, elb_502=32, healthy_hosts=2)
+    (told,) = source.candidate(50 + PLAN.metrics.delay)
+    assert (told.requests, told.errors) == (60, 2)
+
+
+def test_a_probe_is_no_refused_user_of_a_candidate_without_targets(source: Source) -> None:
+    log = logged(source)
+    for _ in range(36):
+        log.add("candidate", 503, by_target=False)
+    source.cloud.publish("candidate", elb_503=36)
+    (told,) = source.candidate(50 + PLAN.metrics.delay)
+    assert (told.requests, told.errors) == (0, None)
+
+
+def test_requests_of_ours_that_went_the_users_way_are_taken_out() -> None:
     counts = Counts(request_count=86, target_2xx=83, target_5xx=3, p95=0.2)
-    users = without_probes(counts, {"target_2xx": 36})
-    assert (users.request_count, users.target_2xx, users.target_5xx) == (50, 47, 3)
-    assert attribute(users).errors == 3
-    assert without_probes(counts, {}) == counts
+    users = without_ours(counts, {"request_count": 36, "target_2xx": 35, "target_5xx": 1})
+    assert (users.request_count, users.target_2xx, users.target_5xx) == (50, 48, 2)
+    assert attribute(users).errors == 2
+    assert without_ours(counts, {}) == counts
 
 
-@pytest.mark.parametrize("left_behind", [0, 3, 6])
-def test_a_candidate_that_only_probes_reach_has_no_requests(left_behind: int) -> None:
-    counts = Counts(request_count=36 + left_behind, target_2xx=36 + left_behind, p95=0.01, healthy_hosts=2)
-    users = without_probes(counts, {"target_2xx": 36})
+@pytest.mark.parametrize("left_behind", [0, 1, 2])
+def test_a_candidate_that_only_we_reach_has_no_requests(left_behind: int) -> None:
+    counts = Counts(request_count=6 + left_behind, target_2xx=6 + left_behind, p95=0.01, healthy_hosts=2)
+    users = without_ours(counts, {"request_count": 6, "target_2xx": 6})
     assert attribute(users).requests == 0
     assert users.p95 is None
     assert not accounted_for(users)
 
 
-def test_a_probe_that_the_load_balancer_answered_is_not_the_users_error() -> None:
-    counts = Counts(request_count=60, target_2xx=20, elb_502=40, elb_503=6)
-    users = without_probes(counts, {"elb_502": 30, "elb_503": 6})
-    assert (users.request_count, users.elb_502, users.elb_503) == (30, 10, 0)
-
-
 @pytest.mark.parametrize(
-    ("status", "by_target", "name"),
-    [(200, True, "target_2xx"), (503, True, "target_5xx"), (503, False, "elb_503"), (403, False, None)],
+    ("status", "by_target", "probe", "user"),
+    [
+        (200, True, (), ("request_count", "target_2xx")),
+        (503, True, (), ("request_count", "target_5xx")),
+        (502, False, ("elb_502",), ("request_count", "elb_502")),
+        (503, False, ("elb_503",), ("elb_503",)),
+        (403, False, (), ()),
+    ],
 )
-def test_where_a_probe_is_counted(status: int, by_target: bool, name: str | None) -> None:
-    assert answer_of(status, by_target) == name
+def test_where_a_request_of_ours_is_counted(
+    status: int, by_target: bool, probe: tuple[str, ...], user: tuple[str, ...]
+) -> None:
+    assert counted_in(status, by_target=by_target, as_user=False) == probe
+    assert counted_in(status, by_target=by_target, as_user=True) == user
 
 
-def test_the_log_counts_by_period() -> None:
+def test_the_log_counts_by_period_and_role_but_what_all_share_for_everybody() -> None:
     now = [START]
     log = ProbeLog(lambda: now[0])
     for at in (START, PERIOD + 59.9, PERIOD + 60):
         now[0] = at
-        log.add("candidate", 200, by_target=True)
-        log.add("stable", 500, by_target=True)
-    assert log.counted("candidate", PERIOD, PERIOD + 60) == {"target_2xx": 2}
-    assert log.counted("stable", PERIOD + 60, PERIOD + 120) == {"target_5xx": 1}
-
-
-def test_probes_of_a_controller_that_crashed_are_assumed() -> None:
-    cloud = FakeCloudWatch()
-    metrics = CloudWatchMetrics(cloud, WATCHED, PLAN, START, ProbeLog(lambda: START + 600))
-    cloud.publish("candidate", request_count=86, target_2xx=86, p95=0.2, healthy_hosts=2)
-    assert Source(cloud, metrics).candidate(50)[0].requests == 50
+        log.add_user("candidate", 200, by_target=True)
+        log.add_user("stable", 500, by_target=True)
+        log.add("stable", 504, by_target=False)
+    assert log.counted("candidate", PERIOD, PERIOD + 60) == {
+        "request_count": 2,
+        "target_2xx": 2,
+        "elb_504": 2,
+    }
+    assert log.counted("stable", PERIOD + 60, PERIOD + 120) == {
+        "request_count": 1,
+        "target_5xx": 1,
+        "elb_504": 1,
+    }
 
 
 # --- failures
@@ -347,7 +392,7 @@ def test_the_request_is_one_that_aws_accepts() -> None:
         wanted = {"MetricDataQueries": ANY, "StartTime": ANY, "EndTime": ANY, "ScanBy": "TimestampAscending"}
         stub.add_response("get_metric_data", {"MetricDataResults": []}, wanted)
         stub.add_client_error("describe_alarms", "ThrottlingException", "slow down")
-        metrics = CloudWatchMetrics(client, WATCHED, PLAN, START, ProbeLog(lambda: START - 3600))
+        metrics = CloudWatchMetrics(client, WATCHED, PLAN, START, ProbeLog(lambda: START))
         (reading,) = asyncio.run(metrics.poll(50))
     event = reading.event(50)
     assert isinstance(event, MetricsError)

@@ -15,23 +15,23 @@ COLOURS = {"candidate": "green", "stable": "blue"}
 
 
 class Targets:
-    """Stand-in for boto3's elbv2 client."""
+    """Stand-in for boto3's elbv2 client. ``others``: states in the target groups of these ARNs."""
 
-    def __init__(self, *states: str) -> None:
-        self.states = states
+    def __init__(self, *states: str, **others: tuple[str, ...]) -> None:
+        self.states, self.others = states, others
 
     def describe_target_health(self, **request: Any) -> Any:
         return {
             "TargetHealthDescriptions": [
                 {"Target": {"Id": f"10.0.0.{n}"}, "TargetHealth": {"State": state}}
-                for n, state in enumerate(self.states)
+                for n, state in enumerate(self.others.get(request["TargetGroupArn"], self.states))
             ]
         }
 
 
 def probes(answer: Any, elbv2: Any = None, timeout: float = 2.0) -> HttpProbes:
     client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-    groups = {role: f"arn:{colour}" for role, colour in COLOURS.items()}
+    groups = {role: (colour, f"{colour}_probe") for role, colour in COLOURS.items()}
     log = ProbeLog(lambda: 0.0)
     elbv2 = elbv2 or Targets("healthy")
     return HttpProbes(client, elbv2, "http://lb", "secret-of-test", COLOURS, groups, timeout, log)
@@ -50,7 +50,7 @@ def test_a_clean_round() -> None:
     one = probes(good)
     assert round_of(one) == ()
     assert round_of(one, "stable") == ()
-    assert one.log.counted("candidate", 0, 1) == {"target_2xx": 3}
+    assert one.log.counted("candidate", 0, 1) == {}, "they are in no count of the users'"
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/deep"])
@@ -64,7 +64,7 @@ def test_each_probe_fails_by_itself(path: str) -> None:
 
     one = probes(answer)
     assert round_of(one) == (path[1:],)
-    assert one.log.counted("candidate", 0, 1) == {"target_2xx": 2, "target_5xx": 1}
+    assert one.log.counted("candidate", 0, 1) == {}
 
 
 def versions_of(*headers: dict[str, str], colour: str = "green") -> tuple[str, ...]:
@@ -122,6 +122,13 @@ def test_every_registered_target_must_be_healthy_and_there_must_be_one(
     states: tuple[str, ...], failed: tuple[str, ...]
 ) -> None:
     assert round_of(probes(good, Targets(*states))) == failed
+
+
+@pytest.mark.parametrize("group", ["green", "green_probe"])
+def test_the_targets_of_users_and_those_of_probes_are_asked(group: str) -> None:
+    others = {group: ("unhealthy", "healthy")}
+    assert round_of(probes(good, Targets("healthy", **others))) == ("targets",)
+    assert round_of(probes(good, Targets("healthy", **others)), "stable") == ()
 
 
 def test_a_probe_that_hangs_fails_at_its_time_out() -> None:

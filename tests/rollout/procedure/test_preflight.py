@@ -31,6 +31,7 @@ ENVIRONMENT = Environment(
     versions={"stable": "1.0.0", "candidate": "2.0.0"},
     replicas={"stable": 2, "candidate": 2},
     groups={"stable": "arn:blue", "candidate": "arn:green"},
+    probe_groups={"stable": "arn:blue-probe", "candidate": "arn:green-probe"},
     group_suffixes={"stable": "targetgroup/blue/1", "candidate": "targetgroup/green/1"},
     load_balancer_suffix="app/prod/1",
     rule_arn="arn:rule",
@@ -66,7 +67,7 @@ class Aws:
     """Stand-in for boto3's clients."""
 
     def __init__(self) -> None:
-        self.healthy = {"arn:blue": 2, "arn:green": 2}
+        self.healthy = {"arn:blue": 2, "arn:green": 2, "arn:blue-probe": 2, "arn:green-probe": 2}
         self.requests = [100.0]
         self.identity: Exception | None = None
         self.query: Exception | None = None
@@ -156,9 +157,16 @@ def test_both_sides_need_the_same_replicas(world: World) -> None:
 @pytest.mark.parametrize(
     ("count", "problem"), [(0, "no target is registered"), (1, "1 of 2 targets are registered")]
 )
-def test_targets_must_be_there(world: World, count: int, problem: str) -> None:
-    world.aws.healthy["arn:green"] = count
-    said = world.problems()["targets of candidate (green)"]
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [
+        ("arn:green", "targets of candidate (green)"),
+        ("arn:green-probe", "probes' targets of candidate (green)"),
+    ],
+)
+def test_targets_must_be_there(world: World, count: int, problem: str, group: str, name: str) -> None:
+    world.aws.healthy[group] = count
+    (said,) = (words for found, words in world.problems().items() if found == name)
     assert said.startswith(problem)
     assert "look at the pods of namespace simple378-green" in said
 
@@ -238,7 +246,7 @@ def test_a_dry_run_asks_nothing_of_the_weights(world: World) -> None:
 
 
 def test_one_problem_is_named_and_the_others_counted(world: World) -> None:
-    world.aws.healthy = {"arn:blue": 0, "arn:green": 0}
+    world.aws.healthy |= {"arn:blue": 0, "arn:green": 0}
     shown: list[str] = []
     findings = asyncio.run(
         check(world.environment, world.aws.clients, world.probes, world.traffic, PLAN, moving=True)  # type: ignore[arg-type]
