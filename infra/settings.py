@@ -145,13 +145,15 @@ def _is_secret(field: FieldInfo) -> bool:
 
 
 def _set_command(key: str, field: FieldInfo, project: str, stack: str) -> str:
+    structured = Structured in field.metadata
     if _is_secret(field):
         # Without a value the command asks for it, so that the secret appears in no shell history or process list.
-        return f"pulumi config set --secret {project}:{key} --stack {stack}"
-    structured = Structured in field.metadata
+        target = f"--path '{project}:{key}{_element(field)}'" if structured else f"{project}:{key}"
+        return f"pulumi config set --secret {target} --stack {stack}"
     target = f"--path '{project}:{key}{_element(field)}'" if structured else f"{project}:{key}"
     return f"pulumi config set {target} VALUE --stack {stack}"
 
 
 def _element(field: FieldInfo) -> str:
-    return "[0]" if "tuple" in str(field.annotation) else ".NAME"
+    shape = str(field.annotation)
+    return (".NAME" if "Mapping" in shape else "") + ("[0]" if "tuple" in shape else "")

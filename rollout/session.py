@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self
 from rollout.aws.clients import clients
 from rollout.aws.cloudwatch import CloudWatchMetrics, Watched
 from rollout.aws.elb import WeightedRule, target_health
-from rollout.aws.notify import SnsNotifier
+from rollout.aws.notify import notifier
 from rollout.aws.probes import HttpProbes, ProbeLog, probe_client
 from rollout.control import dry_run
 from rollout.control.controller import Controller
@@ -95,7 +95,7 @@ class AwsAdapters:
             engine, environment.name, self.aws.elbv2, roles, environment.groups
         )
         self.limits = StackLimits(engine, environment.limits_stack, environment.limits_scope)
-        self.notifier = SnsNotifier(self.aws.sns, environment.topics, environment.name)
+        self.notifier = notifier(self.aws.sns, environment.topics, environment.notify_urls, environment.name)
         probe_log = ProbeLog(clock.now)
         self._http = probe_client(plan.health.timeout)
         self.probes: Probes = HttpProbes(

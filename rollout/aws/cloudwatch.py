@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -28,9 +28,10 @@ from rollout.aws.probes import ProbeLog
 from rollout.control.ports import Reading
 from rollout.journal.notes import Attributed
 from rollout.plan import Plan
-from rollout.policy.events import ALARM_STATES, Alarm, EdgeMetrics, Metrics, MetricsError
+from rollout.policy.events import ALARM_STATES, UNKNOWN, Alarm, EdgeMetrics, Metrics, MetricsError
 
 LOOK_BACK = 15  # periods: fewer than the policy remembers, so a revision is never taken for a new period
+_MOST_NAMES = 100  # in one DescribeAlarms
 _ELB = "AWS/ApplicationELB"
 _WAF = "AWS/WAFV2"
 _APPLICATION = "Simple378"
@@ -106,9 +107,13 @@ class CloudWatchMetrics:
             return [_failed(error, "GetMetricData", f"the metrics of {self.watched.load_balancer}")]
         readings = [reading for start in self._periods(t) for reading in self._read(series, start, t)]
         try:
-            return readings + await asyncio.to_thread(self._query_alarms)
+            alarms = await asyncio.to_thread(
+                read_alarms, self.client, self.watched.alarm_prefix, self.plan.alarms
+            )
         except AWS_ERRORS as error:
-            return [*readings, _failed(error, "DescribeAlarms", f"alarms {self.watched.alarm_prefix}*")]
+            failed = _failed(error, "DescribeAlarms", f"alarms {self.watched.alarm_prefix}*")
+            return [*readings, failed, *self._alarm_changes(())]
+        return readings + self._alarm_changes(alarms)
 
     # --- periods
 
@@ -253,26 +258,43 @@ class CloudWatchMetrics:
             },
         }
 
-    def _query_alarms(self) -> list[Reading]:
-        """Alarms whose state changed, and at the first poll those already in ALARM."""
+    def _alarm_changes(self, alarms: Sequence[Mapping[str, Any]]) -> list[Reading]:
+        """Alarms whose state changed, and at the first poll those already in ALARM or missing though the plan names them."""
+        states = {alarm["AlarmName"]: (alarm["StateValue"], self._tier(alarm)) for alarm in alarms}
+        unread = {name: (UNKNOWN, "immediate") for name in self.plan.alarms if name not in states}
         readings = []
-        request: dict[str, Any] = {"AlarmNamePrefix": self.watched.alarm_prefix}
-        while True:
-            answer = self.client.describe_alarms(**request)
-            for alarm in answer.get("MetricAlarms", ()):
-                name, state = alarm["AlarmName"], alarm["StateValue"]
-                before = self._alarms.get(name, state if state != "ALARM" else "OK")
-                self._alarms[name] = state
-                if state in ALARM_STATES and state != before:
-                    readings.append(Reading(partial(Alarm, name=name, tier=self._tier(alarm), state=state)))
-            if not answer.get("NextToken"):
-                return readings
-            request["NextToken"] = answer["NextToken"]
+        for name, (state, tier) in {**states, **unread}.items():
+            before = self._alarms.get(name, "OK" if state in ("ALARM", UNKNOWN) else state)
+            self._alarms[name] = state
+            if state in ALARM_STATES and state != before:
+                readings.append(Reading(partial(Alarm, name=name, tier=tier, state=state)))
+        return readings
 
     def _tier(self, alarm: Mapping[str, Any]) -> str:
         """The tier whose topic the alarm notifies; an alarm that notifies none is a notice."""
         actions = alarm.get("AlarmActions", ())
         return next((tier for tier, topic in self.watched.topics.items() if topic in actions), "notice")
+
+
+def read_alarms(client: CloudWatchClient, prefix: str, names: Iterable[str]) -> list[Mapping[str, Any]]:
+    """Metric and composite alarms whose name begins with ``prefix`` or is one of ``names``."""
+    kinds = {"AlarmTypes": ["MetricAlarm", "CompositeAlarm"]}
+    requests: list[dict[str, Any]] = [{"AlarmNamePrefix": prefix, **kinds}]
+    others = [name for name in names if not name.startswith(prefix)]
+    requests += [{"AlarmNames": list(some), **kinds} for some in _batches(others)]
+    found: list[Mapping[str, Any]] = []
+    for request in requests:
+        while True:
+            answer = client.describe_alarms(**request)
+            found += [*answer.get("MetricAlarms", ()), *answer.get("CompositeAlarms", ())]
+            if not answer.get("NextToken"):
+                break
+            request["NextToken"] = answer["NextToken"]
+    return found
+
+
+def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (names[first : first + _MOST_NAMES] for first in range(0, len(names), _MOST_NAMES))
 
 
 class _QueryError(Exception):

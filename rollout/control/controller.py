@@ -148,12 +148,11 @@ class Controller:
     async def durable(self) -> None:
         await self._journal.durable()
 
-    def note(self, note: Note) -> None:
-        self.record("note", note_to_json(note))
+    def note(self, note: Note) -> int:
+        return self.record("note", note_to_json(note))
 
     def page(self, subject: str, body: str) -> None:
-        self.note(Page(subject, body))
-        self._effects.send(None, "immediate", subject[:100], body)
+        self._effects.send(self.note(Page(subject, body)), "immediate", subject[:100], body)
 
     def snapshot(self) -> Snapshot:
         return Snapshot(
@@ -270,6 +269,8 @@ class Controller:
                 self._effects.act(effect, again)
             if notify:
                 self._effects.notify(effect, decision)
+        for number, page in past.untold:
+            self._effects.send(number, "immediate", page.subject[:100], page.text)
         if past.reconcile and not self._effects.traffic.busy:
             self._effects.traffic.finish_reconcile(int(state.commanded))
         # Last: what it orders comes after what the process before had ordered.

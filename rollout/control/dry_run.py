@@ -49,8 +49,8 @@ class _Limits:
 
 
 class _Notifier:
-    async def send(self, topic: str, subject: str, body: str) -> None:
-        return None
+    async def send(self, topic: str, subject: str, body: str) -> str:
+        return ""
 
 
 def ports() -> Ports:

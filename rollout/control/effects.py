@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from rollout.control.notifications import Message, Notifications
 from rollout.control.ports import Ports, TrafficControl, TrafficError
 from rollout.control.problems import problem_of
 from rollout.journal.notes import (
@@ -29,6 +30,7 @@ from rollout.journal.notes import (
     Note,
     Reconciled,
     ReconcileFailed,
+    Untold,
 )
 from rollout.plan import Plan
 from rollout.plan.units import number
@@ -42,7 +44,7 @@ class Recorder(Protocol):
 
     def record(self, kind: str, body: Mapping[str, Any]) -> int: ...
     async def durable(self) -> None: ...
-    def note(self, note: Note) -> None: ...
+    def note(self, note: Note) -> int: ...
     def page(self, subject: str, body: str) -> None: ...
 
 
@@ -254,6 +256,7 @@ class Effects:
         self._ports, self._recorder = ports, recorder
         self.traffic = TrafficActor(ports.traffic, recorder, plan.apply_limit)
         self.promoted: bool | None = None  # None until tried
+        self._notifications = Notifications(ports.notifier, recorder)
         self._tasks: set[asyncio.Task[None]] = set()
         self._limit_lock = asyncio.Lock()
 
@@ -294,9 +297,9 @@ class Effects:
                 topic = "immediate"
         self.send(effect, topic, *describe(decision))
 
-    def send(self, effect: int | None, topic: str, subject: str, body: str) -> None:
-        """Begins to send one notification. ``effect`` is the number of the decision it is about, if it is about one."""
-        self._spawn(self._send(effect, topic, subject, body))
+    def send(self, about: int, topic: str, subject: str, body: str) -> None:
+        """Begins to send one notification. ``about`` is the number of the decision or note it tells of."""
+        self._notifications.send(Message(about, topic, subject, body))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -312,6 +315,8 @@ class Effects:
                     await asyncio.wait(waiting)
         except TimeoutError:
             self._recorder.note(NotDrained(limit))
+        for message in await self._notifications.drain(timing.NOTIFY_DRAIN):
+            self._recorder.note(Untold(message.topic, message.subject))
 
     async def _attempt(
         self, effect: int, act: str, work: Callable[[], Awaitable[Mapping[str, Any]]]
@@ -323,15 +328,6 @@ class Effects:
             outcome = Outcome(ok=False, error=problem_of(error))
         _record_result(self._recorder, effect, act, outcome)
         return outcome
-
-    async def _send(self, effect: int | None, topic: str, subject: str, body: str) -> None:
-        outcome = Outcome(ok=True, details={"topic": topic, "subject": subject})
-        try:
-            async with asyncio.timeout(timing.NOTIFY_LIMIT):
-                await self._ports.notifier.send(topic, subject, body)
-        except Exception as error:  # noqa: BLE001 -- see above
-            outcome = replace(outcome, ok=False, error=problem_of(error, timing.NOTIFY_LIMIT))
-        _record_result(self._recorder, effect, "notify", outcome)
 
     async def _prepare(self, effect: int, subject: str, body: str) -> None:
         self._recorder.record("intent", {"effect": effect, "act": "prepare_rollback"})
@@ -346,7 +342,7 @@ class Effects:
             "; ".join(f"{name}: {problem}" for name, problem in wrong.items())
             or "credentials, engine and stable's targets are ready"
         )
-        await self._send(effect, "immediate", subject, f"{body}\nA rollback is prepared: {found}")
+        self.send(effect, "immediate", subject, f"{body}\nA rollback is prepared: {found}")
 
     async def _raise_limit(self, effect: int, per_minute: int) -> None:
         async with self._limit_lock:

@@ -106,8 +106,11 @@ class RateLimits(Protocol):
 
 
 class Notifier(Protocol):
-    async def send(self, topic: str, subject: str, body: str) -> None:
-        """Publishes to ``immediate``, ``warning`` or ``notice``. Raises :class:`PortError`."""
+    async def send(self, topic: str, subject: str, body: str) -> str:
+        """Tells the people of ``immediate``, ``warning`` or ``notice``.
+
+        Returns which of several services did not accept it, '' for none. Raises :class:`PortError` when none did.
+        """
 
 
 @dataclass(frozen=True, slots=True)

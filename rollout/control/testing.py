@@ -243,10 +243,11 @@ class FakeNotifier:
     sent: list[tuple[str, str, str]] = field(default_factory=list)
     broken: bool = False
 
-    async def send(self, topic: str, subject: str, body: str) -> None:
+    async def send(self, topic: str, subject: str, body: str) -> str:
         if self.broken:
             raise OSError("the topic does not answer")
         self.sent.append((topic, subject, body))
+        return ""
 
 
 @dataclass(slots=True)

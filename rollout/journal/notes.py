@@ -163,6 +163,15 @@ class NotDrained:
 
 
 @dataclass(frozen=True, slots=True)
+class Untold:
+    """No service had accepted this message when the controller ended."""
+
+    what: ClassVar[str] = "untold"
+    topic: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
 class EnginesEnded:
     """Engines that a crashed controller had left running were ended."""
 
@@ -207,6 +216,7 @@ Known = (
     | ReconcileFailed
     | ProbeFailed
     | NotDrained
+    | Untold
     | EnginesEnded
     | GoingBack
 )

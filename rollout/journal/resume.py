@@ -6,13 +6,13 @@ made by another policy or plan and nobody may continue from it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rollout.journal import JournalError, Record
 from rollout.journal.header import Header
-from rollout.journal.notes import Ended, Reconciled
+from rollout.journal.notes import Ended, Page, Reconciled
 from rollout.plan import Plan
 from rollout.policy import decide
 from rollout.policy.events import Decision, DecisionKind, Event, comparable, parse_event
@@ -41,6 +41,7 @@ class Past:
     received: tuple[tuple[Event, tuple[Decision, ...]], ...]
     unwritten: tuple[Decision, ...]  # decided by the last event, not yet written when the controller died
     pending: tuple[Pending, ...]
+    untold: tuple[tuple[int, Page], ...]  # pages, with their numbers, that no service accepted
     reconcile: bool  # traffic was moved by break-glass and the stack was not brought in line
     ended: Ended | None  # the closing note, when there is one
 
@@ -86,6 +87,7 @@ def recall(plan: Plan, records: Sequence[Record]) -> Past:
         received=tuple(received),
         unwritten=tuple(expected),
         pending=tuple(_pending(written, [r.body for r in records if r.kind == "result"])),
+        untold=tuple(_untold(records)),
         reconcile=_must_reconcile(records),
         ended=ended(records),
     )
@@ -142,7 +144,7 @@ def _pending(written: Sequence[tuple[int, Decision]], results: Sequence[Mapping[
         again = act is not None and _again(kind, answers.get((effect, act)))
         if kind in _LATEST_ONLY and effect != latest[kind]:
             again = False
-        notify = kind not in _SILENT and (effect, "notify") not in answers
+        notify = kind not in _SILENT and not answers.get((effect, "notify"), {}).get("ok")
         if again or notify:
             pending.append(Pending(effect, decision, again, notify))
     return pending
@@ -155,6 +157,13 @@ def _again(kind: DecisionKind, result: Mapping[str, Any] | None) -> bool:
         # A refused or failed increase is for the policy to take back, not to be tried twice.
         return not result["ok"] and (kind is DecisionKind.PROMOTE or bool(result.get("stopped")))
     return False
+
+
+def _untold(records: Sequence[Record]) -> Iterator[tuple[int, Page]]:
+    told = {record.body.get("effect") for record in records if record.kind == "result" and record.body["ok"]}
+    for record in records:
+        if isinstance(record.note, Page) and record.seq not in told:
+            yield record.seq, record.note
 
 
 def _must_reconcile(records: Sequence[Record]) -> bool:

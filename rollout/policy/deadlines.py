@@ -114,6 +114,8 @@ def _inconclusive(step: Step) -> None:
         reason += " that were compared with stable's"
     if state.candidate_streak:
         reason = "the extension is over and the last health round was not clean"
+    elif state.unread_alarms:
+        reason = f"the extension is over and nobody knows the state of {' and '.join(state.unread_alarms)}"
     elif pending := judge.pending(plan, state):
         reason = f"the extension is over and the newest period's {' and '.join(pending)}"
     elif good >= needed:
@@ -144,6 +146,7 @@ def may_advance(plan: Plan, state: State) -> bool:
     # The guide continues only while health checks pass, so one failed round already waits for the next.
     return (
         not state.candidate_streak
+        and not state.unread_alarms
         and judge.good_periods(plan, state) >= plan.metrics.min_periods
         and judge.newest_is_good(plan, state)
         and not judge.pending(plan, state)

@@ -21,7 +21,8 @@ from rollout.plan import WHOLE
 PROBES = ("health", "ready", "deep", "targets")
 COMMANDS = ("pause", "resume", "abort")
 TIERS = ("immediate", "warning", "notice")
-ALARM_STATES = ("OK", "ALARM", "INSUFFICIENT_DATA")
+UNKNOWN = "UNKNOWN"  # of an alarm that cannot be read or does not exist; CloudWatch has no such state
+ALARM_STATES = ("OK", "ALARM", "INSUFFICIENT_DATA", UNKNOWN)
 ROLES = ("candidate", "stable")
 _LONGEST = 60  # characters of a wrong value in a message
 
@@ -155,6 +156,8 @@ class MetricsError:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
+    """The state of an alarm has changed; ``tier`` is that of the topic it notifies."""
+
     t: float
     name: str
     tier: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 from rollout.plan import Limit
 from rollout.plan.criteria import requests
 from rollout.policy import judge, verification
-from rollout.policy.events import Alarm, Breach, DecisionKind, EdgeMetrics, Metrics, Reason, Severity
+from rollout.policy.events import UNKNOWN, Alarm, Breach, DecisionKind, EdgeMetrics, Metrics, Reason, Severity
 from rollout.policy.state import ON_STABLE, REMEMBERED, STOPPED, Phase, changed
 from rollout.policy.step import Measured, Step
 
@@ -120,6 +120,7 @@ def receive_edge(step: Step, event: EdgeMetrics) -> None:
 
 
 def receive_alarm(step: Step, event: Alarm) -> None:
+    _read_alarm(step, event)
     standing = step.state.standing_alarms
     if event.state == "OK" and event.name in standing:
         step.state = changed(step.state, standing_alarms=tuple(n for n in standing if n != event.name))
@@ -132,3 +133,13 @@ def receive_alarm(step: Step, event: Alarm) -> None:
     elif event.tier != "notice":
         severity = Severity.PAGE if event.tier == "immediate" else Severity.WARNING
         step.emit(DecisionKind.ALERT, Reason.ALARM, f"{event.tier} alarm {event.name}", severity=severity)
+
+
+def _read_alarm(step: Step, event: Alarm) -> None:
+    """An alarm of the plan that cannot be read is no quiet one: no stage passes until it can, and people are told."""
+    unread = tuple(name for name in step.state.unread_alarms if name != event.name)
+    if event.state == UNKNOWN and event.name in step.plan.alarms:
+        unread = (*unread, event.name)
+        if event.name not in step.state.unread_alarms:
+            step.page(Reason.ALARM, f"alarm {event.name} cannot be read: no stage passes until it can")
+    step.state = changed(step.state, unread_alarms=unread)

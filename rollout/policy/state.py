@@ -118,6 +118,7 @@ class State:
     verification_paged: bool = False
     spent: tuple[tuple[float, float], ...] = ()  # (start, end) of the candidate's periods that count no more
     standing_alarms: tuple[str, ...] = ()  # names of alarms received in ALARM and not in OK since
+    unread_alarms: tuple[str, ...] = ()  # names of the plan's alarms whose state nobody knows
     counted_to: float = -inf  # periods that began up to here led to a retreat or a resume, and count no more
     promoted: bool = False  # the candidate was promoted before this began
     pairs: tuple[

@@ -26,7 +26,11 @@ DISK_WAIT = 1.0  # that a decrease waits for its intent to be durable
 RETRY_WAIT = (1.0, 2.0, 5.0, 10.0)  # between tries of a decrease; the last one repeats
 RECONCILE_LIMIT = 120.0
 PROMOTE_TRIES = 3
-NOTIFY_LIMIT = 10.0
+NOTIFY_LIMIT = 10.0  # for one try of a notification
+NOTIFY_RETRY = (1.0, 2.0, 5.0, 10.0, 30.0)  # between tries of a notification; the last one repeats
+NOTIFY_DRAIN = (
+    30.0  # that an ended controller still tries; what nobody took by then is shown and sent by the next one
+)
 DRAIN_LIMIT = 300.0  # at the end, for promotion, notifications and reconciliation
 
 SCALE_LIMIT = 300.0  # for the pods of the colour that an undo goes back to

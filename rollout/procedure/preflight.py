@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from rollout.aws.clients import Clients
+from rollout.aws.cloudwatch import read_alarms
 from rollout.aws.elb import target_health
 from rollout.aws.failures import AWS_ERRORS, failure
+from rollout.aws.notify import unknown_services
 from rollout.aws.probes import VERSION_HEADER
 from rollout.control.ports import Probes, Round, TrafficError
 from rollout.plan import Plan
@@ -45,6 +47,8 @@ async def check(
         _both_sides(environment, aws),
         _probe(environment, probes),
         _metrics(environment, aws, plan),
+        _alarms(environment, aws, plan),
+        _services(environment),
     ]
     if moving:
         checks.append(_weights(environment, traffic, plan))
@@ -165,6 +169,35 @@ async def _metrics(environment: Environment, aws: Clients, plan: Plan) -> list[F
         "" if seen else "no requests in the last 15 periods: without traffic every stage is inconclusive"
     )
     return [Finding(name, problem, warning=True)]
+
+
+async def _alarms(environment: Environment, aws: Clients, plan: Plan) -> list[Finding]:
+    """The environment's alarms can be read, and those that the plan names are there."""
+    name, prefix = "alarms", f"simple378-{environment.name}-"
+    try:
+        states = await asyncio.to_thread(read_alarms, aws.cloudwatch, prefix, plan.alarms)
+    except AWS_ERRORS as error:
+        return [Finding(name, failure(error, "cloudwatch:DescribeAlarms", f"alarms {prefix}*"))]
+    missing = [alarm for alarm in plan.alarms if alarm not in {alarm["AlarmName"] for alarm in states}]
+    problem = ""
+    if missing:
+        problem = (
+            f"the plan names {', '.join(missing)}, and there is no such alarm in {environment.region}; correct the plan's "
+            f"`alarms`, or deploy it (`pulumi up -s {environment.name}`)"
+        )
+    standing = [alarm["AlarmName"] for alarm in states if alarm["StateValue"] == "ALARM"]
+    return [
+        Finding(name, problem),
+        Finding("alarms are quiet", f"in ALARM: {', '.join(standing)}" if standing else "", warning=True),
+    ]
+
+
+async def _services(environment: Environment) -> list[Finding]:
+    """People can be told by the services that the stack names. Nothing is sent."""
+    if not any(environment.notify_urls.values()):
+        return []
+    problems = await asyncio.to_thread(unknown_services, environment.notify_urls)
+    return [Finding("notification services", "; ".join(problems))]
 
 
 async def _weights(environment: Environment, traffic: StackTraffic, plan: Plan) -> list[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -42,6 +42,7 @@ class Environment:
     test_secret: str
     secrets: tuple[str, ...]  # never to be written anywhere
     topics: Mapping[str, str]  # tier -> ARN
+    notify_urls: Mapping[str, Sequence[str]]  # tier -> Apprise URLs, which are secrets
     web_acl: str
     rate_limit: int  # deployed; requests per minute and client
     rule_scope: Scope
@@ -95,6 +96,7 @@ async def read_environment(engine: Engine, env: str, colours: Mapping[str, str] 
         roles = {"stable": stable, "candidate": OTHER[stable]}
         sides = {role: outputs[f"{env}-{colour}"] for role, colour in roles.items()}
         groups = foundation["targetGroups"]
+        notify_urls = foundation.get("notifyUrls", {})  # a stack of an earlier version has none
         return Environment(
             name=env,
             region=foundation["region"],
@@ -112,8 +114,12 @@ async def read_environment(engine: Engine, env: str, colours: Mapping[str, str] 
             generation=int(traffic["generation"]),
             probe_url=str(foundation["probeUrl"]).rstrip("/"),
             test_secret=foundation["testSecret"],
-            secrets=tuple(foundation[key] for key in ("testSecret", "originSecret", "databasePassword")),
+            secrets=(
+                *(foundation[key] for key in ("testSecret", "originSecret", "databasePassword")),
+                *(url for urls in notify_urls.values() for url in urls),
+            ),
             topics=foundation["topics"],
+            notify_urls=notify_urls,
             web_acl=outputs[f"{env}-limits"]["webAclName"],
             rate_limit=int(outputs[f"{env}-limits"]["rateLimit"]),
             rule_scope=find_scope(states[0], RULE, f"{env}-traffic"),

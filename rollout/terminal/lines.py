@@ -12,6 +12,7 @@ from rollout.journal.notes import (
     Page,
     Reconciled,
     Resumed,
+    Untold,
     parse_note,
 )
 from rollout.plan import Plan
@@ -46,7 +47,14 @@ def describe_record(kind: str, t: float, body: Mapping[str, Any]) -> tuple[str, 
             ]
             found = "traffic moved" + (f" ({', '.join(took)})" if took else ""), ""
         case "result" if body.get("act") == "notify" and not body["ok"]:
-            found = f"notification not sent ({body['topic']}): {body['error']}", "yellow"
+            found = f"nobody told yet ({body['topic']}, {body['subject']}): {body['error']}", "yellow"
+        case "result" if body.get("act") == "notify" and body.get("tries"):
+            found = f"told at try {body['tries']} ({body['topic']}, {body['subject']})", ""
+        case "result" if body.get("act") == "notify" and body.get("error"):
+            found = (
+                f"not told by every service ({body['topic']}, {body['subject']}): {body['error']}",
+                "yellow",
+            )
         case "note":
             found = _describe_note(parse_note(body))
         case _:
@@ -68,6 +76,8 @@ def _describe_note(note: Note) -> tuple[str, str]:
         case Left(why, weight):
             has = "an unknown share" if weight is None else f"{weight:g} %"
             return f"the controller left ({why}): the candidate has {has} of the traffic", ""
+        case Untold(topic, subject):
+            return f"NOBODY WAS TOLD ({topic}): {subject}", "red"
         case BreakGlass(weight, because):
             return f"break-glass to {weight} %: {because}", ""
         case Reconciled(weight):

@@ -37,6 +37,7 @@ class Status:
     outcome: str | None
     last: tuple[str, ...]
     traffic: TrafficNow | None = None  # None: nobody asked the load balancer
+    untold: tuple[str, ...] = ()  # messages that no service has accepted yet
 
     def to_json(self) -> str:
         traffic = self.traffic
@@ -58,6 +59,7 @@ class Status:
                     "live_unknown": (traffic.why or None) if traffic else None,
                 },
                 "controller": self.controller,
+                "untold": self.untold,
                 "outcome": self.outcome,
             }
         )
@@ -76,6 +78,7 @@ class Status:
         ]
         if self.traffic:
             lines.append(f"traffic now: {self.traffic.in_words()}")
+        lines += [f"NOT SENT:    {message}; no service has accepted it yet" for message in self.untold]
         if self.awaits:
             lines.append(f"awaits:      {self.awaits}")
         lines += [f"controller:  {self.controller or 'none'}", f"journal:     {self.journal}"]
@@ -149,4 +152,15 @@ def status_of(
         outcome=outcome,
         last=tuple(text for text, _ in lines[-LAST:]),
         traffic=traffic,
+        untold=_untold(records),
     )
+
+
+def _untold(records: Sequence[Record]) -> tuple[str, ...]:
+    waiting: dict[int, str] = {}
+    for body in (record.body for record in records if record.kind == "result"):
+        if body.get("act") == "notify":
+            waiting.pop(body["effect"], None)
+            if not body["ok"]:
+                waiting[body["effect"]] = f"{body['subject']} ({body['topic']})"
+    return tuple(waiting.values())

@@ -409,6 +409,7 @@ def test_outputs() -> None:
         "distributionDomain",
         "distributionId",
         "listenerArn",
+        "notifyUrls",
         "originSecret",
         "privateSubnetIds",
         "probeTargetGroups",
@@ -434,6 +435,14 @@ def test_outputs() -> None:
     assert outputs["probeUrl"] == "https://origin.example"
     assert set(outputs["topics"]) == {"immediate", "warning", "notice"}
     assert example().secret_outputs == {"databasePassword", "originSecret", "testSecret"}
+
+
+def test_addresses_of_services_are_secret() -> None:
+    urls = {"immediate": ["slack://a/b/c/#night", "pagerduty://key@key"], "notice": ["mailtos://x"]}
+    deployed = run(notifyUrls=json.dumps(urls))
+    assert deployed.outputs["notifyUrls"] == urls
+    places = {f"notifyUrls.{tier}[{n}]" for tier, of_tier in urls.items() for n in range(len(of_tier))}
+    assert places <= deployed.secret_outputs
 
 
 def test_secrets_are_stored() -> None:

@@ -207,9 +207,15 @@ def test_secrets_are_never_shown() -> None:
     with pytest.raises(SettingsError) as refused:
         parse(
             Layer.FOUNDATION,
-            {"databasePassword": "hunter 2", "originSecret": "too/short", "vpcCidr": "nonsense"},
+            {
+                "databasePassword": "hunter 2",
+                "originSecret": "too/short",
+                "vpcCidr": "nonsense",
+                "notifyUrls": '{"urgent": ["slack://hunter"]}',
+            },
         )
     shown = str(refused.value)
+    assert "pulumi config set --secret --path 'simple378:notifyUrls.NAME[0]' --stack prod" in shown
     assert "hunter" not in shown
     assert "too/short" not in shown
     assert "nonsense" in shown

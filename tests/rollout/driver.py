@@ -101,6 +101,7 @@ def environment(env: str) -> Environment:
         test_secret="",
         secrets=(),
         topics={},
+        notify_urls={},
         web_acl="",
         rate_limit=1000,
         rule_scope=nothing,

@@ -182,10 +182,28 @@ DEFECTS = {
         EFFECTS + "the_rate_limit_waits_for_a_weight_change",
     ),
     "a notification may hang": Defect(
-        "control/effects.py",
+        "control/notifications.py",
         "asyncio.timeout(timing.NOTIFY_LIMIT)",
         "asyncio.timeout(None)",
-        EFFECTS + "a_notification_that_hangs_is_given_up",
+        EFFECTS + "a_message_is_sent_until_it_is_accepted",
+    ),
+    "a message is tried once": Defect(
+        "control/notifications.py",
+        "        while True:\n            tries += 1",
+        "        for _ in range(1):\n            tries += 1",
+        EFFECTS + "a_message_is_sent_until_it_is_accepted",
+    ),
+    "what nobody took is lost at the end": Defect(
+        "control/notifications.py",
+        "        return unsent",
+        "        return ()",
+        EFFECTS + "a_message_that_nobody_takes_keeps_no_other_waiting_and_is_named_at_the_end",
+    ),
+    "a message that was refused counts as sent": Defect(
+        "journal/resume.py",
+        'not answers.get((effect, "notify"), {}).get("ok")',
+        '(effect, "notify") not in answers',
+        "journal/test_resume.py::test_what_has_no_good_result_is_pending",
     ),
     "a rollback is only a notice": Defect(
         "control/effects.py",

@@ -137,6 +137,7 @@ async def deploy(stack: StackName) -> None:
         "distributionDomain": distribution.domain_name,
         "bucketName": bucket.name,
         "webAclName": limits.require("webAclName"),
+        "notifyUrls": {tier: [secret(url) for url in urls] for tier, urls in settings.notify_urls.items()},
         "topics": {tier.value: arn for tier, arn in topics.arns.items()},
         "baseUrl": pulumi.Output.concat(scheme, "://", distribution.domain_name),
         "probeUrl": _probe_url(settings, balancer.dns_name),

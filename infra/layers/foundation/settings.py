@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from ipaddress import IPv4Network
 from typing import Annotated, Literal, Self
 
@@ -78,6 +79,10 @@ class FoundationSettings(Settings):
     origin_secret: SecretStr
     test_secret: SecretStr
     alert_email: str | None = Field(default=None, pattern=r"^[^@\s]+@[^@\s]+$")
+    # Services besides the topics, by tier, as Apprise URLs: `slack://...`, `msteams://...`, `pagerduty://...`, `mailtos://...`.
+    notify_urls: Annotated[
+        Mapping[Literal["immediate", "warning", "notice"], tuple[SecretStr, ...]], Structured
+    ] = {}
     protect: bool = True
 
     @field_validator("database_password")

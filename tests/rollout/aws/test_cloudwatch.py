@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,10 +14,10 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import ANY, Stubber
 
 from rollout.aws.attribution import Counts, accounted_for, attribute, counted_in, without_ours
-from rollout.aws.cloudwatch import CloudWatchMetrics, Watched
+from rollout.aws.cloudwatch import CloudWatchMetrics, Watched, read_alarms
 from rollout.aws.probes import ProbeLog
 from rollout.journal.notes import Attributed
-from rollout.plan import load_plan
+from rollout.plan import Rollback, load_plan
 from rollout.policy.events import Alarm, EdgeMetrics, Event, Metrics, MetricsError
 
 PLAN = load_plan("phase-c")
@@ -39,6 +39,7 @@ class FakeCloudWatch:
 
     points: dict[tuple[str, float], float] = field(default_factory=dict)
     alarms: list[dict[str, Any]] = field(default_factory=list)
+    denied: bool = False
     failure: Exception | None = None
     page_size: int = 100
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -60,8 +61,13 @@ class FakeCloudWatch:
         return {"MetricDataResults": results} | ({"NextToken": str(more)} if more < len(names) else {})
 
     def describe_alarms(self, **request: Any) -> Mapping[str, Any]:
+        if self.denied:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "DescribeAlarms")
+        assert request["AlarmTypes"] == ["MetricAlarm", "CompositeAlarm"]
+        if names := request.get("AlarmNames"):
+            return {"CompositeAlarms": [found for found in self.alarms if found["AlarmName"] in names]}
         assert request["AlarmNamePrefix"] == "simple378-prod-"
-        return {"MetricAlarms": self.alarms}
+        return {"MetricAlarms": [found for found in self.alarms if found["AlarmName"] != "checkout"]}
 
     def publish(self, role: str, period: float = PERIOD, **values: float) -> None:
         for name, value in values.items():
@@ -419,3 +425,48 @@ def test_alarms_are_reported_when_they_change_and_when_they_stand(source: Source
         Alarm(10, "cpu", "warning", "ALARM"),
     ]
     assert told(alarm("mine", "ALARM")) == [Alarm(10, "mine", "notice", "ALARM")]
+
+
+WITH_ALARMS = replace(PLAN, alarms={"simple378-prod-cpu": Rollback.PREVIOUS, "checkout": Rollback.ABORT})
+
+
+@pytest.fixture
+def alarmed(source: Source) -> Source:
+    source.metrics.plan = WITH_ALARMS
+    return source
+
+
+def test_the_plans_alarms_are_read_whatever_their_prefix_and_kind(alarmed: Source) -> None:
+    alarmed.cloud.alarms = [alarm("simple378-prod-cpu", "OK"), alarm("checkout", "ALARM", "arn:immediate")]
+    assert alarmed.poll(10, Alarm) == [Alarm(10, "checkout", "immediate", "ALARM")]
+
+
+def test_an_alarm_of_the_plan_that_is_not_there_is_unknown(alarmed: Source) -> None:
+    alarmed.cloud.alarms = [alarm("simple378-prod-cpu", "OK")]
+    assert alarmed.poll(10, Alarm) == [Alarm(10, "checkout", "immediate", "UNKNOWN")]
+    assert alarmed.poll(20, Alarm) == []
+    alarmed.cloud.alarms.append(alarm("checkout", "OK"))
+    assert alarmed.poll(30, Alarm) == [Alarm(30, "checkout", "notice", "OK")]
+
+
+def test_while_alarms_may_not_be_read_those_of_the_plan_are_unknown(alarmed: Source) -> None:
+    alarmed.cloud.denied = True
+    assert [event.name for event in alarmed.poll(10, Alarm)] == list(WITH_ALARMS.alarms)
+    (error,) = alarmed.poll(20, MetricsError)
+    assert "access denied" in error.reason
+    alarmed.cloud.denied = False
+    alarmed.cloud.alarms = [alarm(name, "OK") for name in WITH_ALARMS.alarms]
+    assert [event.state for event in alarmed.poll(30, Alarm)] == ["OK", "OK"]
+
+
+def test_more_alarms_than_one_call_takes_are_asked_for_in_several(alarmed: Source) -> None:
+    names = [f"other-{n}" for n in range(201)]
+    asked: list[int] = []
+
+    class Client(FakeCloudWatch):
+        def describe_alarms(self, **request: Any) -> Mapping[str, Any]:
+            asked.append(len(request.get("AlarmNames", ())))
+            return {}
+
+    read_alarms(Client(), "simple378-prod-", names)
+    assert asked == [0, 100, 100, 1]

@@ -36,8 +36,8 @@ class Ledger:
     async def durable(self) -> None:
         await self.disk()
 
-    def note(self, note: Note) -> None:
-        self.record("note", note_to_json(note))
+    def note(self, note: Note) -> int:
+        return self.record("note", note_to_json(note))
 
     def page(self, subject: str, body: str) -> None:
         self.pages.append(subject)
@@ -314,25 +314,65 @@ def test_a_promotion_that_fails_every_time_is_paged() -> None:
     assert "not swapped: the stack update failed. `rollout resume`" in world.ledger.bodies[0]
 
 
-def test_a_notification_that_hangs_is_given_up() -> None:
-    class Hanging:
-        async def send(self, topic: str, subject: str, body: str) -> None:
-            await forever()
+@dataclass
+class Unwilling(FakeNotifier):
+    """Takes a message only at its ``willing``-th try, of any message; until then it fails, or ``hangs``."""
+
+    willing: int = 2
+    hangs: bool = False
+    tries: int = 0
+
+    async def send(self, topic: str, subject: str, body: str) -> str:
+        self.tries += 1
+        if self.tries < self.willing:
+            await (forever() if self.hangs else asyncio.sleep(0))
+            raise OSError("the topic does not answer")
+        return await super().send(topic, subject, body)
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_message_is_sent_until_it_is_accepted(hangs: bool) -> None:
+    async def work(world: World) -> None:
+        world.effects.send(1, "immediate", "held", "somebody must decide")
+        await world.effects.drain(60)
+
+    world = play(work, World(notifier=Unwilling(hangs=hangs)))
+    (sent,) = world.notifier.sent
+    took = (timing.NOTIFY_LIMIT if hangs else 0) + timing.NOTIFY_RETRY[0]
+    assert sent[2] == f"somebody must decide\nThis message is {took:.0f} s old: nobody took it before."
+    failed, accepted = world.ledger.results("notify")
+    assert (failed["ok"], failed["effect"]) == (False, 1)
+    assert failed["error"] == ("not done within 10 s" if hangs else "OSError: the topic does not answer")
+    assert (accepted["ok"], accepted["effect"], accepted["tries"]) == (True, 1, 2)
+
+
+def test_a_message_that_nobody_takes_keeps_no_other_waiting_and_is_named_at_the_end() -> None:
+    class Partly(FakeNotifier):
+        async def send(self, topic: str, subject: str, body: str) -> str:
+            if subject == "lost":
+                raise OSError("no")
+            return await super().send(topic, subject, body)
 
     async def work(world: World) -> None:
-        world.effects.send(1, "immediate", "subject", "body")
-        await world.effects.drain(60)
-        assert now() == pytest.approx(timing.NOTIFY_LIMIT)
+        world.effects.send(1, "immediate", "lost", "")
+        world.effects.send(2, "notice", "told", "")
+        await asyncio.sleep(0.1)
+        assert world.notifier.sent == [("notice", "told", "")]
+        began = now()
+        await world.effects.drain(300)
+        assert now() - began == pytest.approx(timing.NOTIFY_DRAIN)
 
-    (result,) = play(work, World(notifier=Hanging())).ledger.results("notify")
-    assert (result["ok"], result["error"]) == (False, "not done within 10 s")
+    world = play(work, World(notifier=Partly()))
+    assert world.ledger.notes() == ["untold"]
+    assert world.ledger.records[-1][1] == {"what": "untold", "topic": "immediate", "subject": "lost"}
+    assert [result["ok"] for result in world.ledger.results("notify")] == [False, True]
 
 
 def test_the_end_waits_for_what_is_under_way_but_not_for_ever() -> None:
     class Slow(FakeNotifier):
-        async def send(self, topic: str, subject: str, body: str) -> None:
+        async def send(self, topic: str, subject: str, body: str) -> str:
             await asyncio.sleep(8)
-            await super().send(topic, subject, body)
+            return await super().send(topic, subject, body)
 
     async def work(world: World) -> None:
         world.effects.send(1, "notice", "subject", "body")

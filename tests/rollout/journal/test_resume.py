@@ -14,7 +14,7 @@ from rollout.control.exits import Exit
 from rollout.control.testing import Crash, FakeCloud, MemoryJournal, Release, run_virtually
 from rollout.journal import Record
 from rollout.journal.header import Header
-from rollout.journal.notes import Ended, Left, Note, Reconciled, note_to_json
+from rollout.journal.notes import Ended, Left, Note, Page, Reconciled, note_to_json
 from rollout.journal.resume import ResumeError, check_rules, ended, header_under_way, recall
 from rollout.plan import Plan, Stage, load_plan
 from rollout.policy import RULES
@@ -188,6 +188,8 @@ def note(value: Note) -> tuple[str, Body]:
         ([result("set_weight")], (False, True)),
         ([result("notify")], (True, False)),
         ([result("set_weight"), result("notify")], None),
+        ([result("set_weight"), result("notify", ok=False)], (False, True)),  # nobody was told
+        ([result("set_weight"), result("notify", ok=False), result("notify")], None),
         ([result("set_weight", ok=False), result("notify")], None),  # refused: for the policy to take back
         ([result("set_weight", ok=False, stopped=True), result("notify")], (True, False)),
         ([result("set_weight", effect=EFFECT + 1), result("notify", effect=EFFECT + 1)], (True, True)),
@@ -200,6 +202,14 @@ def test_what_has_no_good_result_is_pending(
     assert [(each.effect, each.act, each.notify) for each in found] == (
         [] if pending is None else [(EFFECT, *pending)]
     )
+
+
+def test_pages_that_nobody_took_are_sent_again() -> None:
+    page, other = note(Page("nobody watches", "come back")), note(Page("told", ""))
+    records = begun(
+        page, other, result("notify", effect=EFFECT + 1, ok=False), result("notify", effect=EFFECT + 2)
+    )
+    assert recall(PLAN, records).untold == ((EFFECT + 1, Page("nobody watches", "come back")),)
 
 
 def test_only_the_latest_weight_is_commanded_again() -> None:

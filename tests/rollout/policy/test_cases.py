@@ -103,6 +103,37 @@ def test_an_alarm_acts_again_after_it_was_ok_and_stands_over_a_resume() -> None:
     assert brief(run(206, "alarm", **alarm, state="ALARM"))[:1] == [("set_weight", 0, "alarm")]
 
 
+def test_while_an_alarm_of_the_plan_cannot_be_read_no_stage_passes() -> None:
+    run, t = at_weight(50, WITH_ALARM)
+    unknown = {"name": ALARM, "tier": "immediate", "state": "UNKNOWN"}
+    run.metrics(t + 61, t)
+    assert brief(run(t + 62, "alarm", **unknown)) == [("alert", None, "alarm")]
+    assert run(t + 63, "alarm", **unknown) == [], "people are told once"
+    run.metrics(t + 190, t + 120)
+    assert run.ticks(int(t) + 191, int(t) + 200) == []
+    (held,) = run.ticks(int(t) + 400, int(t) + 490)
+    assert held["reason"] == f"the extension is over and nobody knows the state of {ALARM}"
+
+
+@pytest.mark.parametrize("state", ["OK", "INSUFFICIENT_DATA"])
+def test_an_alarm_that_can_be_read_again_lets_the_stage_pass(state: str) -> None:
+    run, t = at_weight(50, WITH_ALARM)
+    run.metrics(t + 61, t)
+    run(t + 62, "alarm", name=ALARM, tier="immediate", state="UNKNOWN")
+    run.metrics(t + 190, t + 120)
+    assert brief(run(t + 191, "alarm", name=ALARM, tier="immediate", state=state)) == [
+        ("set_weight", 100, "stage_passed")
+    ]
+
+
+def test_an_alarm_that_the_plan_does_not_name_may_be_unknown() -> None:
+    run, t = at_weight(50)
+    assert run(t + 1, "alarm", name=ALARM, tier="immediate", state="UNKNOWN") == []
+    run.metrics(t + 61, t)
+    run.metrics(t + 121, t + 60)
+    assert brief(run.ticks(int(t) + 170, int(t) + 185))[:1] == [("set_weight", 100, "stage_passed")]
+
+
 def test_an_alarm_that_is_no_criterion_is_reported_once() -> None:
     run, t = at_weight(25)
     alarm = {"name": "simple378-prod-disk", "tier": "warning", "state": "ALARM"}

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError, NoCredentialsError
 
 from rollout.aws.clients import Clients
 from rollout.control.testing import FakeProbes
-from rollout.plan import load_plan
+from rollout.plan import Rollback, load_plan
 from rollout.procedure.preflight import Finding, check
 from rollout.session import _show
 from rollout.stacks.environment import Environment
@@ -41,6 +41,7 @@ ENVIRONMENT = Environment(
     test_secret="",
     secrets=(),
     topics={},
+    notify_urls={},
     web_acl="acl",
     rate_limit=1000,
     rule_scope=NOWHERE,
@@ -71,6 +72,7 @@ class Aws:
         self.requests = [100.0]
         self.identity: Exception | None = None
         self.query: Exception | None = None
+        self.alarms: dict[str, str] | Exception = {"simple378-prod-cpu": "OK"}
 
     def get_caller_identity(self) -> None:
         if self.identity:
@@ -89,6 +91,15 @@ class Aws:
             raise self.query
         return {"MetricDataResults": [{"Values": self.requests}]}
 
+    def describe_alarms(self, **request: Any) -> Mapping[str, Any]:
+        if isinstance(self.alarms, Exception):
+            raise self.alarms
+        names = request.get("AlarmNames")
+        found = [
+            name for name in self.alarms if (name in names if names else name.startswith("simple378-prod-"))
+        ]
+        return {"MetricAlarms": [{"AlarmName": name, "StateValue": self.alarms[name]} for name in found]}
+
     @property
     def clients(self) -> Clients:
         return Clients(self, self, self, None, self, self)
@@ -101,6 +112,7 @@ class World:
         self.aws = Aws()
         self.probes = FakeProbes(answering=lambda role, time: [ENVIRONMENT.versions[role]], seconds=0)
         self.traffic = FakeTraffic(folder)
+        self.plan = PLAN
         self.declare()
 
     def declare(self, stable: str = "blue", weight: int = 0, generation: int = 7) -> None:
@@ -122,7 +134,7 @@ class World:
                 self.aws.clients,
                 self.probes,
                 self.traffic,  # type: ignore[arg-type]
-                PLAN,
+                self.plan,
                 moving=moving,
             )
         )
@@ -262,3 +274,38 @@ def test_a_directory_without_an_environment(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.yaml").write_text("")
     with pytest.raises(EnvironmentProblem, match="no environment is configured here"):
         check_project(tmp_path, "prod")
+
+
+@pytest.mark.parametrize(
+    ("there", "missing"), [({}, "checkout, simple378-prod-cpu"), ({"checkout": "OK"}, "simple378-prod-cpu")]
+)
+def test_alarms_that_the_plan_names_must_exist(world: World, there: dict[str, str], missing: str) -> None:
+    world.plan = replace(PLAN, alarms={"checkout": Rollback.ABORT, "simple378-prod-cpu": Rollback.PREVIOUS})
+    world.aws.alarms = there
+    assert world.problems()["alarms"].startswith(
+        f"the plan names {missing}, and there is no such alarm in us-east-1"
+    )
+    world.aws.alarms = {"checkout": "OK", "simple378-prod-cpu": "OK"}
+    assert world.problems() == {}
+
+
+def test_alarms_that_may_not_be_read_stop_a_rollout(world: World) -> None:
+    world.aws.alarms = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "DescribeAlarms")
+    assert (
+        "cloudwatch:DescribeAlarms of alarms simple378-prod-* failed: access denied"
+        in world.problems()["alarms"]
+    )
+
+
+def test_a_standing_alarm_is_a_warning(world: World) -> None:
+    world.aws.alarms = {"simple378-prod-cpu": "ALARM"}
+    assert world.problems() == {"alarms are quiet": "in ALARM: simple378-prod-cpu"}
+
+
+def test_services_that_nobody_knows_stop_a_rollout(world: World) -> None:
+    world.environment = replace(ENVIRONMENT, notify_urls={"immediate": ["slack://s3cr3t"]})
+    assert world.problems()["notification services"].startswith(
+        "simple378:notifyUrls.immediate[0] is not a URL"
+    )
+    world.environment = replace(ENVIRONMENT, notify_urls={"immediate": ["json://example.org"]})
+    assert world.problems() == {}

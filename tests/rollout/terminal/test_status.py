@@ -51,6 +51,24 @@ def watching(**more: Any) -> tuple[Record, ...]:
     return records[:seen]
 
 
+def test_what_no_service_accepted_is_shown_until_one_does() -> None:
+    def notified(effect: int, ok: bool) -> Record:
+        body = {
+            "effect": effect,
+            "act": "notify",
+            "ok": ok,
+            "topic": "immediate",
+            "subject": f"hold {effect}",
+        }
+        return Record(0, "", "result", 9, body)
+
+    records = (*watching(**PLACE), notified(7, False), notified(8, False), notified(7, True))
+    status = status_at(records, 30)
+    assert "NOT SENT:    hold 8 (immediate); no service has accepted it yet" in status.in_words()
+    assert "hold 7" not in status.in_words()
+    assert json.loads(status.to_json())["untold"] == ["hold 8 (immediate)"]
+
+
 def test_a_rollout_under_way_shows_when_it_began_what_it_awaits_and_where_traffic_is() -> None:
     records = watching(**PLACE)
     words = status_at(records, records[-1].t + 5).in_words()

@@ -109,8 +109,23 @@ def test_plain_lines_tell_the_story() -> None:
         ),
         (
             "result",
-            {"act": "notify", "ok": False, "topic": "immediate", "error": "x"},
-            "notification not sent (immediate): x",
+            {"act": "notify", "ok": False, "topic": "immediate", "subject": "held", "error": "x"},
+            "nobody told yet (immediate, held): x",
+        ),
+        (
+            "result",
+            {"act": "notify", "ok": True, "topic": "immediate", "subject": "held", "tries": 3},
+            "told at try 3 (immediate, held)",
+        ),
+        (
+            "result",
+            {"act": "notify", "ok": True, "topic": "immediate", "subject": "held", "error": "Slack did not"},
+            "not told by every service (immediate, held): Slack did not",
+        ),
+        (
+            "note",
+            {"what": "untold", "topic": "immediate", "subject": "held"},
+            "NOBODY WAS TOLD (immediate): held",
         ),
     ],
 )
