@@ -109,6 +109,11 @@ class TargetHealth:
             return "; ".join(f"{address} is {state}" for address, state in sorted(self.others.items()))
         return "" if self.healthy else "no target is registered"
 
+    @property
+    def serving(self) -> bool:
+        """Whether users can be served: one that is still being registered beside healthy ones keeps nobody from it."""
+        return self.healthy > 0 and all(state.startswith("initial") for state in self.others.values())
+
 
 async def target_health(elbv2: Any, group: str) -> TargetHealth:
     """The health of every registered target but those that drain already. Raises :class:`TrafficError`."""

@@ -78,7 +78,7 @@ class HttpProbes:
             async with asyncio.timeout(self.timeout):
                 if name == "targets":
                     asked = (target_health(self.elbv2, group) for group in self.groups[role])
-                    return not any(health.problem for health in await asyncio.gather(*asked))
+                    return all(health.serving for health in await asyncio.gather(*asked))
                 return await self._answers(role, PATHS[name], versions)
         except (TimeoutError, httpx.HTTPError, TrafficError):
             return False

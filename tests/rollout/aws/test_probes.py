@@ -113,6 +113,8 @@ def test_nobody_answers() -> None:
         (("healthy", "healthy"), ()),
         (("healthy", "unhealthy"), ("targets",)),
         (("initial",), ("targets",)),
+        (("healthy", "healthy", "healthy", "initial"), ()),
+        (("initial", "unhealthy", "healthy"), ("targets",)),
         ((), ("targets",)),
         (("healthy", "draining"), ()),
         (("draining",), ("targets",)),
