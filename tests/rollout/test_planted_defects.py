@@ -250,7 +250,7 @@ DEFECTS = {
     ),
     "secrets are written to the journal": Defect(
         "session.py",
-        "FileJournal(path, clock.now, secrets=environment.secrets)",
+        "FileJournal(path, clock.now, secrets=adapters.environment.secrets)",
         "FileJournal(path, clock.now)",
         SESSION + "no_secret_is_written_to_the_journal",
     ),

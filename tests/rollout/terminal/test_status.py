@@ -59,6 +59,7 @@ def test_what_no_service_accepted_is_shown_until_one_does() -> None:
             "ok": ok,
             "topic": "immediate",
             "subject": f"hold {effect}",
+            "error": "no",
         }
         return Record(0, "", "result", 9, body)
 
