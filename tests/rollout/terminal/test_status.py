@@ -66,7 +66,7 @@ def test_what_no_service_accepted_is_shown_until_one_does() -> None:
     records = (*watching(**PLACE), notified(7, False), notified(8, False), notified(7, True))
     status = status_at(records, 30)
     assert "NOT SENT:    hold 8 (immediate); no service has accepted it yet" in status.in_words()
-    assert "hold 7" not in status.in_words()
+    assert "NOT SENT:    hold 7" not in status.in_words()
     assert json.loads(status.to_json())["untold"] == ["hold 8 (immediate)"]
 
 
