@@ -199,12 +199,6 @@ DEFECTS = {
         "        return ()",
         EFFECTS + "a_message_that_nobody_takes_keeps_no_other_waiting_and_is_named_at_the_end",
     ),
-    "a message that was refused counts as sent": Defect(
-        "journal/resume.py",
-        'not answers.get((effect, "notify"), {}).get("ok")',
-        '(effect, "notify") not in answers',
-        "journal/test_resume.py::test_what_has_no_good_result_is_pending",
-    ),
     "a rollback is only a notice": Defect(
         "control/effects.py",
         "case DecisionKind.SET_WEIGHT if decision.criterion in RAISES:",
@@ -268,8 +262,8 @@ DEFECTS = {
     ),
     "a dry run is the environment's rollout": Defect(
         "session.py",
-        "if not dry:\n                station.point_at",
-        "if True:\n                station.point_at",
+        "if not header.dry_run:\n            station.point_at",
+        "if True:\n            station.point_at",
         SESSION + "a_dry_run_is_not_the_environments_rollout",
     ),
     # --- adapters to AWS
@@ -302,8 +296,8 @@ DEFECTS = {
     ),
     "unhealthy targets are no problem": Defect(
         "aws/elb.py",
-        "if self.others:",
-        "if not self.healthy:",
+        'all(state.startswith("initial") for state in self.others.values())',
+        "True",
         "aws/test_probes.py::test_every_registered_target_must_be_healthy_and_there_must_be_one",
     ),
     "an answer of the other colour passes": Defect(
@@ -344,7 +338,7 @@ DEFECTS = {
     ),
     "an alarm that stands already is not reported": Defect(
         "aws/cloudwatch.py",
-        'state if state != "ALARM" else "OK"',
+        '"OK" if state in ("ALARM", UNKNOWN) else state',
         "state",
         CLOUDWATCH + "alarms_are_reported_when_they_change_and_when_they_stand",
     ),
