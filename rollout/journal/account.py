@@ -16,7 +16,7 @@ from rollout.journal.header import Header
 from rollout.journal.notes import Attributed, Note, Reconciled, note_to_json
 from rollout.plan import WHOLE, Plan, PlanError
 from rollout.plan.criteria import CRITERIA
-from rollout.policy import IllegalEvent, Phase, State, decide, initial_state, judge
+from rollout.policy import IllegalEvent, Phase, State, decide, initial_state, judge, verification
 from rollout.policy.events import (
     BadEvent,
     Decision,
@@ -114,6 +114,7 @@ class Account:
     notes: tuple[tuple[float, Note], ...]
     rejected: tuple[tuple[float, Body], ...]
     retreats: tuple[Retreat, ...]
+    watched: tuple[Metrics, ...]  # stable's periods by which it was verified after an abort, or was not
     breach_s: float | None  # end of the first metric period, or the first probe round, that breached
 
     @property
@@ -289,6 +290,7 @@ def account_of(records: Sequence[Record]) -> Account:
         notes=notes,
         rejected=tuple((r.t, r.body) for r in records if r.kind == "rejected"),
         retreats=tuple(reader.timeline.retreats),
+        watched=tuple(verification.watched(plan, reader.state)) if reader.state.abort_criterion else (),
         breach_s=reader.breach_s,
     )
 

@@ -21,6 +21,7 @@ from rollout.journal.notes import Attributed, Ended, Reached, Reconciled, note_t
 from rollout.journal.report_chart import Mark, rollout_picture
 from rollout.plan.criteria import CRITERIA, VERIFIED
 from rollout.plan.units import MINUTE, clock, duration, number
+from rollout.policy import verification
 from rollout.policy.events import Metrics
 from rollout.policy.timeline import Retreat
 
@@ -114,7 +115,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"criteria": CRITERIA, "verified": VERIFIED}
+    made.globals |= {"criteria": CRITERIA, "verified": VERIFIED, "total": verification.total}
     made.filters |= {
         "clock": precise,
         "seconds": seconds,

@@ -3,7 +3,7 @@
 The policy itself is run, on event streams that chance makes: the requests of a metric period are Poisson at the weight
 then in force, their errors binomial, and a period is published as late as CloudWatch publishes it. Nothing else goes wrong: probes
 are clean, P95 is fine, commands are seen after :data:`LATENCY`, and nobody resumes a hold. A rollout is followed until its
-weight falls or it is promoted.
+weight falls or it is promoted; apart from it, the watch over a healthy stable after a rollback is followed to its verdict.
 
 Left out is what changes nothing: clean health rounds, and stable's periods unless the plan compares with them. The rehearsal
 (`simulate rehearse`) has queues, faults and an operator as well; a test holds these odds against it.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from statistics import NormalDist, median
 
@@ -22,7 +22,7 @@ import numpy as np
 from rollout.odds.shares import Share, wilson
 from rollout.plan import WHOLE, Plan
 from rollout.policy import Phase, State, decide, due_times, timing
-from rollout.policy.events import DecisionKind, Event, Metrics, Reason, Started, Tick, Traffic
+from rollout.policy.events import DecisionKind, Event, Metrics, Operator, Reason, Started, Tick, Traffic
 
 BASE_ERRORS = (0.05, 0.2)  # percent of the requests that fail anyway
 BAD_ERRORS = (1.5, 2.0, 3.0, 5.0, 10.0)  # percent of a bad release's
@@ -40,7 +40,8 @@ class Line:
     """One kind of release, which fails ``errors`` percent of its requests.
 
     ``undecided``: taken back because data was lacking and nobody decided, part of ``taken_back``. ``after``: the median time (s
-    from the start) until the weight fell, of those whose did.
+    from the start) until the weight fell, of those whose did. ``verified``, of healthy ones: how often stable is, when it fails
+    as often and a release is taken back.
     """
 
     errors: float
@@ -48,6 +49,7 @@ class Line:
     taken_back: Share
     undecided: Share
     after: float | None
+    verified: Share | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +83,19 @@ def odds(
     base = base_errors[0]
     kinds = [(errors, errors) for errors in base_errors]
     kinds += [(errors, base) for errors in BAD_ERRORS if errors > max(base_errors)]
+    delay = timing.METRIC_DELAY_P50 / time_scale
     lines = [
-        measure(
-            plan,
-            Release(rate, errors, stable, delay=timing.METRIC_DELAY_P50 / time_scale),
-            ROLLOUTS,
-            (SEED, number),
-        )
+        measure(plan, Release(rate, errors, stable, delay=delay), ROLLOUTS, (SEED, number))
         for number, (errors, stable) in enumerate(kinds)
     ]
     many = len(base_errors)
-    return Odds(plan, rate, ROLLOUTS, SEED, tuple(lines[:many]), tuple(lines[many:]))
+    healthy = tuple(
+        replace(
+            line, verified=watch(plan, Release(rate, errors, errors, delay=delay), ROLLOUTS, (SEED, number))
+        )
+        for number, (line, errors) in enumerate(zip(lines, base_errors, strict=False))
+    )
+    return Odds(plan, rate, ROLLOUTS, SEED, healthy, tuple(lines[many:]))
 
 
 def measure(plan: Plan, release: Release, rollouts: int, seed: int | tuple[int, ...] = SEED) -> Line:
@@ -112,6 +116,12 @@ def measure(plan: Plan, release: Release, rollouts: int, seed: int | tuple[int, 
         undecided=wilson(undecided, rollouts),
         after=median(fallen) if fallen else None,
     )
+
+
+def watch(plan: Plan, release: Release, watches: int, seed: int | tuple[int, ...] = SEED) -> Share:
+    """How often stable, which fails ``release.stable_errors``, is verified after a rollback."""
+    chance = np.random.default_rng(seed)
+    return wilson(sum(Watch(plan, release, chance).verified() for _ in range(watches)), watches)
 
 
 class Rollout:
@@ -173,10 +183,7 @@ class Rollout:
             WHOLE * plan.metrics.period
         )
         late = self.chance.lognormal(math.log(release.delay), release.sigma)
-        sides = [("candidate", share, release.errors)]
-        if plan.criteria.comparison is not None:
-            sides.append(("stable", 1 - share, release.stable_errors))
-        for colour, part, errors in sides:
+        for colour, part, errors in self._sides(share):
             requests = (
                 int(self.chance.poisson(part * release.rate * plan.metrics.period / 60)) if part > 0 else 0
             )
@@ -184,8 +191,15 @@ class Rollout:
             if not requests or late > plan.metrics.delay:  # no datapoint is received as no requests
                 self._publish(end + plan.metrics.delay, colour, start, end, (0, None, None, None))
             if requests:
-                fine = plan.criteria.latency_p95.limit / 2
+                fine = min(plan.criteria.latency_p95.limit, plan.verification.latency_p95) / 2
                 self._publish(end + late, colour, start, end, (requests, failed, fine, 0))
+
+    def _sides(self, share: float) -> list[tuple[str, float, float]]:
+        """Who is told of at a candidate's share of the requests: role, share, errors (percent)."""
+        sides = [("candidate", share, self.release.errors)]
+        if self.plan.criteria.comparison is not None:
+            sides.append(("stable", 1 - share, self.release.stable_errors))
+        return sides
 
     def _publish(
         self,
@@ -208,3 +222,25 @@ class Rollout:
                 until = max(since, start)
             if since <= start:
                 return
+
+
+class Watch(Rollout):
+    """The watch over stable after an abort, which has all the traffic from time 0 on."""
+
+    def verified(self) -> bool:
+        """Whether stable was verified to be back to normal."""
+        begin: tuple[Event, ...] = (Started(0.0), Operator(0.0, "abort"), Traffic(0.0, 0))
+        for event in begin:
+            self.state, _ = decide(self.plan, self.state, event)
+        self._wake()
+        while True:
+            while self._closes <= self._due[0][0]:
+                self._close()
+            self.state, decisions = decide(self.plan, self.state, heappop(self._due)[2])
+            for decision in decisions:
+                if decision.decision is DecisionKind.FINISH:
+                    return bool(decision.verified)
+            self._wake()
+
+    def _sides(self, share: float) -> list[tuple[str, float, float]]:
+        return [("stable", 1.0, self.release.stable_errors)]

@@ -51,6 +51,10 @@ def _rows(one: Odds, other: Odds) -> Iterator[Row]:
             _interval(its.promoted),
         )
         yield "- else rolled back after", _after(mine), _after(its)
+    for mine, its in zip(one.healthy, other.healthy, strict=True):
+        if mine.verified and its.verified:
+            name = f"stable, {number(mine.errors)} % fail: verified after a rollback"
+            yield name, _interval(mine.verified), _interval(its.verified)
 
 
 def title(odds: Odds) -> str:
@@ -88,6 +92,7 @@ def advice(odds: Odds) -> str:
     """What the first stage can see at this rate, what goes wrong how often, and which keys of this plan to change."""
     found = [*_too_strict(odds)] or [*_held(odds), *_rolled_back(odds)]
     found += _missed(odds)
+    found += _red(odds)
     return " ".join([_first_stage(odds), *(found or [_fine(odds)])])
 
 
@@ -207,6 +212,23 @@ def _missed(odds: Odds) -> Iterator[str]:
     )
 
 
+def _red(odds: Odds) -> Iterator[str]:
+    """Rollbacks to a healthy stable that end as not verified."""
+    check = odds.plan.verification
+    for line in odds.healthy[:1]:
+        if line.verified is None or _share(line.verified) >= 1 - _OFTEN or line.errors >= check.error_rate:
+            continue
+        few = odds.rate * check.watch / 60 * check.error_rate < WHOLE
+        why = (
+            "in so few requests a single error is not below" if few else "chance alone takes its errors above"
+        )
+        often = f"{100 - 100 * _share(line.verified):.1f} % of rollbacks"
+        yield (
+            f"After {often} stable, at {number(line.errors)} % errors, is not verified: in {duration(check.watch)} {why} "
+            f"{number(check.error_rate)} %. Such an end is red, but changes no traffic; a longer verification.watch is surer."
+        )
+
+
 def _sentence(fixes: list[str]) -> str:
     """``Do this, or that.``"""
     *others, last = fixes
@@ -231,6 +253,8 @@ def to_json(odds: Odds) -> dict[str, Any]:
 
 def _line(line: Line) -> dict[str, Any]:
     shares = {"promoted": line.promoted, "taken_back": line.taken_back, "undecided": line.undecided}
+    if line.verified:
+        shares["verified"] = line.verified
     found = {
         name: {"count": share.count, "low": share.low, "high": share.high} for name, share in shares.items()
     }

@@ -104,8 +104,9 @@ def _explained(plan: Plan) -> Iterator[str]:
         "Paused by the operator, it waits without a time-out and sends reminders."
     )
     yield (
-        f"After an abort, stable must show an error rate below {number(check.error_rate)} % and a P95 below "
-        f"{duration(check.latency_p95)}, watched for {duration(check.watch)}."
+        f"After an abort, stable is watched for {duration(check.watch)}. It is verified when every metric period was measured, the errors "
+        f"of all of them are below {number(check.error_rate)} %, each P95 is below {duration(check.latency_p95)} and the last health "
+        "round was clean."
     )
     yield ""
     yield f"Earliest end of a good release: {duration(earliest(plan))} (plus the stack updates)."

@@ -19,7 +19,8 @@ from rollout.plan.marks import Duration, Limited, Number, shortened
 from rollout.plan.units import DAY, HOUR, MINUTE
 
 WHOLE = 100  # percent: where every plan ends
-MOST_PERIODS = 20  # of one role; the policy remembers as many of both roles and of the edge
+MOST_PERIODS = 20  # of which a breach may be made
+LONGEST_LOOK = 60  # periods that are judged together; the policy remembers a few more of each role
 
 Weight = Annotated[int, Number(1, WHOLE)]
 Percent = Annotated[float, Number(0, 100)]

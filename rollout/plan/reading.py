@@ -16,7 +16,8 @@ from typing import Any, get_args, get_origin
 import yaml
 
 from rollout.plan.marks import Duration, Key, Number, keys
-from rollout.plan.plan import WHOLE, BackTo, HealthRule, Limit, Plan, RateLimitRule, Rollback
+from rollout.plan.plan import LONGEST_LOOK, WHOLE, BackTo, HealthRule, Limit, Plan, RateLimitRule, Rollback
+from rollout.plan.units import duration
 
 BUILT_IN = ("phase-c", "tuned")
 
@@ -229,6 +230,7 @@ def _check_rate_limit(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _check_plan(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield from _check_looks(given)
     if "stages" not in given:
         return
     weights = [stage.weight for stage in given["stages"]]
@@ -245,6 +247,16 @@ def _check_plan(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield (
                 f"criteria.{name}.rollback.to",
                 f" is {back.to}: it takes the weight of a stage ({stages}) or 0",
+            )
+
+
+def _check_looks(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if {"metrics", "verification"} <= given.keys():
+        most = LONGEST_LOOK * given["metrics"].period
+        if given["verification"].watch > most:
+            yield (
+                "verification.watch",
+                f" is {duration(given['verification'].watch)}: it takes at most {LONGEST_LOOK} periods, {duration(most)}",
             )
 
 

@@ -5,6 +5,6 @@ from rollout.policy.decide import IllegalEvent, Phase, State, decide, initial_st
 
 # The version of the rules: it goes up with every change that can lead to another decision on the same events, for a
 # journal is continued only by the rules that began it. tests/rollout/policy/test_rules_version.py notices such a change.
-RULES = 2
+RULES = 3
 
 __all__ = ["RULES", "IllegalEvent", "Phase", "State", "decide", "due_times", "initial_state"]

@@ -75,10 +75,7 @@ def _deadlines(plan: Plan, state: State) -> list[_Deadline]:
     elif state.phase is Phase.PAUSED:
         due.append((state.reminded_at + plan.hold_timeout, 4, _remind))
     elif state.phase is Phase.VERIFYING and state.window_start is not None:
-        watched = state.window_start + plan.verification.watch
-        if not any(judge.is_measured(p) for p in verification.stable_periods(state)):
-            watched += plan.metrics.delay  # the last chance for data; without any it is not verified
-        due.append((watched, 4, verification.finish))
+        due.append((verification.ends(plan, state), 4, verification.finish))
     return due
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rollout.plan import WHOLE, BackTo, Comparison, Limit, Plan, Rollback
-from rollout.plan.criteria import CRITERIA, DB_CONNECTION_ERRORS, ERROR_RATE, LATENCY_P95, VERIFIED, Criterion
+from rollout.plan.criteria import CRITERIA, DB_CONNECTION_ERRORS, ERROR_RATE, LATENCY_P95, Criterion
 from rollout.policy.compare import Pair, compare
 from rollout.policy.events import Breach, Metrics, Reason
 from rollout.policy.state import State
@@ -177,29 +177,3 @@ def good_periods(plan: Plan, state: State) -> int:
         return len(good)
     compared_ones = {(pair.start, pair.end) for pair in state.pairs}
     return sum((period.start, period.end) in compared_ones for period in good)
-
-
-# --- stable, after an abort
-
-
-def is_normal(plan: Plan, period: Metrics) -> bool:
-    """Everything that the verification asks for was measured, and is below its limit."""
-    return is_measured(period) and not not_normal(plan, period)
-
-
-def is_measured(period: Metrics) -> bool:
-    """Whether everything that the verification asks for is known."""
-    return all(row.value(period) is not None for row in VERIFIED)
-
-
-def not_normal(plan: Plan, period: Metrics) -> list[Breach]:
-    """What in a period of stable is not below the verification's limits. What is unmeasured is neither normal nor this."""
-    found = []
-    for row in VERIFIED:
-        value, limit = row.value(period), row.normal(plan)
-        if value is not None and value >= limit:
-            words = (
-                f"stable is not back to normal: {row.measured(period)}, below {row.shown(limit)} was expected"
-            )
-            found.append(Breach(Reason(row.key), value, limit, None, words))
-    return found

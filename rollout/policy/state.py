@@ -34,7 +34,7 @@ __all__ = [
     "changed",
 ]
 
-REMEMBERED = 64  # periods and weights kept: at one a minute and colour, more than any metric is late
+REMEMBERED = 64  # periods of each role and of the edge, and weights, kept: more than any plan asks for, or any metric is late
 
 
 class Phase(StrEnum):

@@ -133,17 +133,21 @@ class Step:
 
     def remember(self, event: Metrics | EdgeMetrics) -> bool:
         """Keeps a period, in place of an earlier version of it. False when nothing about it is new."""
-        key, periods = _key(event), self.state.periods
-        for index, known in enumerate(periods):
-            if _key(known) == key:
+        role, periods, same = _role(event), self.state.periods, []
+        for place, known in enumerate(periods):
+            if _role(known) != role:
+                continue
+            same.append(place)
+            if (known.start, known.end) == (event.start, event.end):
                 if replace(known, t=event.t) == event:
                     return False
-                self.state = changed(self.state, periods=(*periods[:index], *periods[index + 1 :], event))
+                self.state = changed(self.state, periods=(*periods[:place], *periods[place + 1 :], event))
                 return True
-        self.state = changed(self.state, periods=(*periods, event)[-REMEMBERED:])
+        if len(same) >= REMEMBERED:
+            periods = (*periods[: same[0]], *periods[same[0] + 1 :])
+        self.state = changed(self.state, periods=(*periods, event))
         return True
 
 
-def _key(period: Metrics | EdgeMetrics) -> tuple[str, float, float]:
-    role = period.role if isinstance(period, Metrics) else "edge"
-    return role, period.start, period.end
+def _role(period: Metrics | EdgeMetrics) -> str:
+    return period.role if isinstance(period, Metrics) else "edge"

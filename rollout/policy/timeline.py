@@ -7,7 +7,8 @@ the start of the rollout:
 - decided (T+1): the command;
 - moved (T+2): the lower weight read back at the load balancer;
 - flowing (T+3): stable's requests of a metric period that ends after the move;
-- stable (T+5): a whole metric period of stable after the move, measured and within the plan's verification limits.
+- stable (T+5): a whole metric period of stable after the move, measured, its P95 and the errors of all such periods together
+  below the plan's verification limits.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rollout.plan import WHOLE, Plan
-from rollout.policy import judge
+from rollout.policy import verification
 from rollout.policy.events import (
     Decision,
     DecisionKind,
@@ -68,6 +69,7 @@ class Timeline:
         self._plan = plan
         self._streak_began: float | None = None
         self._commanded = 0.0
+        self._stable: dict[tuple[float, float], Metrics] = {}
         self.retreats: list[Retreat] = []
 
     def receive(self, event: Event, decisions: Sequence[Decision]) -> list[tuple[Retreat, str]]:
@@ -77,6 +79,8 @@ class Timeline:
         if isinstance(event, Health) and event.role == "candidate":
             began = event.t if self._streak_began is None else self._streak_began
             self._streak_began = began if event.failed else None
+        if isinstance(event, Metrics) and event.role == "stable":
+            self._stable[event.start, event.end] = event
         reached = [
             (retreat, name)
             for index in range(len(self.retreats))
@@ -105,7 +109,8 @@ class Timeline:
             if retreat.flowing is None and event.end > moved:
                 retreat = replace(retreat, flowing=event.t)
                 reached.append("flowing")
-            if retreat.stable is None and event.start >= moved and judge.is_normal(self._plan, event):
+            since = [period for period in self._stable.values() if period.start >= moved]
+            if retreat.stable is None and event in since and verification.is_normal(self._plan, event, since):
                 retreat = replace(retreat, stable=event.t)
                 reached.append("stable")
         self.retreats[index] = retreat

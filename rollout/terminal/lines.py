@@ -17,6 +17,7 @@ from rollout.journal.notes import (
 )
 from rollout.plan import Plan
 from rollout.plan.units import duration
+from rollout.policy import verification
 from rollout.policy.state import Phase, State
 
 _COLOURS = {
@@ -111,6 +112,9 @@ def awaited(plan: Plan, state: State, t: float) -> str:
     if state.phase is Phase.PAUSED:
         return "paused by the operator: `rollout resume` or `rollout abort`"
     if state.phase is Phase.VERIFYING and state.window_start is not None:
-        left = max(state.window_start + plan.verification.watch - t, 0)
-        return f"all traffic on stable, watched for {duration(round(left))} more"
+        left = verification.over(plan, state) - t
+        if left > 0:
+            return f"all traffic on stable, watched for {duration(round(left))} more"
+        most = duration(round(max(verification.ends(plan, state) - t, 0)))
+        return f"all traffic on stable; waits for its last metrics, at most {most} more"
     return ""

@@ -19,7 +19,7 @@ from tests.rollout import journals
 from tests.rollout.golden import approved
 
 # They are in the journal as they are here, or very long.
-PLAIN = {"header", "plan", "periods", "details", "edge", "rounds", "decisions", "notes"}
+PLAIN = {"header", "plan", "periods", "watched", "details", "edge", "rounds", "decisions", "notes"}
 JOURNALS = (
     journals.good_release,
     journals.bad_release,
@@ -41,6 +41,7 @@ def as_text(account: Account) -> str:
         "stack_updates": len(account.stack_updates),
         "deadlines_missed": account.deadlines_missed,
         "periods": len(account.periods),
+        "watched": len(account.watched),
         "rounds": len(account.rounds),
         "details": len(account.details),
         "notes": len(account.notes),

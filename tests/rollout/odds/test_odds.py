@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from rollout.cli import app, main
 from rollout.odds import odds as module
-from rollout.odds.odds import LATENCY, Line, Odds, Release, Rollout, odds
+from rollout.odds.odds import LATENCY, Line, Odds, Release, Rollout, odds, watch
 from rollout.odds.shares import wilson
 from rollout.odds.text import advice
 from rollout.plan import Comparison, Limit, Plan, Rollback, Stage, load_plan
@@ -276,6 +276,7 @@ def test_the_command_tells_the_plan_and_its_odds() -> None:
     assert found["plan"]["stages"][0] == {"weight": 5, "window": 120.0}
     assert [line["error_percent"] for line in found["odds"]["healthy"]] == [2.5]
     assert [line["error_percent"] for line in found["odds"]["bad"]] == [3, 5, 10]
+    assert "verified after a rollback" in ran.output and "verified" in found["odds"]["healthy"][0]
     assert set(found["odds"]["bad"][0]) == {
         "error_percent",
         "promoted",
@@ -349,3 +350,19 @@ def test_no_line_of_an_explained_plan_is_too_long_or_ends_within_a_word(width: i
     lines = [*explain(load_plan("tuned"), width)]
     assert max(map(len, lines)) <= width
     assert " ".join(" ".join(lines).split()) == whole
+
+
+def test_a_healthy_stable_is_verified_as_often_as_its_errors_allow() -> None:
+    """Four whole minutes lie in the watch, and fewer than 0.1 % of their requests fail; all numbers come in time."""
+    errors, rate, watches = 0.05, 875, 1500  # about 3,500 requests: three errors of them pass, four do not
+    release = Release(rate, errors, errors, delay=1.0, sigma=0.01)
+    mean = 4 * rate * errors / 100
+    expected = sum(math.exp(-mean) * mean**k / math.factorial(k) for k in range(4))
+    found = watch(PLAN, release, watches)
+    assert found.count / watches == pytest.approx(expected, abs=0.03)
+    assert watch(PLAN, Release(rate, 0.2, 0.2, delay=1.0, sigma=0.01), 100).count < 5
+
+
+def test_a_stable_whose_metrics_come_too_late_is_not_verified() -> None:
+    assert watch(PLAN, Release(1000, 0, 0, delay=600.0, sigma=0.01), 20).count == 0
+    assert watch(PLAN, Release(1000, 0, 0, delay=100.0, sigma=0.01), 20).count == 20

@@ -117,6 +117,7 @@ ERRORS = "error_rate: {limit: 1,"
             "window: 2 minutes",
             "stages.1.window is '2 minutes': it is not a duration: write 2m, 90s",
         ),
+        ("watch: 5m", "watch: 61m", "verification.watch is 1 h 1 min: it takes at most 60 periods, 1 h"),
         ("window: 2m", "window: 1e20h", "stages.1.window is '1e20h': it is not a duration"),
         ("window: 2m", "window: 100000000000000000000h", "00h': it takes at most 24h"),
         (

@@ -57,6 +57,7 @@ def plans(draw: st.DrawFn) -> Plan:
         of = draw(st.integers(1, 5))
         return Limit(draw(values), consequence(), draw(st.integers(1, of)), of, draw(counts))
 
+    period = draw(times(3600))
     rounds = sorted(draw(st.lists(counts, min_size=3, max_size=3)))
     initial = draw(st.integers(10, 5000))
     return Plan(
@@ -69,14 +70,17 @@ def plans(draw: st.DrawFn) -> Plan:
             draw(st.none() | st.builds(Comparison, shares, shares, ABORTS)),
         ),
         metrics=MetricRule(
-            draw(times(3600)), draw(times(3600)), draw(counts), draw(counts), draw(windows), draw(windows)
+            period, draw(times(3600)), draw(counts), draw(counts), draw(windows), draw(windows)
         ),
         health=HealthRule(draw(times(3600)), draw(latencies), *rounds),
         hold_timeout=draw(windows),
         apply_limit=draw(times(3600)),
         rate_limit=RateLimitRule(initial, draw(counts), initial + draw(counts), draw(percents)),
         verification=Verification(
-            draw(percents), draw(latencies), draw(windows), Deadlines(*(draw(windows) for _ in range(4)))
+            draw(percents),
+            draw(latencies),
+            period * draw(counts),
+            Deadlines(*(draw(windows) for _ in range(4))),
         ),
         alarms=draw(st.dictionaries(st.text(min_size=1, max_size=8), ABORTS, max_size=2)),
     )

@@ -218,3 +218,16 @@ def test_a_gap_begins_before_it_ends() -> None:
     run, t = at_weight(25)
     with pytest.raises(IllegalEvent, match="before the gap began"):
         run(t + 1, "resumed", since=t + 2)
+
+
+# --- verified on every minute of the watch, or not
+
+
+def test_one_good_minute_of_stable_verifies_nothing() -> None:
+    run = play("verified-on-one-minute")
+    paged, finish = run.all[-2:]
+    assert (finish["decision"], finish["outcome"], finish["verified"]) == ("finish", "aborted", False)
+    assert (paged["decision"], paged["severity"], paged["criterion"]) == ("alert", "page", "blind")
+    assert finish["reason"] == (
+        "all traffic on stable, not verified: 3 of 4 metric periods not measured; the last health round failed"
+    )

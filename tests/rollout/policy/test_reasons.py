@@ -87,10 +87,12 @@ def test_verification_counts_what_was_measured() -> None:
     assert paged["reason"] == (
         "stable is not back to normal: error rate 0.5 % (5 of 1,000 requests), below 0.1 % was expected"
     )
-    (finish,) = run(t + 302, "tick")
+    (finish,) = run(t + 482, "tick")
     assert finish["reason"] == (
-        "all traffic on stable, which did not return to normal (1 metric period measured)"
+        "all traffic on stable, not verified: error rate 0.5 % (5 of 1,000 requests), below 0.1 % was expected; "
+        "3 of 4 metric periods not measured"
     )
+    assert finish["value"] == 1
 
 
 # --- increase

@@ -64,8 +64,9 @@ def test_the_timeline_and_the_verification_agree_on_what_is_normal() -> None:
         timeline.receive(Traffic(t + 1, 50), [command(t + 1, 25, Reason.STARTED)])
         timeline.receive(Traffic(t + 1, 50), [command(t + 1, 0, Reason.OPERATOR)])
         timeline.receive(Traffic(t + 2, 0), [])
-        run.metrics(t + 100, t + 10, end=t + 70, colour="stable", p95=p95)
-        timeline.receive(stable(t + 100, t + 10, p95=p95), [])
+        for start in (t + 10, t + 70, t + 130, t + 190):
+            run.metrics(start + 90, start, colour="stable", p95=p95)
+            timeline.receive(stable(start + 90, start, p95=p95), [])
         run(t + 2 + 300 + 180, "tick")
         assert run.all[-1]["decision"] == "finish"
         assert run.all[-1]["verified"] is normal
@@ -102,3 +103,16 @@ def test_a_decision_beside_the_command_hides_no_retreat() -> None:
         RAISED, (Health(60, "candidate", ("deep",)), [page, command(60, 0, Reason.HEALTH)])
     ).retreats
     assert (retreat.weight, retreat.decided) == (0, 60)
+
+
+def test_stable_again_is_the_errors_of_every_minute_since_the_move() -> None:
+    """9 of 900 and nothing after it: below 0.1 % of all only when 9,001 requests went by."""
+    timeline = follow(
+        RAISED,
+        (Traffic(60, 25), [command(60, 0, Reason.OPERATOR)]),
+        (Traffic(63, 0), []),
+        (stable(160, 100, errors=9), []),
+        (stable(220, 160), []),
+        (stable(280, 220, requests=8000), []),
+    )
+    assert timeline.retreats[0].stable == 280

@@ -13,8 +13,9 @@ from rich.console import Console
 from rollout.control.controller import Controller
 from rollout.control.testing import FakeCloud, MemoryJournal, Release, run_virtually
 from rollout.plan import Comparison, Plan, Rollback, load_plan
-from rollout.terminal.lines import PlainView, describe_record
+from rollout.terminal.lines import PlainView, awaited, describe_record
 from rollout.terminal.view import LiveView, panel
+from tests.rollout.runs import at_weight
 
 PLAN = load_plan("phase-c")
 
@@ -149,3 +150,14 @@ def test_routine_makes_no_lines() -> None:
     assert describe_record("event", 0, {"event": "tick"}) is None
     assert describe_record("note", 0, {"what": "foreseen", "weight": 25, "ok": True}) is None
     assert describe_record("intent", 0, {"effect": 1}) is None
+
+
+def test_the_panel_says_when_the_watch_over_stable_waits_for_its_last_metrics() -> None:
+    run, t = at_weight(25)
+    run(t + 1, "operator", command="abort")
+    run(t + 2, "traffic", weight=0)
+    assert awaited(run.plan, run.state, t + 2) == "all traffic on stable, watched for 5 min more"
+    assert (
+        awaited(run.plan, run.state, t + 362)
+        == "all traffic on stable; waits for its last metrics, at most 2 min more"
+    )
