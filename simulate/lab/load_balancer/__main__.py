@@ -8,13 +8,18 @@ import logging
 import os
 import signal
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from simulate.lab.errors import LabError
 from simulate.lab.kubernetes.api import KubeApi
 from simulate.lab.layout import ALB, AWS_ENDPOINT, AWS_REGION, EDGE, LabPaths, scratch_directory
+from simulate.lab.load_balancer import gates
 from simulate.lab.load_balancer.agent import PERIOD_S, PUBLICATION_DELAY_S, Agent, AgentOptions
 from simulate.lab.load_balancer.targets import Controller, ElbRegistry
+
+#: Seconds between looks at the health of a target whose pod waits for it, as in the AWS Load Balancer Controller.
+HEALTH_POLL_S = 15.0
 
 
 def _settings(argv: list[str] | None) -> AgentOptions:
@@ -54,10 +59,16 @@ def _settings(argv: list[str] | None) -> AgentOptions:
 
 async def _run(options: AgentOptions) -> None:
     agent = Agent(options)
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(agent.run())]
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+        tasks: list[asyncio.Task[None]] = []
         if "KUBECONFIG" in os.environ:
-            tasks.append(group.create_task(_bind(agent)))
+            # Before the load balancer is ready: a pod made without the webhook would have no gates.
+            api = await stack.enter_async_context(KubeApi.from_environment())
+            credentials = LabPaths(Path(os.environ["SIMPLE378_LAB"])).credentials
+            await stack.enter_async_context(gates.webhook(api, credentials))
+            controller = Controller(api, ElbRegistry(agent.elbv2), HEALTH_POLL_S / options.time_scale)
+            tasks.append(group.create_task(controller.run()))
+        tasks.append(group.create_task(agent.run()))
 
         def stop() -> None:
             for task in tasks:
@@ -65,11 +76,6 @@ async def _run(options: AgentOptions) -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop)
-
-
-async def _bind(agent: Agent) -> None:
-    async with KubeApi.from_environment() as api:
-        await Controller(api, ElbRegistry(agent.elbv2)).run()
 
 
 def main(argv: list[str] | None = None) -> int:
