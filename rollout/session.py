@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
-from rollout.aws.clients import clients
+from rollout.aws.clients import Clients, clients
 from rollout.aws.cloudwatch import CloudWatchMetrics, Watched
-from rollout.aws.elb import WeightedRule, target_health
+from rollout.aws.elb import OriginSecret, WeightedRule, target_health
+from rollout.aws.failures import AWS_ERRORS
 from rollout.aws.notify import notifier
-from rollout.aws.probes import HttpProbes, ProbeLog, probe_client
+from rollout.aws.probes import FrontDoor, HttpProbes, ProbeLog, probe_client
 from rollout.control import dry_run
 from rollout.control.controller import Controller
 from rollout.control.exits import Exit
@@ -32,6 +33,7 @@ from rollout.journal.notes import EnginesEnded, Note
 from rollout.journal.resume import Past, check_rules, recall
 from rollout.journal.station import Station
 from rollout.plan import Plan
+from rollout.procedure import baseline
 from rollout.procedure.preflight import Finding, check
 from rollout.procedure.undo import OldColour, going_back
 from rollout.stacks.colours import StackColours
@@ -74,6 +76,9 @@ class Adapters(Protocol):
     async def check(self, *, moving: bool) -> Sequence[Finding]:
         """The checks before a rollout; ``moving`` is False for a dry run."""
 
+    async def baseline_rpm(self) -> int | None:
+        """The users' requests a minute before the rollout; ``None``: unknown."""
+
     def begin(self, start: float) -> None:
         """The rollout's clock reads 0 at this epoch second."""
 
@@ -90,7 +95,7 @@ class AwsAdapters:
         self.environment, self.plan = environment, plan
         self.aws = clients(environment.region, plan.health.timeout)
         roles = environment.colours
-        self.traffic = _traffic(engine, environment, self.aws.elbv2)
+        self.traffic = _traffic(engine, environment, self.aws)
         self.colours: ColourControl = StackColours(
             engine, environment.name, self.aws.elbv2, roles, environment.groups
         )
@@ -107,6 +112,13 @@ class AwsAdapters:
             {role: (environment.groups[role], environment.probe_groups[role]) for role in environment.groups},
             plan.health.timeout,
             probe_log,
+            FrontDoor(
+                self._http,
+                environment.base_url,
+                {colour: role for role, colour in roles.items()},
+                plan.health.timeout,
+                probe_log,
+            ),
         )
         watched = Watched(
             load_balancer=environment.load_balancer_suffix,
@@ -134,6 +146,13 @@ class AwsAdapters:
     async def check(self, *, moving: bool) -> Sequence[Finding]:
         return await check(self.environment, self.aws, self.probes, self.traffic, self.plan, moving=moving)
 
+    async def baseline_rpm(self) -> int | None:
+        try:
+            found = await baseline.requests_per_minute(self.aws.cloudwatch, self.environment, self.plan)
+        except AWS_ERRORS:
+            return None  # pre-flight has just asked the same
+        return baseline.median(found)
+
     def begin(self, start: float) -> None:
         self._cloudwatch.start = start
 
@@ -156,18 +175,21 @@ class Connector:
 
     def traffic(self, engine: Engine, environment: Environment) -> TrafficControl:
         """What moves traffic, and nothing else that could fail."""
-        return _traffic(engine, environment, clients(environment.region).elbv2)
+        return _traffic(engine, environment, clients(environment.region))
 
     def rule(self, header: Header) -> WeightedRule:
         """The load balancer's rule by the journal alone."""
-        return WeightedRule(clients(header.region).elbv2, header.rule_arn, header.groups)
+        aws = clients(header.region)
+        origin = OriginSecret(aws.secretsmanager, header.env)
+        return WeightedRule(aws.elbv2, header.rule_arn, header.groups, origin)
 
 
-def _traffic(engine: Engine, environment: Environment, elbv2: Any) -> StackTraffic:
+def _traffic(engine: Engine, environment: Environment, aws: Clients) -> StackTraffic:
+    origin = OriginSecret(aws.secretsmanager, environment.name)
     return StackTraffic(
         engine,
         environment.traffic_stack,
-        WeightedRule(elbv2, environment.rule_arn, environment.groups),
+        WeightedRule(aws.elbv2, environment.rule_arn, environment.groups, origin),
         environment.rule_scope,
         environment.generation,
         environment.colours,
@@ -240,6 +262,7 @@ async def _begin(
     *notes: Note,
 ) -> Exit:
     """Opens a journal and runs what it is of, from its first event."""
+    rpm = None if header.undo else await adapters.baseline_rpm()
     start = clock.now()  # not when the checks and questions began: they took time
     adapters.begin(start)
     header = replace(header, start=start)
@@ -251,7 +274,7 @@ async def _begin(
         if not header.dry_run:
             station.point_at(journal.path)
         screen.say(f"journal: {journal.path}")
-        controller = _controller(adapters, header, journal, clock, screen)
+        controller = _controller(adapters, header, journal, clock, screen, rpm)
         for note in notes:
             controller.note(note)
         return await _conduct(controller, None if header.dry_run else station, screen, None)
@@ -320,6 +343,7 @@ def _controller(
     journal: FileJournal,
     clock: WallClock,
     screen: Screen,
+    rpm: int | None = None,
 ) -> Controller:
     controller = Controller(
         header.plan,
@@ -331,6 +355,7 @@ def _controller(
         start=header.start,
         rate_limit=adapters.environment.rate_limit,
         versions=adapters.environment.versions,
+        baseline_rpm=rpm,
         undo=header.undo,
         reason=header.reason,
         observer=screen.observe,
@@ -427,3 +452,4 @@ async def to_stable_without_stacks(connector: Connector, header: Header) -> None
     await rule.write_weight(0)
     if seen := await rule.read_weight():
         raise TrafficError(f"0 % was written, {seen:g} % is read back")
+    await rule.make_whole()

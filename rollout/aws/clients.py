@@ -26,6 +26,7 @@ class Clients:
     edge_cloudwatch: Any  # where CloudFront's metrics are; None in that region itself
     sns: Any
     sts: Any
+    secretsmanager: Any
 
 
 def _impatient(timeout: float) -> Config:
@@ -52,4 +53,5 @@ def clients(region: str, probe_timeout: float = 2.0) -> Clients:
         edge_cloudwatch=None if region == CLOUDFRONT else client("cloudwatch", region_name=CLOUDFRONT),
         sns=client("sns"),
         sts=client("sts"),
+        secretsmanager=client("secretsmanager"),
     )

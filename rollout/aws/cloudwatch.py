@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 from rollout.aws.attribution import Counts, accounted_for, attribute, without_ours
 from rollout.aws.failures import AWS_ERRORS, failure
-from rollout.aws.probes import ProbeLog
+from rollout.aws.probes import EDGE, ProbeLog
 from rollout.control.ports import Reading
 from rollout.journal.notes import Attributed
 from rollout.plan import Plan
@@ -180,7 +180,8 @@ class CloudWatchMetrics:
         return round(start - self.start, 3), round(start + self.plan.metrics.period - self.start, 3)
 
     def _read_edge(self, series: _Series, start: float, overdue: bool) -> Reading | None:
-        allowed, blocked = (_value(series, name, start) for name in _EDGE)
+        ours = self.probes.counted(EDGE, start, start + self.plan.metrics.period)
+        allowed, blocked = (_without(_value(series, name, start), ours[name]) for name in _EDGE)
         if allowed is None and not (overdue and blocked):
             return None  # blocked requests without the others would look like all of them
         begin, end = self._times(start)
@@ -307,6 +308,10 @@ def _failed(error: Exception, action: str, resource: str) -> Reading:
 
 def _value(series: _Series, name: str, start: float) -> float | None:
     return series.get(name, {}).get(start)
+
+
+def _without(value: float | None, ours: int) -> float | None:
+    return None if value is None else max(value - ours, 0)
 
 
 def _utc(epoch: float) -> datetime:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -12,22 +11,49 @@ from rollout.aws.failures import AWS_ERRORS, failure
 from rollout.control.ports import TrafficError
 
 T = TypeVar("T")
+# As infra/edge/rules.py declares them.
+ORIGIN_HEADER = "X-Origin-Verify"
+PRIORITY = 100
+WHOLE_LIMIT = 5.0  # seconds, for what a decrease is not to wait for
 
 
-async def _call(action: str, resource: str, work: Callable[[], T]) -> T:
+async def _call(
+    action: str, resource: str, work: Callable[[], T], service: str = "elasticloadbalancing"
+) -> T:
     try:
         return await asyncio.to_thread(work)
     except AWS_ERRORS as error:
-        raise TrafficError(failure(error, f"elasticloadbalancing:{action}", resource)) from error
+        raise TrafficError(failure(error, f"{service}:{action}", resource)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class OriginSecret:
+    """What CloudFront sends with every request; read when it is needed, and never kept."""
+
+    secretsmanager: Any
+    env: str
+
+    async def read(self) -> str:
+        """Raises :class:`TrafficError`."""
+        name = f"simple378/{self.env}/origin"
+
+        def get() -> str:
+            return str(self.secretsmanager.get_secret_value(SecretId=name)["SecretString"])
+
+        return await _call("GetSecretValue", name, get, "secretsmanager")
 
 
 @dataclass(frozen=True, slots=True)
 class WeightedRule:
-    """The listener rule with the weights. ``groups`` are target group ARNs by role (stable, candidate)."""
+    """The listener rule with the weights. ``groups`` are target group ARNs by role (stable, candidate).
+
+    ``origin``: what its condition asks for; without it only the weights are known.
+    """
 
     elbv2: Any
     arn: str
     groups: Mapping[str, str]
+    origin: OriginSecret | None = None
 
     @property
     def _id(self) -> str:
@@ -36,7 +62,7 @@ class WeightedRule:
 
     async def read_weight(self) -> float:
         """The candidate's share in percent. Raises :class:`TrafficError`."""
-        weights = _weights(await self._actions())
+        weights = _weights((await self._rule())["Actions"])
         total = sum(weights.values())
         unknown = set(weights) - set(self.groups.values())
         if unknown or not total:
@@ -48,37 +74,70 @@ class WeightedRule:
         return 100 * weights.get(self.groups["candidate"], 0) / total
 
     async def write_weight(self, weight: int) -> None:
-        """Sets the candidate's weight (percent) and ends stickiness. Raises :class:`TrafficError`."""
-        actions = copy.deepcopy(await self._actions())
-        forward = _forward(actions)
-        forward["ForwardConfig"] = {
+        """Sets the candidate's weight (percent), ends stickiness and whatever else the rule did. Raises :class:`TrafficError`."""
+        forward = {
             "TargetGroups": [
                 {"TargetGroupArn": self.groups["stable"], "Weight": 100 - weight},
                 {"TargetGroupArn": self.groups["candidate"], "Weight": weight},
             ],
             "TargetGroupStickinessConfig": {"Enabled": False},
         }
-        forward.pop("TargetGroupArn", None)
+        await self._modify(Actions=[{"Type": "forward", "ForwardConfig": forward}])
 
+    async def make_whole(self) -> Mapping[str, str]:
+        """Writes back conditions and priority where they are not what the program declares.
+
+        Never raises, and takes a few seconds at most: it comes after the weights. Returns ``written_back`` with what was, or
+        ``not_written_back`` with why not; nothing when there was nothing to do.
+        """
+        if self.origin is None:
+            return {}
+        written: list[str] = []
+        problem = ""
+        try:
+            async with asyncio.timeout(WHOLE_LIMIT):
+                await self._write_back(self.origin, written)
+        except TrafficError as error:
+            problem = str(error)
+        except TimeoutError:
+            problem = f"no answer within {WHOLE_LIMIT:g} s"
+        told = {"written_back": ", ".join(written), "not_written_back": problem}
+        return {key: text for key, text in told.items() if text}
+
+    async def _write_back(self, origin: OriginSecret, written: list[str]) -> None:
+        secret, rule = await asyncio.gather(origin.read(), self._rule())
+        wanted = {"HttpHeaderName": ORIGIN_HEADER, "Values": [secret]}
+        if [condition.get("HttpHeaderConfig") for condition in rule["Conditions"]] != [wanted]:
+            await self._modify(Conditions=[{"Field": "http-header", "HttpHeaderConfig": wanted}])
+            written.append("conditions")
+        if rule["Priority"] != str(PRIORITY):
+
+            def put() -> None:
+                self.elbv2.set_rule_priorities(RulePriorities=[{"RuleArn": self.arn, "Priority": PRIORITY}])
+
+            await _call("SetRulePriorities", f"rule {self._id}", put)
+            written.append("priority")
+
+    async def _modify(self, **changes: Any) -> None:
         def modify() -> None:
-            self.elbv2.modify_rule(RuleArn=self.arn, Actions=actions)
+            self.elbv2.modify_rule(RuleArn=self.arn, **changes)
 
         await _call("ModifyRule", f"rule {self._id}", modify)
 
-    async def _actions(self) -> list[dict[str, Any]]:
+    async def _rule(self) -> Mapping[str, Any]:
         def describe() -> list[dict[str, Any]]:
-            rules = self.elbv2.describe_rules(RuleArns=[self.arn])["Rules"]
-            return rules[0]["Actions"] if rules else []
+            rules: list[dict[str, Any]] = self.elbv2.describe_rules(RuleArns=[self.arn])["Rules"]
+            return rules
 
-        actions = await _call("DescribeRules", f"rule {self._id}", describe)
-        if not actions:
+        rules = await _call("DescribeRules", f"rule {self._id}", describe)
+        if not rules:
             raise TrafficError(
                 f"the load balancer has no rule {self._id}; bring the traffic stack in line with `pulumi up --refresh`"
             )
-        return actions
+        return rules[0]
 
 
-def _forward(actions: list[dict[str, Any]]) -> dict[str, Any]:
+def _forward(actions: list[dict[str, Any]]) -> Mapping[str, Any]:
     for action in actions:
         if action["Type"] == "forward":
             return action

@@ -45,6 +45,8 @@ from rollout.journal.resume import Past
 from rollout.plan import Plan
 from rollout.policy import decide, timing
 from rollout.policy.events import (
+    FRONT_DOOR,
+    FRONT_DOOR_PROBES,
     PROBES,
     Decision,
     DecisionKind,
@@ -91,8 +93,9 @@ class Controller:
     """One rollout.
 
     ``start``: the epoch second at which the rollout's time is 0; ``rate_limit``: the deployed one, in requests per
-    minute and client; ``versions``: those approved, by role; ``undo``: it takes back the candidate, which was promoted, for ``reason``.
-    ``observer`` is called with each record of the journal. A ``dry_run`` has no traffic to watch.
+    minute and client; ``versions``: those approved, by role; ``baseline_rpm``: requests a minute before it; ``undo``: it takes
+    back the candidate, which was promoted, for ``reason``. ``observer`` is called with each record of the journal. A ``dry_run``
+    has no traffic to watch.
     """
 
     def __init__(
@@ -109,6 +112,7 @@ class Controller:
         versions: Mapping[str, str] = MappingProxyType({}),
         undo: bool = False,
         reason: str = "",
+        baseline_rpm: int | None = None,
         observer: Observer = lambda kind, t, body: None,
         dry_run: bool = False,
     ) -> None:
@@ -124,6 +128,7 @@ class Controller:
             stable_version=versions.get("stable"),
             undo=undo,
             reason=reason or None,
+            baseline_rpm=baseline_rpm,
         )
         self._effects = Effects(plan, ports, self)
         self._timeline = Timeline(plan)
@@ -182,9 +187,7 @@ class Controller:
             asyncio.create_task(self._supervise(source), name=source.__qualname__)
             for source in (self._watch_traffic, self._watch_metrics, self._tick)
         ]
-        sources += [
-            asyncio.create_task(self._probe(role, health.interval)) for role in ("candidate", "stable")
-        ]
+        sources += [asyncio.create_task(self._probe(role, health.interval)) for role in self._probes.roles]
         try:
             while self.state.phase is not Phase.FINISHED:
                 make_event, answer = await self._inbox.get()
@@ -351,12 +354,13 @@ class Controller:
                 return await self._probes.round(role)
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is no clean round
             self.note(ProbeFailed(role, repr(error)))
-            return Round(PROBES)
+            return Round(FRONT_DOOR_PROBES if role == FRONT_DOOR else PROBES)
 
     async def _post_rounds(self, role: str, rounds: asyncio.Queue[asyncio.Task[Round]]) -> None:
         while True:
             found = await (await rounds.get())
-            self._post(partial(Health, role=role, failed=found.failed, version=found.versions))
+            event = partial(Health, role=role, failed=found.failed, version=found.versions)
+            self._post(partial(event, why=found.why or None))
 
     # --- the end
 

@@ -53,15 +53,20 @@ class MetricsSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round of probes: the names of those that failed, in order, and each version that answered."""
+    """One round of probes: the names of those that failed, in order, each version that answered, and why one failed, if known."""
 
     failed: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
+    why: str = ""
 
 
 class Probes(Protocol):
+    @property
+    def roles(self) -> Sequence[str]:
+        """What can be probed: candidate, stable and, unless it is unknown, the front door."""
+
     async def round(self, role: str) -> Round:
-        """Probes ``candidate`` or ``stable`` once."""
+        """Probes one of ``roles`` once."""
 
 
 class TrafficControl(Protocol):

@@ -33,7 +33,7 @@ from typing import Any, TypeVar
 
 from rollout.control.ports import EventMaker, Ports, Reading, Round, TrafficError, TrafficRefused
 from rollout.journal import Record, utc
-from rollout.policy.events import EdgeMetrics, Metrics, MetricsError
+from rollout.policy.events import ROLES, EdgeMetrics, Metrics, MetricsError
 
 LONGEST = 6 * 3600.0  # seconds; a rollout that hangs would go on for ever, in no time
 T = TypeVar("T")
@@ -130,6 +130,9 @@ class FakeTraffic:
     hanging_stack: bool = False  # no stack update ever ends
     orphaned: bool = False  # a cancelled update goes on, as when only the controller dies
     broken_api: bool = False  # the load balancer's API fails
+    shut: bool = (
+        False  # the rule's conditions let nobody in; a decrease and what follows it write the rule back whole
+    )
 
     def _move(self, weight: float) -> None:
         if weight != self.weight:
@@ -162,6 +165,8 @@ class FakeTraffic:
             if not self.orphaned:
                 engine.cancel()
             raise
+        if not increase:
+            self.shut = False  # the update of a decrease refreshes the rule first
         return {"seconds": self.seconds}
 
     async def _engine(self, weight: int) -> None:
@@ -177,6 +182,7 @@ class FakeTraffic:
         if self.broken_api:
             raise TrafficError("the load balancer's API does not answer")
         self._move(weight)
+        self.shut = False
         return {}
 
     async def reconcile(self, weight: int) -> Mapping[str, Any]:
@@ -184,6 +190,7 @@ class FakeTraffic:
         if self.broken_stack:
             raise TrafficError("the stack update failed")
         self.stack_weight = weight
+        self.shut = False
         return {}
 
     async def promote(self) -> Mapping[str, Any]:
@@ -252,11 +259,15 @@ class FakeNotifier:
 
 @dataclass(slots=True)
 class FakeProbes:
-    """``failing(role, time)`` names the probes that fail at a loop time, ``answering(role, time)`` the versions that answer."""
+    """``failing(role, time)`` names the probes that fail at a loop time, ``answering(role, time)`` the versions that answer.
+
+    ``roles``: add the front door to have it probed too.
+    """
 
     failing: Callable[[str, float], Sequence[str]] = lambda role, time: ()
     answering: Callable[[str, float], Sequence[str]] = lambda role, time: ()
     seconds: float = 0.05
+    roles: Sequence[str] = ROLES
 
     async def round(self, role: str) -> Round:
         await asyncio.sleep(self.seconds)

@@ -39,6 +39,8 @@ _MEASURED = {row.key: (row.name, row.unit) for row in CRITERIA} | {
     "blind": ("time without an answered metrics query", " s"),
     "rate_limited": ("rate-limited share", " %"),
     "hold_timeout": ("time held", " s"),
+    "front_door": ("failed rounds in a row where users go", ""),
+    "traffic_missing": ("requests a minute of both colours", ""),
 }
 # Why a rollout was rolled back, as a headline ends.
 _CAUSES = {
@@ -50,6 +52,8 @@ _CAUSES = {
     "traffic": "traffic did not move as commanded",
     "alarm": "an alarm",
     "identity": "another version was deployed",
+    "front_door": "users were not let in",
+    "traffic_missing": "users' requests were missing",
 }
 
 DASH = "\N{EN DASH}"  # what did not happen or was not measured

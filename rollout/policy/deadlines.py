@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from rollout.plan import Plan
 from rollout.plan.units import duration
-from rollout.policy import judge, verification
+from rollout.policy import front_door, judge, verification
 from rollout.policy.events import DecisionKind, Reason
 from rollout.policy.state import ON_STABLE, Cause, Phase, State, changed
 from rollout.policy.step import Measured, Step
@@ -111,6 +111,10 @@ def _inconclusive(step: Step) -> None:
         reason += " that were compared with stable's"
     if state.candidate_streak:
         reason = "the extension is over and the last health round was not clean"
+    elif front_door.is_shut(state):
+        reason = "the extension is over and the last round at the front door failed"
+    elif front_door.are_missing(state):
+        reason = "the extension is over and most of the users' requests are missing"
     elif state.unread_alarms:
         reason = f"the extension is over and nobody knows the state of {' and '.join(state.unread_alarms)}"
     elif pending := judge.pending(plan, state):
@@ -143,6 +147,8 @@ def may_advance(plan: Plan, state: State) -> bool:
     # The guide continues only while health checks pass, so one failed round already waits for the next.
     return (
         not state.candidate_streak
+        and not front_door.is_shut(state)
+        and not front_door.are_missing(state)
         and not state.unread_alarms
         and judge.good_periods(plan, state) >= plan.metrics.min_periods
         and judge.newest_is_good(plan, state)

@@ -21,8 +21,9 @@ at 2 a.m. Rules it keeps, whatever the plan:
 from __future__ import annotations
 
 from rollout.plan import WHOLE, Plan
-from rollout.policy import deadlines, identity, metric_rules
+from rollout.policy import deadlines, front_door, identity, metric_rules
 from rollout.policy.events import (
+    FRONT_DOOR,
     Alarm,
     Decision,
     DecisionKind,
@@ -113,6 +114,7 @@ def _receive(step: Step) -> None:
             receive_health(step, event)
         case Metrics() as event:
             metric_rules.receive_metrics(step, event)
+            front_door.receive_metrics(step, event)
         case EdgeMetrics() as event:
             metric_rules.receive_edge(step, event)
         case Alarm() as event:
@@ -126,7 +128,7 @@ def _receive(step: Step) -> None:
 
 
 def start(step: Step, event: Started) -> None:
-    step.state = changed(step.state, rate_limit=event.rate_limit)
+    step.state = changed(step.state, rate_limit=event.rate_limit, baseline_rpm=event.baseline_rpm or 0)
     identity.approve(step, event)
     if event.undo:
         # An abort, with the roles as they were before the promotion.
@@ -150,6 +152,8 @@ def receive_traffic(step: Step, weight: float) -> None:
             step.state = changed(state, settled=True)
             if state.phase in (Phase.MOVING, Phase.ABORTED):
                 step.move(Cause.SEEN)
+                if step.state.phase is Phase.VERIFYING:
+                    front_door.opened(step)
                 step.state = changed(step.state, window_start=step.t)
     elif not state.settled and weight == state.before:
         pass  # still on its way
@@ -173,6 +177,10 @@ def receive_traffic(step: Step, weight: float) -> None:
 
 def receive_health(step: Step, event: Health) -> None:
     """Rule 5: a round of probes."""
+    if event.role == FRONT_DOOR:
+        front_door.receive(step, event)
+        return
+    front_door.receive_direct(step, event)
     before, rule = step.state, step.plan.health
     failed = ", ".join(event.failed)
     if event.role == "stable":
@@ -239,6 +247,7 @@ def _resume(step: Step) -> None:
         raise IllegalEvent(refusal)
     metric_rules.spend_known(step)
     metric_rules.count_anew(step)
+    front_door.count_anew(step)
     if state.commanded == 0:
         step.move(Cause.RESUME_MOVING)
         first = step.plan.stages[0].weight

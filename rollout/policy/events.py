@@ -24,6 +24,8 @@ TIERS = ("immediate", "warning", "notice")
 UNKNOWN = "UNKNOWN"  # of an alarm that cannot be read or does not exist; CloudWatch has no such state
 ALARM_STATES = ("OK", "ALARM", "INSUFFICIENT_DATA", UNKNOWN)
 ROLES = ("candidate", "stable")
+FRONT_DOOR = "front_door"  # the address that users take; it has health rounds as a role has
+FRONT_DOOR_PROBES = ("health", "page")
 _LONGEST = 60  # characters of a wrong value in a message
 
 
@@ -49,6 +51,8 @@ class Reason(StrEnum):
     OPERATOR = "operator"
     ALARM = "alarm"
     IDENTITY = "identity"
+    FRONT_DOOR = "front_door"
+    TRAFFIC_MISSING = "traffic_missing"
 
 
 class DecisionKind(StrEnum):
@@ -72,8 +76,8 @@ class Severity(StrEnum):
 class Started:
     """The rollout begins. ``rate_limit`` is the one deployed, in requests per minute and client; ``None``: the plan's.
 
-    The versions are those approved: what the stacks of both roles deployed. ``undo``: it takes back a promoted release, the
-    candidate, which has all of the traffic; ``reason`` is the operator's.
+    The versions are those approved: what the stacks of both roles deployed. ``baseline_rpm``: the users' requests a minute
+    before. ``undo``: it takes back a promoted release, the candidate, which has all of the traffic; ``reason`` is the operator's.
     """
 
     t: float
@@ -82,6 +86,7 @@ class Started:
     stable_version: str | None = None
     undo: bool = False
     reason: str | None = None
+    baseline_rpm: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +99,17 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """One probe round of one role: the names of the probes that failed, none for a clean round.
+    """One probe round of one role, or of the front door: the names of the probes that failed, none for a clean round.
 
-    ``version`` has each version that answered, none when the application does not say it.
+    ``version`` has each version that answered, none when the application does not say it; ``why`` says why a probe failed,
+    where that is known.
     """
 
     t: float
     role: str
     failed: tuple[str, ...]
     version: tuple[str, ...] = ()
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +350,7 @@ def _one_of(*names: str) -> Callable[[str, Any], str]:
 def _probes(key: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise BadEvent(f"'{key}' is {_shown(value)}: it takes a list of failed probes, [] for a clean round")
-    return tuple(_one_of(*PROBES)(key, name) for name in value)
+    return tuple(_one_of(*PROBES, "page")(key, name) for name in value)
 
 
 _Reader = Callable[[str, Any], Any]
@@ -359,13 +366,14 @@ _FORMS: dict[str, tuple[Callable[..., Event], dict[str, _Reader], dict[str, _Rea
             "stable_version": _maybe_text,
             "undo": _flag,
             "reason": _maybe_text,
+            "baseline_rpm": _maybe_count,
         },
     ),
     "traffic": (Traffic, {"t": _time, "weight": _percent}, {}),
     "health": (
         Health,
-        {"t": _time, "colour": _one_of(*ROLES), "failed": _probes},
-        {"version": _texts},
+        {"t": _time, "colour": _one_of(*ROLES, FRONT_DOOR), "failed": _probes},
+        {"version": _texts, "why": _maybe_text},
     ),
     "metrics": (
         Metrics,
@@ -429,7 +437,7 @@ def event_to_json(event: Event) -> dict[str, Any]:
     for field in fields(event):
         value = getattr(event, field.name)
         said = value != field.default or not isinstance(event, Started)
-        if field.name != "t" and said and (field.name != "version" or value):
+        if field.name != "t" and said and (field.name not in ("version", "why") or value):
             key = "colour" if field.name == "role" else field.name
             out[key] = list(value) if isinstance(value, tuple) else value
     return out

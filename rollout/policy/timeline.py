@@ -20,6 +20,7 @@ from typing import Any
 from rollout.plan import WHOLE, Plan
 from rollout.policy import verification
 from rollout.policy.events import (
+    FRONT_DOOR,
     Decision,
     DecisionKind,
     Event,
@@ -31,6 +32,7 @@ from rollout.policy.events import (
     number,
 )
 
+_BY_ROUNDS = {Reason.HEALTH: "candidate", Reason.FRONT_DOOR: FRONT_DOOR}
 RAISES = (Reason.STARTED, Reason.STAGE_PASSED)  # why the weight rises by itself
 
 
@@ -67,7 +69,7 @@ class Timeline:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._streak_began: float | None = None
+        self._streak_began: dict[str, float] = {}  # by role: the first failed round of the row
         self._commanded = 0.0
         self._stable: dict[tuple[float, float], Metrics] = {}
         self.retreats: list[Retreat] = []
@@ -76,9 +78,11 @@ class Timeline:
         """The milestones that this event reached."""
         if isinstance(event, Started) and event.undo:
             self._commanded = WHOLE
-        if isinstance(event, Health) and event.role == "candidate":
-            began = event.t if self._streak_began is None else self._streak_began
-            self._streak_began = began if event.failed else None
+        if isinstance(event, Health):
+            if event.failed:
+                self._streak_began.setdefault(event.role, event.t)
+            else:
+                self._streak_began.pop(event.role, None)
         if isinstance(event, Metrics) and event.role == "stable":
             self._stable[event.start, event.end] = event
         reached = [
@@ -90,8 +94,8 @@ class Timeline:
             if decision.decision is not DecisionKind.SET_WEIGHT or decision.weight is None:
                 continue
             if decision.weight < self._commanded and decision.criterion not in RAISES:
-                by_health = decision.criterion is Reason.HEALTH and self._streak_began is not None
-                detected = self._streak_began if by_health and self._streak_began is not None else event.t
+                role = _BY_ROUNDS.get(decision.criterion, "")
+                detected = self._streak_began.get(role, event.t)
                 retreat = Retreat(decision.weight, decision.criterion, detected, decision.t)
                 self.retreats.append(retreat)
                 reached += [(retreat, "detected"), (retreat, "decided")]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from rollout.plan import Plan
 from rollout.plan.criteria import ERROR_RATE, LATENCY_P95, VERIFIED, Criterion
+from rollout.policy import front_door
 from rollout.policy.events import Breach, DecisionKind, Metrics, Reason
 from rollout.policy.state import Cause, State, changed
 from rollout.policy.step import Step
@@ -158,6 +159,9 @@ def _problems(step: Step, periods: Sequence[Metrics], measured: int) -> Iterable
         yield Breach(Reason.BLIND, measured, expected, None, missing)
     if state.stable_streak:
         yield Breach(Reason.HEALTH, state.stable_streak, 0, None, "the last health round failed")
+    if front_door.is_shut(state):
+        words = "users do not reach it, the last round at the front door failed"
+        yield Breach(Reason.FRONT_DOOR, state.front_streak, 0, None, words)
 
 
 def _place(period: Metrics) -> tuple[float, float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 from rollout.aws.clients import Clients
 from rollout.aws.cloudwatch import read_alarms
@@ -15,6 +14,8 @@ from rollout.aws.notify import unknown_services
 from rollout.aws.probes import VERSION_HEADER
 from rollout.control.ports import Probes, Round, TrafficError
 from rollout.plan import Plan
+from rollout.policy.events import FRONT_DOOR
+from rollout.procedure import baseline
 from rollout.stacks import stackfile
 from rollout.stacks.environment import Environment
 from rollout.stacks.traffic import StackTraffic
@@ -46,6 +47,7 @@ async def check(
     checks: list[Awaitable[list[Finding]]] = [
         _both_sides(environment, aws),
         _probe(environment, probes),
+        _front_door(environment, probes),
         _metrics(environment, aws, plan),
         _alarms(environment, aws, plan),
         _services(environment),
@@ -136,39 +138,29 @@ def _identity(environment: Environment, role: str, found: Round) -> Finding:
     return Finding(name, problem, detail=", ".join(found.versions))
 
 
+async def _front_door(environment: Environment, probes: Probes) -> list[Finding]:
+    if FRONT_DOOR not in probes.roles:
+        return []
+    found, problem = await probes.round(FRONT_DOOR), ""
+    if found.failed:
+        problem = (
+            f"{found.why or ', '.join(found.failed)} at {environment.base_url}, where users go; `/health` comes through the "
+            f"CDN and the traffic rule (`pulumi up --refresh -s {environment.traffic_stack}`), `/` is index.html in the bucket "
+            f"of `pulumi stack output bucketName -s {environment.name}`"
+        )
+    return [Finding("front door", problem, detail=environment.base_url)]
+
+
 async def _metrics(environment: Environment, aws: Clients, plan: Plan) -> list[Finding]:
-    now = datetime.now(UTC)
     name = "metrics of stable"
     try:
-        answer = await asyncio.to_thread(
-            aws.cloudwatch.get_metric_data,
-            StartTime=now - timedelta(seconds=15 * plan.metrics.period),
-            EndTime=now,
-            MetricDataQueries=[
-                {
-                    "Id": "requests",
-                    "MetricStat": {
-                        "Metric": {
-                            "Namespace": "AWS/ApplicationELB",
-                            "MetricName": "RequestCount",
-                            "Dimensions": [
-                                {"Name": "LoadBalancer", "Value": environment.load_balancer_suffix},
-                                {"Name": "TargetGroup", "Value": environment.group_suffixes["stable"]},
-                            ],
-                        },
-                        "Period": round(plan.metrics.period),
-                        "Stat": "Sum",
-                    },
-                }
-            ],
-        )
+        found = await baseline.requests_per_minute(aws.cloudwatch, environment, plan)
     except AWS_ERRORS as error:
         return [Finding(name, failure(error, "cloudwatch:GetMetricData", "requests to stable"))]
-    seen = any(result["Values"] for result in answer["MetricDataResults"])
     problem = (
-        "" if seen else "no requests in the last 15 periods: without traffic every stage is inconclusive"
+        "" if found else "no requests in the last 15 periods: without traffic every stage is inconclusive"
     )
-    return [Finding(name, problem, warning=True)]
+    return [Finding(name, problem, warning=True, detail=f"{baseline.median(found):,} requests a minute")]
 
 
 async def _alarms(environment: Environment, aws: Clients, plan: Plan) -> list[Finding]:

@@ -39,6 +39,7 @@ class Environment:
     deployed_weight: int
     generation: int
     probe_url: str
+    base_url: str  # where users go
     test_secret: str
     secrets: tuple[str, ...]  # never to be written anywhere
     topics: Mapping[str, str]  # tier -> ARN
@@ -113,6 +114,7 @@ async def read_environment(engine: Engine, env: str, colours: Mapping[str, str] 
             deployed_weight=int(traffic["candidateWeight"]),
             generation=int(traffic["generation"]),
             probe_url=str(foundation["probeUrl"]).rstrip("/"),
+            base_url=str(foundation["baseUrl"]).rstrip("/"),
             test_secret=foundation["testSecret"],
             secrets=(
                 *(foundation[key] for key in ("testSecret", "originSecret", "databasePassword")),

@@ -19,7 +19,7 @@ from rollout.control.controller import Observer, Snapshot
 from rollout.plan.criteria import CRITERIA
 from rollout.plan.units import number
 from rollout.policy.compare import compare
-from rollout.policy.events import EdgeMetrics, Event, Health, Metrics
+from rollout.policy.events import FRONT_DOOR, EdgeMetrics, Event, Health, Metrics
 from rollout.terminal.lines import awaited, describe_record
 
 
@@ -96,6 +96,13 @@ def panel(title: str, now: Snapshot) -> Panel:
     health = [_health(now.last.get(f"health {role}")) for role in ("candidate", "stable")]
     streak = f"{state.candidate_streak} of {plan.health.abort_after} failed in a row"
     row("health", health[0], streak, health[1])
+    if front := now.last.get(f"health {FRONT_DOOR}"):
+        row(
+            "front door",
+            _health(front),
+            f"{state.front_streak} of {plan.health.abort_after} failed in a row",
+            "",
+        )
     edge = now.last.get("metrics edge")
     limited = _number(edge.share, " %") if isinstance(edge, EdgeMetrics) else "-"
     row("rate limited", limited, f"{plan.rate_limit.share:g} %", "")

@@ -433,6 +433,12 @@ def test_outputs() -> None:
     }
     assert outputs["baseUrl"] == "https://cdn-distribution.cloudfront.example"
     assert outputs["probeUrl"] == "https://origin.example"
+    aliased = {
+        "simple378:domainAliases": '["app.example", "www.example"]',
+        "simple378:cdnCertificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/cdn",
+    }
+    outputs = deploy("prod", {**FOUNDATION, **aliased}, {"prod-limits": LIMITS_OUTPUTS}).outputs
+    assert outputs["baseUrl"] == "https://app.example"
     assert set(outputs["topics"]) == {"immediate", "warning", "notice"}
     assert example().secret_outputs == {"databasePassword", "originSecret", "testSecret"}
 

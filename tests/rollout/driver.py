@@ -67,6 +67,9 @@ class Adapters:
     async def check(self, *, moving: bool) -> Sequence[Finding]:
         return []
 
+    async def baseline_rpm(self) -> int | None:
+        return 6000
+
     def begin(self, start: float) -> None:
         pass
 
@@ -98,6 +101,7 @@ def environment(env: str) -> Environment:
         deployed_weight=0,
         generation=1,
         probe_url="",
+        base_url="",
         test_secret="",
         secrets=(),
         topics={},

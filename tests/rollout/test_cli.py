@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -275,6 +275,9 @@ class NoPulumi(FileConnector):
 class FileRule(FileTraffic):
     async def write_weight(self, weight: int) -> None:
         self._move(weight)
+
+    async def make_whole(self) -> Mapping[str, str]:
+        return {}
 
 
 BEGUN = {"plan": "", "env": "prod", "stable": "blue", "candidate": "green", "start": 0}

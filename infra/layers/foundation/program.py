@@ -139,7 +139,9 @@ async def deploy(stack: StackName) -> None:
         "webAclName": limits.require("webAclName"),
         "notifyUrls": {tier: [secret(url) for url in urls] for tier, urls in settings.notify_urls.items()},
         "topics": {tier.value: arn for tier, arn in topics.arns.items()},
-        "baseUrl": pulumi.Output.concat(scheme, "://", distribution.domain_name),
+        "baseUrl": pulumi.Output.concat(
+            scheme, "://", next(iter(settings.domain_aliases), distribution.domain_name)
+        ),
         "probeUrl": _probe_url(settings, balancer.dns_name),
     }
     for name, value in exports.items():

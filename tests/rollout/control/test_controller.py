@@ -309,6 +309,8 @@ def test_notifications_that_fail_do_not_stop_a_rollback() -> None:
 
 def test_faults_of_adapters_are_failures_of_what_they_measure() -> None:
     class Broken:
+        roles = ("candidate", "stable")
+
         async def round(self, role: str) -> Round:
             raise ValueError("a bug")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,8 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from rollout.aws.clients import Clients
 from rollout.control.testing import FakeProbes
 from rollout.plan import Rollback, load_plan
+from rollout.policy.events import ROLES
+from rollout.procedure import baseline
 from rollout.procedure.preflight import Finding, check
 from rollout.session import _show
 from rollout.stacks.environment import Environment
@@ -38,6 +41,7 @@ ENVIRONMENT = Environment(
     deployed_weight=0,
     generation=7,
     probe_url="http://lb",
+    base_url="https://app.example",
     test_secret="",
     secrets=(),
     topics={},
@@ -70,6 +74,7 @@ class Aws:
     def __init__(self) -> None:
         self.healthy = {"arn:blue": 2, "arn:green": 2, "arn:blue-probe": 2, "arn:green-probe": 2}
         self.requests = [100.0]
+        self.asked: list[Mapping[str, Any]] = []
         self.identity: Exception | None = None
         self.query: Exception | None = None
         self.alarms: dict[str, str] | Exception = {"simple378-prod-cpu": "OK"}
@@ -89,7 +94,9 @@ class Aws:
     def get_metric_data(self, **request: Any) -> Mapping[str, Any]:
         if self.query:
             raise self.query
-        return {"MetricDataResults": [{"Values": self.requests}]}
+        self.asked.append(request)
+        times = [datetime(2025, 12, 20, 2, minute, tzinfo=UTC) for minute in range(len(self.requests))]
+        return {"MetricDataResults": [{"Values": self.requests, "Timestamps": times}]}
 
     def describe_alarms(self, **request: Any) -> Mapping[str, Any]:
         if isinstance(self.alarms, Exception):
@@ -102,7 +109,7 @@ class Aws:
 
     @property
     def clients(self) -> Clients:
-        return Clients(self, self, self, None, self, self)
+        return Clients(self, self, self, None, self, self, self)
 
 
 class World:
@@ -110,7 +117,9 @@ class World:
         self.folder = folder
         self.environment = ENVIRONMENT
         self.aws = Aws()
-        self.probes = FakeProbes(answering=lambda role, time: [ENVIRONMENT.versions[role]], seconds=0)
+        self.probes = FakeProbes(
+            answering=lambda role, time: [ENVIRONMENT.versions.get(role, "x")], seconds=0
+        )
         self.traffic = FakeTraffic(folder)
         self.plan = PLAN
         self.declare()
@@ -215,6 +224,38 @@ def test_metrics_must_be_readable_and_may_be_empty(world: World) -> None:
         "cloudwatch:GetMetricData of requests to stable failed: access denied (no)"
         in world.problems()["metrics of stable"]
     )
+
+
+def test_the_front_door_must_let_users_in(world: World) -> None:
+    world.probes.roles = (*ROLES, "front_door")
+    assert world.finding("front door").in_words() == "  ok      front door: https://app.example"
+    world.probes.failing = lambda role, time: ["page"] if role == "front_door" else []
+    said = world.problems()["front door"]
+    assert said.startswith("page at https://app.example, where users go; ")
+    assert "`pulumi up --refresh -s prod-traffic`" in said
+    assert "bucket of `pulumi stack output bucketName -s prod`" in said
+
+
+@pytest.mark.parametrize(
+    ("requests", "period", "median"),
+    [
+        ([], 60, 0),
+        ([1000.0] * 13, 60, 1000),
+        ([1000.0] * 7, 60, 0),  # in more than half of the periods nobody came
+        ([*[900.0] * 7, *[1100.0] * 9], 60, 1100),
+        ([100.0] * 15, 6, 1000),
+    ],
+)
+def test_the_baseline_is_a_median_by_the_minute(
+    world: World, requests: list[float], period: int, median: int
+) -> None:
+    world.aws.requests = requests
+    plan = PLAN.scaled(60 / period)
+    found = asyncio.run(baseline.requests_per_minute(world.aws, ENVIRONMENT, plan))  # type: ignore[arg-type]
+    assert baseline.median(found) == median
+    (asked,) = world.aws.asked
+    assert (asked["EndTime"] - asked["StartTime"]).total_seconds() == 15 * period
+    assert [query["Id"] for query in asked["MetricDataQueries"]] == ["stable", "candidate"]
 
 
 def test_the_same_version_is_only_a_warning(world: World) -> None:
