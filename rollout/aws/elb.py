@@ -33,14 +33,17 @@ class OriginSecret:
     secretsmanager: Any
     env: str
 
+    @property
+    def _name(self) -> str:
+        return f"simple378/{self.env}/origin"
+
+    def fetch(self) -> str:
+        """Blocking; raises botocore's errors."""
+        return str(self.secretsmanager.get_secret_value(SecretId=self._name)["SecretString"])
+
     async def read(self) -> str:
         """Raises :class:`TrafficError`."""
-        name = f"simple378/{self.env}/origin"
-
-        def get() -> str:
-            return str(self.secretsmanager.get_secret_value(SecretId=name)["SecretString"])
-
-        return await _call("GetSecretValue", name, get, "secretsmanager")
+        return await _call("GetSecretValue", self._name, self.fetch, "secretsmanager")
 
 
 @dataclass(frozen=True, slots=True)

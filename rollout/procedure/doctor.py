@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout.aws.clients import Clients, clients
+from rollout.aws.elb import OriginSecret
 from rollout.aws.failures import AWS_ERRORS, failure
 from rollout.procedure.preflight import Finding
 from rollout.stacks.engine import Engine, EngineMissing
@@ -41,8 +42,16 @@ _READS: tuple[tuple[str, Callable[[Clients, Environment], object]], ...] = (
     ("cloudwatch:ListMetrics", lambda aws, env: aws.cloudwatch.list_metrics(Namespace="AWS/ApplicationELB")),
     ("cloudwatch:DescribeAlarms", lambda aws, env: aws.cloudwatch.describe_alarms(MaxRecords=1)),
     ("sns:GetTopicAttributes", _topics),
+    (
+        "secretsmanager:GetSecretValue",
+        lambda aws, env: OriginSecret(aws.secretsmanager, env.name).fetch(),
+    ),
 )
-WRITES = ("elasticloadbalancing:ModifyRule", "sns:Publish")  # not to be tried without doing something
+WRITES = (
+    "elasticloadbalancing:ModifyRule",
+    "elasticloadbalancing:SetRulePriorities",
+    "sns:Publish",
+)  # not to be tried without doing something
 
 
 def examine(project_dir: Path, env: str) -> Iterator[Finding]:

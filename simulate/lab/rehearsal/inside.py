@@ -1,7 +1,7 @@
 """The part of a rehearsal that runs inside the lab, where its AWS server is reachable: ``python -m simulate.lab.rehearsal.inside ...``.
 
 ``healthy ARN COUNT SECONDS`` waits until a target group has so many healthy targets and no others;
-``inject NAME JSON`` and ``clear`` turn fault switches on and off; ``break-rule RULE FILE`` changes a listener rule's
+``page BUCKET`` uploads a frontend of one page; ``inject NAME JSON`` and ``clear`` turn fault switches on and off; ``break-rule RULE FILE`` changes a listener rule's
 conditions as a stranger would and keeps them in a file, ``restore-rule RULE FILE`` writes them back.
 """
 
@@ -21,6 +21,7 @@ from simulate.lab.rehearsal import stranger
 from simulate.lab.rehearsal.switchboard import Switchboard, SwitchFailed
 
 POLL_S = 0.25
+PAGE = "<!doctype html><title>Simple378</title><h1>Simple378</h1>\n"
 
 
 def states(group: str) -> Mapping[str, str]:
@@ -61,6 +62,10 @@ def main(arguments: list[str]) -> int:
             Switchboard().clear_all()
         case [name, rule, kept] if name == BREAK_RULE:
             stranger.break_rule(boto3.client("elbv2"), rule, Path(kept))
+        case ["page", bucket]:
+            boto3.client("s3").put_object(
+                Bucket=bucket, Key="index.html", Body=PAGE.encode(), ContentType="text/html"
+            )
         case ["restore-rule", rule, kept]:
             stranger.restore_rule(boto3.client("elbv2"), rule, Path(kept))
         case _:

@@ -67,9 +67,11 @@ class Rig:
         return OTHER[self.stable]
 
     def deploy(self, layer: str) -> None:
-        """Deploys a stack and reports how long it took."""
+        """Deploys a stack and reports how long it took; with the foundation a page, which no stack holds."""
         began = time.monotonic()
         self.stacks.deploy(layer)
+        if not layer:
+            self.inside("page", str(self.stacks.outputs("")["bucketName"]), what="uploading the page")
         self.report(f"stack {self.stacks.name(layer)} deployed in {time.monotonic() - began:.1f} s")
 
     def deploy_all(self) -> None:

@@ -59,7 +59,7 @@ def aws(**denied: str) -> Any:
         def work(**_: Any) -> dict[str, Any]:
             if name in denied:
                 raise ClientError({"Error": {"Code": "AccessDenied", "Message": denied[name]}}, name)
-            return {"Arn": "arn:aws:iam::1:user/ada"}
+            return {"Arn": "arn:aws:iam::1:user/ada", "SecretString": "never shown"}
 
         return work
 
@@ -67,7 +67,9 @@ def aws(**denied: str) -> Any:
         def __getattr__(self, name: str) -> Any:
             return call(name)
 
-    return SimpleNamespace(elbv2=Service(), cloudwatch=Service(), sns=Service(), sts=Service())
+    return SimpleNamespace(
+        elbv2=Service(), cloudwatch=Service(), sns=Service(), sts=Service(), secretsmanager=Service()
+    )
 
 
 def examine(project: Path) -> dict[str, Finding]:
@@ -77,6 +79,7 @@ def examine(project: Path) -> dict[str, Finding]:
 def test_a_machine_that_is_fit(project: Path) -> None:
     found = examine(project)
     assert [f.in_words() for f in found.values() if f.problem] == []
+    assert "never shown" not in str(found)
     assert found["login"].detail == "ada at s3://state"
     assert found["credentials"].detail == "arn:aws:iam::1:user/ada in us-east-1"
     assert found["stacks"].detail == "stable blue 1.0.0, candidate green 2.0.0"
