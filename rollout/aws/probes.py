@@ -46,10 +46,6 @@ class ProbeLog:
     def _add(self, role: str, fields: tuple[str, ...]) -> None:
         self._answers.extend((self._now(), role, field) for field in fields)
 
-    def add_user(self, role: str, status: int, by_target: bool) -> None:
-        """Records an answer that has just come the users' way, from the colour of ``role``."""
-        self.add(role, status, by_target)
-
     def add_edge(self, *, allowed: bool) -> None:
         """Records a request of ours that the rate limit has just let through, or not."""
         self._answers.append((self._now(), EDGE, "allowed" if allowed else "blocked"))

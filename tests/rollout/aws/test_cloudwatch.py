@@ -255,6 +255,15 @@ def test_probes_have_a_target_group_of_their_own_and_are_in_no_count_of_the_user
     assert (told.requests, told.errors) == (50, 3)
 
 
+def test_our_requests_at_the_front_door_are_in_no_count_of_the_edge(source: Source) -> None:
+    log = logged(source)
+    for _ in range(24):
+        log.add_edge(allowed=True)
+    log.add_edge(allowed=False)
+    source.cloud.publish("", allowed=124, blocked=11)
+    assert source.poll(50, EdgeMetrics) == [EdgeMetrics(50, -10, 50, 100, 10)]
+
+
 def test_a_single_user_of_a_candidate_counts(source: Source) -> None:
     source.cloud.publish("candidate", request_count=1, target_2xx=1, p95=0.2, healthy_hosts=2)
     (told,) = source.candidate(50)
