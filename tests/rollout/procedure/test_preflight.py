@@ -251,7 +251,7 @@ def test_the_baseline_is_a_median_by_the_minute(
 ) -> None:
     world.aws.requests = requests
     plan = PLAN.scaled(60 / period)
-    found = asyncio.run(baseline.requests_per_minute(world.aws, ENVIRONMENT, plan))  # type: ignore[arg-type]
+    found = asyncio.run(baseline.requests_per_minute(world.aws, ENVIRONMENT, plan))
     assert baseline.median(found) == median
     (asked,) = world.aws.asked
     assert (asked["EndTime"] - asked["StartTime"]).total_seconds() == 15 * period
