@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -319,6 +320,15 @@ def _show(findings: Sequence[Finding], screen: Screen) -> None:
         raise EnvironmentProblem(f"{problems[0]}{more}")
 
 
+async def _check_again(adapters: Adapters) -> list[str]:
+    findings = await adapters.check(moving=False)
+    return [
+        f"{finding.name}: {finding.problem}"
+        for finding in findings
+        if finding.problem and not finding.warning
+    ]
+
+
 def _header(environment: Environment, plan_text: str, time_scale: float, start: float, dry: bool) -> Header:
     return Header(
         plan_text=plan_text,
@@ -356,6 +366,7 @@ def _controller(
         rate_limit=adapters.environment.rate_limit,
         versions=adapters.environment.versions,
         baseline_rpm=rpm,
+        recheck=partial(_check_again, adapters),
         undo=header.undo,
         reason=header.reason,
         observer=screen.observe,

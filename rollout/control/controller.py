@@ -30,6 +30,7 @@ from rollout.control.ports import (
     Round,
     TrafficError,
 )
+from rollout.control.problems import problem_of
 from rollout.journal.notes import (
     Ended,
     Leaving,
@@ -48,6 +49,7 @@ from rollout.policy.events import (
     FRONT_DOOR,
     FRONT_DOOR_PROBES,
     PROBES,
+    Checked,
     Decision,
     DecisionKind,
     EdgeMetrics,
@@ -62,7 +64,7 @@ from rollout.policy.events import (
     kind_of,
 )
 from rollout.policy.events import Resumed as Unwatched
-from rollout.policy.state import IllegalEvent, Phase, State
+from rollout.policy.state import ON_STABLE, IllegalEvent, Phase, State
 from rollout.policy.timeline import Timeline
 
 
@@ -94,8 +96,8 @@ class Controller:
 
     ``start``: the epoch second at which the rollout's time is 0; ``rate_limit``: the deployed one, in requests per
     minute and client; ``versions``: those approved, by role; ``baseline_rpm``: requests a minute before it; ``undo``: it takes
-    back the candidate, which was promoted, for ``reason``. ``observer`` is called with each record of the journal. A ``dry_run``
-    has no traffic to watch.
+    back the candidate, which was promoted, for ``reason``. ``recheck`` makes the checks before a rollout again, those of weights
+    apart, and says what they found wrong. ``observer`` is called with each record of the journal. A ``dry_run`` has no traffic to watch.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Controller:
         undo: bool = False,
         reason: str = "",
         baseline_rpm: int | None = None,
+        recheck: Callable[[], Awaitable[Sequence[str]]] | None = None,
         observer: Observer = lambda kind, t, body: None,
         dry_run: bool = False,
     ) -> None:
@@ -120,7 +123,8 @@ class Controller:
         self._metrics, self._probes, self._traffic = metrics, probes, ports.traffic
         self._journal, self._clock, self._start, self._observer = journal, clock, start, observer
         self.state = State()
-        self._dry_run = dry_run
+        self._dry_run, self._recheck = dry_run, recheck
+        self._checking: asyncio.Task[None] | None = None
         self._started = partial(
             Started,
             rate_limit=rate_limit,
@@ -196,7 +200,7 @@ class Controller:
                 self._receive(make_event, answer)
             await self._effects.drain(timing.DRAIN_LIMIT)
         finally:
-            for task in sources:
+            for task in [*sources, *([self._checking] if self._checking else [])]:
                 task.cancel()
             self._refuse_waiting()
         return self._finish()
@@ -206,8 +210,24 @@ class Controller:
         if self.state.phase is not Phase.READY and self.t - since > timing.attention_gap(self.plan):
             # Not even a tick: the machine was suspended, or this process got no time. First of all the policy learns of it.
             self.page("nobody watched the rollout", f"The controller did not run for {self.t - since:.0f} s.")
-            self._decide(partial(Unwatched, since=since))
+            self._attend_again(since)
         self._decide(make_event, answer)
+
+    def _attend_again(self, since: float) -> None:
+        """Nobody watched until now: the policy is told, and what had to be true before the rollout is looked at again."""
+        self._decide(partial(Unwatched, since=since))
+        if self._recheck and self.state.phase not in (*ON_STABLE, Phase.FINISHED):
+            if self._checking:
+                self._checking.cancel()
+            self._checking = asyncio.create_task(self._check(self._recheck), name="checks")
+
+    async def _check(self, recheck: Callable[[], Awaitable[Sequence[str]]]) -> None:
+        try:
+            async with asyncio.timeout(timing.CHECKS_LIMIT):
+                failed = tuple(await recheck())
+        except Exception as error:  # noqa: BLE001 -- whatever it is, nobody knows that all is well
+            failed = (f"the checks could not be made: {problem_of(error, timing.CHECKS_LIMIT)}",)
+        self._post(partial(Checked, failed=failed))
 
     def _decide(self, make_event: EventMaker, answer: asyncio.Future[Answer] | None = None) -> None:
         event, before = make_event(self.t), self.state
@@ -277,7 +297,7 @@ class Controller:
         if past.reconcile and not self._effects.traffic.busy:
             self._effects.traffic.finish_reconcile(int(state.commanded))
         # Last: what it orders comes after what the process before had ordered.
-        self._decide(partial(Unwatched, since=past.state.t))
+        self._attend_again(past.state.t)
 
     # --- sources of events
 

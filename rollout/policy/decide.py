@@ -25,6 +25,7 @@ from rollout.policy import deadlines, front_door, identity, metric_rules
 from rollout.policy.events import (
     FRONT_DOOR,
     Alarm,
+    Checked,
     Decision,
     DecisionKind,
     EdgeMetrics,
@@ -119,12 +120,14 @@ def _receive(step: Step) -> None:
             metric_rules.receive_edge(step, event)
         case Alarm() as event:
             metric_rules.receive_alarm(step, event)
+        case Checked(failed=failed):
+            receive_checks(step, failed)
         case Operator(command=command):
             receive_operator(step, command)
-        case Resumed():
-            pass  # :func:`rollout.policy.deadlines.resume` has acted on it
-        case MetricsError() | Tick():
-            pass  # a failed query is only the absence of a successful one; time is seen by the deadlines
+        case Resumed() | MetricsError() | Tick():
+            # What the deadlines see: :func:`rollout.policy.deadlines.resume` has acted on the first, a failed query is only the
+            # absence of a successful one, and time is time.
+            pass
 
 
 def start(step: Step, event: Started) -> None:
@@ -220,6 +223,17 @@ def judge_streak(step: Step, streak: int, failed: str) -> None:
         )
     elif streak == rule.alert_after:
         step.page(Reason.HEALTH, reason, value=streak, limit=rule.alert_after)
+
+
+def receive_checks(step: Step, failed: tuple[str, ...]) -> None:
+    """Rule 15: what no longer holds, after a gap, of that which had to be true before the rollout."""
+    if not failed:
+        return
+    reason = f"after a time in which nobody watched: {'; '.join(failed)}"
+    if step.state.phase in AT_WORK:
+        step.hold(Reason.PREFLIGHT, reason)
+    else:
+        step.page(Reason.PREFLIGHT, reason)
 
 
 def receive_operator(step: Step, command: str) -> None:

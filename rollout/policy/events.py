@@ -50,6 +50,7 @@ class Reason(StrEnum):
     RATE_LIMITED = "rate_limited"
     OPERATOR = "operator"
     ALARM = "alarm"
+    PREFLIGHT = "preflight"
     IDENTITY = "identity"
     FRONT_DOOR = "front_door"
     TRAFFIC_MISSING = "traffic_missing"
@@ -185,12 +186,32 @@ class Resumed:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """The checks before a rollout were made again, after a time in which nobody watched; ``failed``: what they found, in words."""
+
+    t: float
+    failed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Operator:
     t: float
     command: str
 
 
-Event = Started | Traffic | Health | Metrics | EdgeMetrics | MetricsError | Alarm | Tick | Resumed | Operator
+Event = (
+    Started
+    | Traffic
+    | Health
+    | Metrics
+    | EdgeMetrics
+    | MetricsError
+    | Alarm
+    | Tick
+    | Resumed
+    | Checked
+    | Operator
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,6 +415,7 @@ _FORMS: dict[str, tuple[Callable[..., Event], dict[str, _Reader], dict[str, _Rea
     ),
     "tick": (Tick, {"t": _time}, {}),
     "resumed": (Resumed, {"t": _time, "since": _time}, {}),
+    "checked": (Checked, {"t": _time, "failed": _texts}, {}),
     "operator": (Operator, {"t": _time, "command": _one_of(*COMMANDS)}, {}),
 }
 _KINDS: dict[type, str] = {form[0]: kind for kind, form in _FORMS.items() if isinstance(form[0], type)}

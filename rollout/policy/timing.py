@@ -18,6 +18,8 @@ TICKS_A_ROUND = 2  # ticks in one interval of the probes
 MISSED_ROUNDS = 3  # health intervals without a tick after which nobody was watching...
 SHORTEST_GAP = 5.0  # ... but never fewer seconds, however short a rehearsal's rounds are
 
+CHECKS_LIMIT = 60.0  # for the checks that are made again after a gap
+
 # --- what carries its decisions out
 
 DECREASE_LIMIT = 20.0  # for a stack update, before a decrease goes through the load balancer's own API

@@ -39,7 +39,9 @@ class Run:
         return [weight for _, weight in self.cloud.traffic.history]
 
 
-def controller(cloud: FakeCloud, journal: MemoryJournal, start: float, plan: Plan = PLAN) -> Controller:
+def controller(
+    cloud: FakeCloud, journal: MemoryJournal, start: float, plan: Plan = PLAN, **more: Any
+) -> Controller:
     return Controller(
         plan,
         ports=cloud.ports,
@@ -48,16 +50,17 @@ def controller(cloud: FakeCloud, journal: MemoryJournal, start: float, plan: Pla
         journal=journal,
         clock=cloud.clock,
         start=start,
+        **more,
     )
 
 
-def release(cloud: FakeCloud, *acts: tuple[float, Act], plan: Plan = PLAN) -> Run:
+def release(cloud: FakeCloud, *acts: tuple[float, Act], plan: Plan = PLAN, **more: Any) -> Run:
     """Runs one release to its end; each act happens at its time (seconds)."""
 
     async def run() -> Run:
         journal = MemoryJournal(cloud.clock)
         journal.append("rollout", 0, {})
-        one = Run(cloud, journal, controller(cloud, journal, cloud.clock.now(), plan))
+        one = Run(cloud, journal, controller(cloud, journal, cloud.clock.now(), plan, **more))
         for at, act in acts:
             asyncio.get_running_loop().call_at(at, act, one)
         one.exit = await one.controller.run()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import doctest
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -256,6 +256,63 @@ def test_a_suspended_controller_starts_the_window_again(slept: float) -> None:
     assert run.cloud.traffic.history[1][0] >= 100 + PLAN.stages[0].window
     assert undisturbed.cloud.traffic.history[1][0] < 100 + PLAN.stages[0].window + 80
     assert [subject for _, subject, _ in cloud.notifier.sent].count("nobody watched the rollout") == 1
+
+
+async def all_is_well() -> Sequence[str]:
+    return ()
+
+
+async def too_few_targets() -> Sequence[str]:
+    await asyncio.sleep(1)
+    return ("targets of candidate (green): 1 of 2 targets are registered",)
+
+
+async def no_login() -> Sequence[str]:
+    raise OSError("no such file")
+
+
+async def never() -> Sequence[str]:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("recheck", "found"),
+    [
+        (too_few_targets, "targets of candidate (green): 1 of 2 targets are registered"),
+        (no_login, "the checks could not be made: OSError: no such file"),
+        (never, "the checks could not be made: not done within 60 s"),
+    ],
+)
+def test_what_fails_of_the_checks_after_a_gap_holds_and_is_told(
+    recheck: Callable[[], Awaitable[Sequence[str]]], found: str
+) -> None:
+    run = release(FakeCloud(), (100, suspend(1200)), recheck=recheck)
+    (hold,) = run.decisions("hold")
+    assert hold.body["criterion"] == "preflight"
+    assert hold.body["reason"] == f"after a time in which nobody watched: {found}"
+    assert ("immediate", "hold 5 %: preflight") in [sent[:2] for sent in run.cloud.notifier.sent]
+    assert run.weights == [5, 0], "nobody came: the hold timed out"
+
+
+def test_checks_are_made_after_a_gap_and_only_then() -> None:
+    run = release(FakeCloud(), (100, suspend(1200)), recheck=all_is_well)
+    assert [event["failed"] for event in run.events("checked")] == [[]]
+    assert run.weights == [5, 25, 50, 100]
+    assert release(FakeCloud(), recheck=too_few_targets).events("checked") == []
+
+
+def test_after_an_abort_the_candidate_is_checked_no_more() -> None:
+    run = release(FakeCloud(), (60, operate("abort")), (100, suspend(1200)), recheck=too_few_targets)
+    assert len(run.events("resumed")) == 1
+    assert run.events("checked") == []
+
+
+def test_under_the_operators_pause_what_the_checks_find_is_told() -> None:
+    acts = ((60, operate("pause")), (100, suspend(1200)), (200, operate("abort")))
+    run = release(FakeCloud(), *acts, recheck=too_few_targets)
+    assert [record.body["criterion"] for record in run.decisions("hold")] == ["operator"]
+    assert "preflight" in [record.body["criterion"] for record in run.decisions("alert")]
 
 
 def test_a_short_delay_is_no_gap() -> None:
