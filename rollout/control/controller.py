@@ -125,6 +125,7 @@ class Controller:
         self.state = State()
         self._dry_run, self._recheck = dry_run, recheck
         self._checking: asyncio.Task[None] | None = None
+        self._failed_queries, self._query_failed_at = 0, 0.0
         self._started = partial(
             Started,
             rate_limit=rate_limit,
@@ -247,6 +248,8 @@ class Controller:
             (self.record("decision", decision.to_json(), event.t), decision) for decision in decisions
         ]
         self._follow(event, decisions)
+        if isinstance(event, MetricsError):
+            self._tell_of_failed_query(event)
         for effect, decision in numbered:
             self._decisions.append(decision)
             self._effects.carry_out(effect, decision)
@@ -254,6 +257,14 @@ class Controller:
         if answer:
             text = "; ".join(decision.reason for decision in decisions) or f"the rollout is {state.phase}"
             _answer(answer, accepted=True, text=text)
+
+    def _tell_of_failed_query(self, event: MetricsError) -> None:
+        """Pages at the third failed query in a row, whether it was for metrics or alarms."""
+        in_a_row = event.t - self._query_failed_at <= 2 * timing.poll_interval(self.plan)
+        self._failed_queries = self._failed_queries + 1 if in_a_row else 1
+        self._query_failed_at = event.t
+        if self._failed_queries == timing.UNREADABLE:
+            self.page("metrics or alarms cannot be read", event.reason)
 
     def _remember(self, event: Event) -> None:
         colour = "edge" if isinstance(event, EdgeMetrics) else getattr(event, "role", "")

@@ -13,7 +13,7 @@ from rollout.plan import Plan
 POLLS_A_PERIOD = 6  # a closed metric period is noticed within a sixth of one
 POLL_LIMIT = 30.0  # for one query of the metrics, retries included
 READ_BACK = 0.5  # between read-backs while a weight is to change
-UNREADABLE = 3  # failed read-backs in a row that are paged
+UNREADABLE = 3  # failed read-backs, or failed queries of metrics or alarms, in a row that are paged
 TICKS_A_ROUND = 2  # ticks in one interval of the probes
 MISSED_ROUNDS = 3  # health intervals without a tick after which nobody was watching...
 SHORTEST_GAP = 5.0  # ... but never fewer seconds, however short a rehearsal's rounds are

@@ -295,6 +295,14 @@ def test_what_fails_of_the_checks_after_a_gap_holds_and_is_told(
     assert run.weights == [5, 0], "nobody came: the hold timed out"
 
 
+def test_queries_that_go_on_failing_are_told_once() -> None:
+    unseen = FakeCloud()
+    unseen.metrics.failing_from = 60
+    release(unseen)
+    subjects = [subject for _, subject, _ in unseen.notifier.sent]
+    assert subjects.count("metrics or alarms cannot be read") == 1
+
+
 def test_checks_are_made_after_a_gap_and_only_then() -> None:
     run = release(FakeCloud(), (100, suspend(1200)), recheck=all_is_well)
     assert [event["failed"] for event in run.events("checked")] == [[]]
