@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from rollout.plan import Plan
 from rollout.plan.units import duration
-from rollout.policy import front_door, judge, verification
+from rollout.policy import front_door, judge, steady, verification
 from rollout.policy.events import DecisionKind, Reason
 from rollout.policy.state import ON_STABLE, Cause, Phase, State, changed
 from rollout.policy.step import Measured, Step
@@ -76,6 +76,8 @@ def _deadlines(plan: Plan, state: State) -> list[_Deadline]:
         due.append((state.reminded_at + plan.hold_timeout, 4, _remind))
     elif state.phase is Phase.VERIFYING and state.window_start is not None:
         due.append((verification.ends(plan, state), 4, verification.finish))
+    elif state.phase is Phase.STEADY and state.watch_s is not None:
+        due.append(((state.window_start or 0.0) + state.watch_s, 4, steady.finish))
     return due
 
 

@@ -21,7 +21,7 @@ at 2 a.m. Rules it keeps, whatever the plan:
 from __future__ import annotations
 
 from rollout.plan import WHOLE, Plan
-from rollout.policy import deadlines, front_door, identity, metric_rules
+from rollout.policy import deadlines, front_door, identity, metric_rules, steady
 from rollout.policy.events import (
     FRONT_DOOR,
     Alarm,
@@ -133,18 +133,25 @@ def _receive(step: Step) -> None:
 def start(step: Step, event: Started) -> None:
     step.state = changed(step.state, rate_limit=event.rate_limit, baseline_rpm=event.baseline_rpm or 0)
     identity.approve(step, event)
-    if event.undo:
-        # An abort, with the roles as they were before the promotion.
+    if event.undo or event.promoted:
+        # The roles are as they were before the promotion.
         everything = ((step.t, WHOLE),)
         step.state = changed(step.state, promoted=True, commanded=WHOLE, seen=WHOLE, seen_history=everything)
+    if event.promoted:
+        step.move(Cause.PROMOTED)
+        step.state = changed(step.state, watch_s=event.watch_s, window_start=step.t)
+    elif event.undo:
         step.abort(Reason.OPERATOR, ": ".join(filter(None, ("ordered by the operator", event.reason))))
-        return
-    step.move(Cause.STARTED)
-    step.command(step.plan.stages[0].weight, Reason.STARTED, "the first stage begins")
+    else:
+        step.move(Cause.STARTED)
+        step.command(step.plan.stages[0].weight, Reason.STARTED, "the first stage begins")
 
 
 def receive_traffic(step: Step, weight: float) -> None:
     """Rule 11: a weight (percent) read back at the load balancer."""
+    if step.state.phase is Phase.STEADY:
+        steady.receive_traffic(step, weight)
+        return
     if not step.state.seen_history or step.state.seen != weight:
         history = (*step.state.seen_history, (step.t, weight))[-REMEMBERED:]
         step.state = changed(step.state, seen=weight, seen_history=history)
@@ -215,7 +222,11 @@ def judge_streak(step: Step, streak: int, failed: str) -> None:
     rule = step.plan.health
     rounds = f"{streak} of the {rule.abort_after} failed health rounds in a row that abort"
     reason = f"candidate failed {failed}: {rounds}"
-    if streak >= rule.abort_after:
+    if streak >= rule.abort_after and step.state.phase is Phase.STEADY and step.state.stable_streak:
+        if streak == rule.abort_after:
+            nowhere = f"{reason}; stable fails too, so nothing is moved"
+            step.page(Reason.HEALTH, nowhere, value=streak, limit=rule.abort_after)
+    elif streak >= rule.abort_after:
         step.abort(Reason.HEALTH, reason, value=streak, limit=rule.abort_after)
     elif streak == rule.prepare_after:
         step.emit(
@@ -241,6 +252,8 @@ def receive_operator(step: Step, command: str) -> None:
     if command == "abort":
         step.abort(Reason.OPERATOR, "ordered by the operator")
     elif command == "pause":
+        if state.phase is Phase.STEADY:
+            raise IllegalEvent("nothing to pause: the release is promoted, and watched")
         if state.phase not in (*AT_WORK, *STOPPED):
             raise IllegalEvent(f"nothing to pause: the rollout is {state.phase}, all traffic goes to stable")
         held_since = state.held_since if state.phase in STOPPED else step.t

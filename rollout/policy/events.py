@@ -79,6 +79,7 @@ class Started:
 
     The versions are those approved: what the stacks of both roles deployed. ``baseline_rpm``: the users' requests a minute
     before. ``undo``: it takes back a promoted release, the candidate, which has all of the traffic; ``reason`` is the operator's.
+    ``promoted``: the candidate was promoted, and is watched for ``watch_s`` seconds.
     """
 
     t: float
@@ -88,6 +89,8 @@ class Started:
     undo: bool = False
     reason: str | None = None
     baseline_rpm: int | None = None
+    promoted: bool = False
+    watch_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +334,7 @@ def _maybe_seconds(key: str, value: Any) -> float | None:
     if value is None:
         return None
     if _finite(key, value) < 0:
-        raise BadEvent(f"'{key}' is {_shown(value)}: a latency in seconds is not negative")
+        raise BadEvent(f"'{key}' is {_shown(value)}: seconds are not negative")
     return float(value)
 
 
@@ -388,6 +391,8 @@ _FORMS: dict[str, tuple[Callable[..., Event], dict[str, _Reader], dict[str, _Rea
             "undo": _flag,
             "reason": _maybe_text,
             "baseline_rpm": _maybe_count,
+            "promoted": _flag,
+            "watch_s": _maybe_seconds,
         },
     ),
     "traffic": (Traffic, {"t": _time, "weight": _percent}, {}),

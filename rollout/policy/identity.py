@@ -55,7 +55,7 @@ def refusal(state: State) -> str:
 
 def _hold(step: Step, reason: str) -> None:
     phase = step.state.phase
-    if phase in ON_STABLE:
+    if phase in (*ON_STABLE, Phase.STEADY):
         step.page(Reason.IDENTITY, reason)
     elif phase in (*AT_WORK, Phase.HELD):
         step.hold(Reason.IDENTITY, reason)

@@ -48,7 +48,7 @@ def _pair(step: Step, event: Metrics) -> bool:
 
 def _retreat(step: Step, breaches: list[Breach]) -> None:
     """The lowest resulting weight wins; every breach is recorded."""
-    if not breaches or step.state.phase in ON_STABLE:
+    if not breaches or step.state.phase in (*ON_STABLE, Phase.STEADY):
         return
     worst = min(breaches, key=lambda b: -1.0 if b.target is None else b.target)
     measured: Measured = {"value": worst.value, "limit": worst.limit}
@@ -93,7 +93,12 @@ def count_anew(step: Step) -> None:
 def receive_edge(step: Step, event: EdgeMetrics) -> None:
     state, rule = step.state, step.plan.rate_limit
     already = state.raised_at is not None and event.end <= state.raised_at
-    if not step.remember(event) or already or event.share <= rule.share or state.phase in STOPPED:
+    if (
+        not step.remember(event)
+        or already
+        or event.share <= rule.share
+        or state.phase in (*STOPPED, Phase.STEADY)
+    ):
         return
     if event.start < 0:
         return  # it was counted before this rollout, under whatever limit stood then
@@ -127,7 +132,8 @@ def receive_alarm(step: Step, event: Alarm) -> None:
     if event.state != "ALARM" or event.name in standing:
         return  # an alarm that stands acts once, whoever reports it again
     step.state = changed(step.state, standing_alarms=(*standing, event.name))
-    if action := step.plan.alarms.get(event.name):
+    action = step.plan.alarms.get(event.name)
+    if action and step.state.phase is not Phase.STEADY:
         target = judge.target(step.plan, Limit(0, action), step.state.commanded)
         _retreat(step, [Breach(Reason.ALARM, 1, 0, target, f"alarm {event.name} is in ALARM")])
     elif event.tier != "notice":

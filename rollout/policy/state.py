@@ -45,6 +45,7 @@ class Phase(StrEnum):
     PAUSED = "paused"  # held by the operator; reminds, never times out
     ABORTED = "aborted"  # 0 % commanded for good, not yet seen
     VERIFYING = "verifying"  # all traffic on stable, which is watched
+    STEADY = "steady"  # after the promotion: all traffic on the candidate, whose health is watched
     FINISHED = "finished"
 
 
@@ -60,18 +61,21 @@ class Cause(StrEnum):
     ABORT = "abort"
     LOST = "weight seen above 0 %"
     VERIFIED = "watch over"
+    PROMOTED = "promoted before"
+    WATCHED = "its time is over"
 
 
 _HOLDABLE = {Cause.HOLD: Phase.HELD, Cause.PAUSE: Phase.PAUSED, Cause.ABORT: Phase.ABORTED}
 _RESUMABLE = {Cause.RESUME: Phase.WATCHING, Cause.RESUME_MOVING: Phase.MOVING}
 TRANSITIONS: Mapping[Phase, Mapping[Cause, Phase]] = {
-    Phase.READY: {Cause.STARTED: Phase.MOVING, Cause.ABORT: Phase.ABORTED},
+    Phase.READY: {Cause.STARTED: Phase.MOVING, Cause.ABORT: Phase.ABORTED, Cause.PROMOTED: Phase.STEADY},
     Phase.MOVING: {Cause.SEEN: Phase.WATCHING, **_HOLDABLE},
     Phase.WATCHING: {Cause.PASSED: Phase.MOVING, Cause.COMPLETED: Phase.FINISHED, **_HOLDABLE},
     Phase.HELD: {**_RESUMABLE, **_HOLDABLE},
     Phase.PAUSED: {**_RESUMABLE, **_HOLDABLE},
     Phase.ABORTED: {Cause.SEEN: Phase.VERIFYING},
     Phase.VERIFYING: {Cause.LOST: Phase.ABORTED, Cause.VERIFIED: Phase.FINISHED},
+    Phase.STEADY: {Cause.ABORT: Phase.ABORTED, Cause.WATCHED: Phase.FINISHED},
     Phase.FINISHED: {},
 }
 AT_WORK = (Phase.MOVING, Phase.WATCHING)
@@ -121,6 +125,7 @@ class State:
     unread_alarms: tuple[str, ...] = ()  # names of the plan's alarms whose state nobody knows
     counted_to: float = -inf  # periods that began up to here led to a retreat or a resume, and count no more
     promoted: bool = False  # the candidate was promoted before this began
+    watch_s: float | None = None  # how long it is watched in the steady state
     pairs: tuple[
         Pair, ...
     ] = ()  # what the comparison has of the periods since, in the order they were completed

@@ -76,7 +76,7 @@ class Timeline:
 
     def receive(self, event: Event, decisions: Sequence[Decision]) -> list[tuple[Retreat, str]]:
         """The milestones that this event reached."""
-        if isinstance(event, Started) and event.undo:
+        if isinstance(event, Started) and (event.undo or event.promoted):
             self._commanded = WHOLE
         if isinstance(event, Health):
             if event.failed:
