@@ -283,26 +283,35 @@ def _conduct(work: Callable[[], Any], screen: Screen, untouched: str = "nothing 
         fail(f"interrupted before the first step; {untouched}", Exit.FAILED)
 
 
-def _end(code: Exit, screen: Screen, station: Station, undo: bool = False) -> NoReturn:
+def _end(code: Exit, screen: Screen, station: Station, kind: str = "release") -> NoReturn:
     """The last lines of a rollout, and the end of the process."""
-    screen.say((_UNDO_ENDS if undo else _ENDS)[code])
+    screen.say(_ENDS[kind][code])
     if code in (Exit.FAILED, Exit.ROLLED_BACK_RED):
         screen.say(_traffic_now(station))
     raise typer.Exit(code)
 
 
-_ENDS = {
-    Exit.DONE: "promoted: the candidate is stable now",
-    Exit.ROLLED_BACK: "rolled back: all traffic is on stable, which is back to normal",
-    Exit.ROLLED_BACK_RED: "rolled back: all traffic is on stable, but stable is NOT verified to be back to normal",
-    Exit.FAILED: "the controller ended without a result; `rollout resume` continues, `rollout abort` sends all traffic "
-    "to stable",
-}
-_UNDO_ENDS = {
+_UNDONE = {
     Exit.ROLLED_BACK: "undone: all traffic is on the colour that was stable before the promotion, and it is normal",
     Exit.ROLLED_BACK_RED: "undone: all traffic is on the colour that was stable before the promotion, but it is NOT verified "
     "to be normal",
     Exit.FAILED: "the controller ended before the undo did; `rollout resume` continues",
+}
+_ENDS = {  # by the kind of the journal
+    "release": {
+        Exit.DONE: "promoted: the candidate is stable now",
+        Exit.ROLLED_BACK: "rolled back: all traffic is on stable, which is back to normal",
+        Exit.ROLLED_BACK_RED: "rolled back: all traffic is on stable, but stable is NOT verified to be back to normal",
+        Exit.FAILED: "the controller ended without a result; `rollout resume` continues, `rollout abort` sends all traffic "
+        "to stable",
+    },
+    "undo": _UNDONE,
+    "watch": {
+        **_UNDONE,
+        Exit.DONE: "watched to the end: nothing led to an undo. Nobody watches from now on",
+        Exit.FAILED: "nobody watches any more; `rollout watch` watches again, `rollout undo` goes back, and `rollout resume` "
+        "continues what was begun",
+    },
 }
 _DRY_ENDS = {
     Exit.DONE: "dry run: the release would have been promoted; nothing was moved",
@@ -399,8 +408,12 @@ def resume(context: typer.Context, env: Env = "prod", project_dir: ProjectDir = 
 
 @app.command()
 def abort(context: typer.Context, env: Env = "prod", project_dir: ProjectDir = HERE) -> None:
-    """Send all traffic to stable, whether or not a controller is running."""
+    """Send all traffic to stable, whether or not a controller is running. After the promotion: `rollout undo`."""
     station = _station(project_dir, env)
+    if station.holder() is not None and (watched := _watched(station)):
+        fail(
+            f"{watched.named('candidate')} is promoted, all traffic is on it: `rollout undo` goes back to {watched.named('stable')}"
+        )
     if station.holder() is not None:
         _ask(station, "abort")
         return
@@ -457,14 +470,112 @@ def undo(
     """
     station = _station(project_dir, env)
     if station.holder() is not None:
-        say("a controller is running, so nothing is promoted yet: the undo is an abort")
-        _ask(station, "abort")
+        _undo_by_another(_connector(context), project_dir, station, version)
         return
     station.take()
     try:
         _undo(_connector(context), project_dir, station, version, plan, time_scale, reason)
     finally:
         station.give_back()
+
+
+@app.command()
+def watch(
+    context: typer.Context,
+    env: Env = "prod",
+    length: Annotated[
+        str, typer.Option("--for", metavar="TIME", help="How long, such as 24h or 90m.")
+    ] = "24h",
+    project_dir: ProjectDir = HERE,
+) -> None:
+    """After a promotion, keep watching the release's health: three failed rounds in a row undo it.
+
+    A round every 30 s for the first 24 h, then every 60 s. Metrics and alarms say nothing here. Ctrl-C ends it, and nobody
+    watches from then on.
+    """
+    from rollout.plan import units
+
+    try:
+        seconds = units.seconds(length)
+    except ValueError as error:
+        fail(f"--for {length}: {error}")
+    if not seconds:
+        fail(f"--for {length}: it takes a time above 0, such as 24h or 90m")
+    station = _station(project_dir, env)
+    station.take()
+    try:
+        _watch(_connector(context), project_dir, station, seconds)
+    finally:
+        station.give_back()
+
+
+def _watch(connector: Connector, project_dir: Path, station: Station, seconds: float) -> NoReturn:
+    from rollout import session
+    from rollout.journal import read_journal
+    from rollout.journal.resume import promotion
+
+    path = station.latest()
+    promoted = promotion(read_journal(path)) if path else None
+    if promoted is None:
+        fail(
+            f"nothing to watch: the latest rollout of {station.env} from here was not promoted; `rollout status`"
+        )
+    engine = connector.engine(project_dir, station.directory)
+    screen = _screen(f"watch {station.env}")
+
+    async def work() -> Exit:
+        return await session.watch(
+            connector,
+            engine,
+            station,
+            promoted=promoted,
+            plan_text=promoted.plan_text,
+            time_scale=promoted.time_scale,
+            seconds=seconds,
+            screen=screen,
+        )
+
+    _end(_conduct(work, screen), screen, station, "watch")
+
+
+def _undo_by_another(connector: Connector, project_dir: Path, station: Station, version: str) -> None:
+    """An undo by the controller that runs: of a release, for which it is an abort, or of the watch after it."""
+    import asyncio
+
+    from rollout import session
+    from rollout.control.ports import TrafficError
+    from rollout.procedure.undo import UndoRefused
+    from rollout.stacks.engine import EngineMissing
+
+    watched = _watched(station)
+    if watched is None:
+        say("a controller is running, so nothing is promoted yet: the undo is an abort")
+        _ask(station, "abort")
+        return
+    try:
+        engine = connector.engine(project_dir, station.directory)
+        asyncio.run(session.make_ready(connector, engine, watched, version, say))
+    except UndoRefused:
+        raise
+    except TrafficError as error:
+        say(f"rollout: {error}", err=True)
+        fail(_traffic_now(station), Exit.FAILED)
+    except (EngineMissing, EnvironmentProblem) as error:
+        say(f"rollout: {error}; {watched.named('stable')} could not be looked at", err=True)
+    _ask(station, "abort", "undo")
+
+
+def _watched(station: Station) -> Header | None:
+    """The header of the watch over a promoted release that is the latest here, unless it was taken back."""
+    from rollout.journal import JournalError, read_journal
+    from rollout.journal.resume import promotion
+
+    path = station.latest()
+    try:
+        found = promotion(read_journal(path)) if path else None
+    except (JournalError, OSError):
+        return None
+    return found if found and found.kind == "watch" else None
 
 
 def _undo(
@@ -511,7 +622,7 @@ def _undo(
                 screen=screen,
             )
 
-        _end(_conduct(work, screen, "no traffic was moved"), screen, station, undo=True)
+        _end(_conduct(work, screen, "no traffic was moved"), screen, station, "undo")
     except UndoRefused:
         raise
     except TrafficError as error:
@@ -547,7 +658,7 @@ def _promoted(connector: Connector, project_dir: Path, station: Station, version
         return None
     if promoted:
         return promoted
-    if end is None and header.undo:
+    if end is None and header.promoted:
         _continue(connector, project_dir, station, path, records)
     if end is None:
         say(f"{header.named('candidate')} is not promoted yet: the undo is an abort")
@@ -619,14 +730,14 @@ def _continue(
     from rollout.journal.header import Header
 
     engine = connector.engine(project_dir, station.directory)
-    undo = Header.read(records[0]).undo
+    kind = Header.read(records[0]).kind
     screen = _screen(f"rollout {station.env}")
-    what = "undo" if undo else "rollout"
+    what = "rollout" if kind == "release" else kind
     say(f"no controller is running: continuing the {what} in {path}" + (", to abort it" if abort else ""))
     code = _conduct(
         lambda: session.run_again(connector, engine, station, path, records, screen, abort), screen
     )
-    _end(code, screen, station, undo)
+    _end(code, screen, station, kind)
 
 
 def _abort(connector: Connector, project_dir: Path, station: Station, env: str) -> NoReturn:
@@ -644,6 +755,11 @@ def _abort(connector: Connector, project_dir: Path, station: Station, env: str) 
     try:
         try:
             path, records = _unfinished(station, env)
+            if watched := _watched(station):
+                records = ()
+                raise ResumeError(
+                    f"{watched.named('candidate')} is promoted: `rollout undo` goes back to {watched.named('stable')}"
+                )
             _continue(connector, project_dir, station, path, records, abort=True)
         except (JournalError, ResumeError, PlanError, OSError) as error:
             say(f"rollout: {error}", err=True)
@@ -682,11 +798,11 @@ def _abort_without_stacks(connector: Connector, station: Station, header: Header
     )
 
 
-def _ask(station: Station, command: str) -> None:
+def _ask(station: Station, command: str, typed: str = "") -> None:
     accepted, text = station.ask(command)
     if not accepted:
-        fail(f"{command} was refused: {text}")
-    say(f"{command}: {text}")
+        fail(f"{typed or command} was refused: {text}")
+    say(text if typed else f"{command}: {text}")
 
 
 @app.command()

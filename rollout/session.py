@@ -253,6 +253,40 @@ async def undo(
         return await _begin(adapters, header, station, None, clock, screen, found)
 
 
+async def watch(
+    connector: Connector,
+    engine: Engine,
+    station: Station,
+    *,
+    promoted: Header,
+    plan_text: str,
+    time_scale: float,
+    seconds: float,
+    screen: Screen,
+) -> Exit:
+    """The steady state after a promotion, for so many seconds. Raises :class:`EnvironmentProblem`, :class:`TrafficError`."""
+    environment = going_back(await connector.read(engine, promoted.env), promoted, "")
+    clock = WallClock()
+    header = replace(
+        _header(environment, plan_text, time_scale, clock.now(), dry=False), kind="watch", watch_s=seconds
+    )
+    async with connector.adapters(engine, environment, header.plan, header.start, clock) as adapters:
+        old = OldColour(environment, adapters.colours, adapters.probes, adapters.ports.traffic, screen.say)
+        await old.look()
+        return await _begin(adapters, header, station, None, clock, screen)
+
+
+async def make_ready(
+    connector: Connector, engine: Engine, promoted: Header, version: str, say: Callable[[str], None]
+) -> None:
+    """Looks at what an undo goes back to, for another process that will move the traffic. Raises as :func:`undo` does."""
+    environment = going_back(await connector.read(engine, promoted.env), promoted, version)
+    clock = WallClock()
+    async with connector.adapters(engine, environment, promoted.plan, clock.now(), clock) as adapters:
+        old = OldColour(environment, adapters.colours, adapters.probes, adapters.ports.traffic, say)
+        await old.ready(named_stable=False)
+
+
 async def _begin(
     adapters: Adapters,
     header: Header,
@@ -278,7 +312,8 @@ async def _begin(
         controller = _controller(adapters, header, journal, clock, screen, rpm)
         for note in notes:
             controller.note(note)
-        return await _conduct(controller, None if header.dry_run else station, screen, None)
+        listens = None if header.dry_run else station
+        return await _conduct(controller, listens, screen, None, asks=header.watch_s is None)
     finally:
         journal.close()
 
@@ -306,7 +341,9 @@ async def run_again(
             controller = _controller(adapters, header, journal, clock, screen)
             if left:
                 controller.note(EnginesEnded(left))
-            return await _conduct(controller, station, screen, past, "abort" if abort else None)
+            return await _conduct(
+                controller, station, screen, past, "abort" if abort else None, asks=header.watch_s is None
+            )
         finally:
             journal.close()
 
@@ -369,6 +406,8 @@ def _controller(
         recheck=partial(_check_again, adapters),
         undo=header.undo,
         reason=header.reason,
+        watch_s=header.watch_s,
+        time_scale=header.time_scale,
         observer=screen.observe,
         dry_run=header.dry_run,
     )
@@ -383,8 +422,13 @@ async def _conduct(
     screen: Screen,
     past: Past | None,
     command: str | None = None,
+    *,
+    asks: bool = True,
 ) -> Exit:
-    """``station``: whose commands are carried out; none for a dry run, which must not take a real rollout's."""
+    """``station``: whose commands are carried out; none for a dry run, which must not take a real rollout's.
+
+    ``asks``: Ctrl-C asks what to do, else it leaves.
+    """
 
     async def operate(command: str) -> tuple[bool, str]:
         answer = await controller.operate(command)
@@ -397,7 +441,7 @@ async def _conduct(
     helpers = [asyncio.create_task(station.serve(operate))] if station else []
     if command:
         helpers.append(asyncio.create_task(_command(controller, command)))
-    signals = Signals(controller, screen.say, screen.live, asks=station is not None)
+    signals = Signals(controller, screen.say, screen.live, asks=asks and station is not None)
     signals.install()
     try:
         return await controller.run(past)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
@@ -96,7 +97,8 @@ class Controller:
 
     ``start``: the epoch second at which the rollout's time is 0; ``rate_limit``: the deployed one, in requests per
     minute and client; ``versions``: those approved, by role; ``baseline_rpm``: requests a minute before it; ``undo``: it takes
-    back the candidate, which was promoted, for ``reason``. ``recheck`` makes the checks before a rollout again, those of weights
+    back the candidate, which was promoted, for ``reason``; ``watch_s``: it watches the candidate, which was promoted, for so many
+    seconds, at the ``time_scale`` that the plan has. ``recheck`` makes the checks before a rollout again, those of weights
     apart, and says what they found wrong. ``observer`` is called with each record of the journal. A ``dry_run`` has no traffic to watch.
     """
 
@@ -116,6 +118,8 @@ class Controller:
         reason: str = "",
         baseline_rpm: int | None = None,
         recheck: Callable[[], Awaitable[Sequence[str]]] | None = None,
+        watch_s: float | None = None,
+        time_scale: float = 1.0,
         observer: Observer = lambda kind, t, body: None,
         dry_run: bool = False,
     ) -> None:
@@ -134,7 +138,10 @@ class Controller:
             undo=undo,
             reason=reason or None,
             baseline_rpm=baseline_rpm,
+            promoted=watch_s is not None,
+            watch_s=watch_s,
         )
+        self._time_scale, self._steady_over = time_scale, asyncio.Event()
         self._effects = Effects(plan, ports, self)
         self._timeline = Timeline(plan)
         self._inbox: asyncio.Queue[tuple[EventMaker, asyncio.Future[Answer] | None]] = asyncio.Queue()
@@ -187,12 +194,11 @@ class Controller:
     async def run(self, past: Past | None = None) -> Exit:
         """Runs to the end, from the start or from where a journal ends. A fault of the environment never raises."""
         self._receive(self._started) if past is None else self._continue(past)
-        health = self.plan.health
         sources = [
             asyncio.create_task(self._supervise(source), name=source.__qualname__)
             for source in (self._watch_traffic, self._watch_metrics, self._tick)
         ]
-        sources += [asyncio.create_task(self._probe(role, health.interval)) for role in self._probes.roles]
+        sources += [asyncio.create_task(self._probe(role)) for role in self._probes.roles]
         try:
             while self.state.phase is not Phase.FINISHED:
                 make_event, answer = await self._inbox.get()
@@ -208,7 +214,7 @@ class Controller:
 
     def _receive(self, make_event: EventMaker, answer: asyncio.Future[Answer] | None = None) -> None:
         since = self.state.t
-        if self.state.phase is not Phase.READY and self.t - since > timing.attention_gap(self.plan):
+        if self.state.phase is not Phase.READY and self.t - since > timing.attention_gap(self._interval):
             # Not even a tick: the machine was suspended, or this process got no time. First of all the policy learns of it.
             self.page("nobody watched the rollout", f"The controller did not run for {self.t - since:.0f} s.")
             self._attend_again(since)
@@ -242,6 +248,8 @@ class Controller:
                 self.page("the policy refused an event", f"{event_to_json(event)}: {error}")
             return
         self.state = state
+        if before.phase is Phase.STEADY and state.phase is not Phase.STEADY:
+            self._steady_over.set()
         self._remember(event)
         self.record("event", event_to_json(event), event.t)
         numbered = [
@@ -326,9 +334,24 @@ class Controller:
                 )
                 await asyncio.sleep(self.plan.health.interval)
 
+    @property
+    def _interval(self) -> float:
+        """Between probe rounds, now."""
+        steady = self.state.phase is Phase.STEADY
+        return timing.probe_interval(self.plan, steady=steady, t=self.t, time_scale=self._time_scale)
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleeps. The end of the steady state, whose rounds are slow, ends it."""
+        if self.state.phase is not Phase.STEADY:
+            await asyncio.sleep(seconds)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(seconds, 0)):
+                await self._steady_over.wait()
+
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(self.plan.health.interval / timing.TICKS_A_ROUND)
+            await self._rest(self._interval / timing.TICKS_A_ROUND)
             self._post(Tick)
 
     async def _watch_traffic(self) -> None:
@@ -366,7 +389,7 @@ class Controller:
                 self._post(reading.event)
             await asyncio.sleep(interval)
 
-    async def _probe(self, role: str, interval: float) -> None:
+    async def _probe(self, role: str) -> None:
         """A round each interval, whether or not the last one is back; posted in the order in which they began."""
         rounds: asyncio.Queue[asyncio.Task[Round]] = asyncio.Queue()
         poster = asyncio.create_task(self._post_rounds(role, rounds))
@@ -374,8 +397,9 @@ class Controller:
             due = asyncio.get_running_loop().time()
             while True:
                 rounds.put_nowait(asyncio.create_task(self._round(role)))
-                due += interval
-                await asyncio.sleep(due - asyncio.get_running_loop().time())
+                due += self._interval
+                await self._rest(due - asyncio.get_running_loop().time())
+                due = min(due, asyncio.get_running_loop().time())
         finally:
             poster.cancel()
 
@@ -408,10 +432,12 @@ class Controller:
             weight = None
         self.note(Left(self._left or "", weight))
         shown = "an unknown share" if weight is None else f"{weight:g} %"
+        then = "`rollout resume` continues the rollout, `rollout abort` ends it."
+        if self.state.phase is Phase.STEADY:
+            then = "`rollout watch` watches it again, `rollout undo` takes it back."
         self.page(
             "nobody watches the rollout",
-            f"The controller left ({self._left}); the candidate has {shown} of the traffic. "
-            "`rollout resume` continues the rollout, `rollout abort` ends it.",
+            f"The controller left ({self._left}); the candidate has {shown} of the traffic. {then}",
         )
         await self._effects.drain(timing.DRAIN_LIMIT)
         return Exit.FAILED
@@ -424,7 +450,9 @@ class Controller:
 
     def _finish(self) -> Exit:
         final = next(d for d in reversed(self._decisions) if d.decision is DecisionKind.FINISH)
-        if final.outcome == "promoted":
+        if final.outcome == "watched":
+            code = Exit.DONE
+        elif final.outcome == "promoted":
             code = Exit.FAILED if self._effects.promoted is False else Exit.DONE
         else:
             code = Exit.ROLLED_BACK if final.verified else Exit.ROLLED_BACK_RED

@@ -291,7 +291,7 @@ class Effects:
                 topic = "warning"
             case DecisionKind.SET_WEIGHT if decision.criterion in RAISES:
                 topic = "notice"
-            case DecisionKind.FINISH if decision.outcome == "promoted":
+            case DecisionKind.FINISH if decision.outcome in ("promoted", "watched"):
                 topic = "notice"
             case _:
                 topic = "immediate"

@@ -132,7 +132,7 @@ class Account:
 
     @property
     def outcome(self) -> str:
-        """``promoted``, ``aborted``, ``undone``, ``held`` (traffic stays, a person decides) or ``unfinished``."""
+        """``promoted``, ``aborted``, ``undone``, ``watched``, ``held`` (traffic stays, a person decides) or ``unfinished``."""
         finish = self.finish
         if finish:
             return str(finish["outcome"])
@@ -145,7 +145,7 @@ class Account:
     @property
     def first_weight(self) -> float:
         """The candidate's when it began."""
-        return float(WHOLE) if self.header.undo else 0.0
+        return float(WHOLE) if self.header.promoted else 0.0
 
     @property
     def final_weight(self) -> float:

@@ -18,8 +18,8 @@ FORMAT = 2  # of the journal; 1 had neither `format` nor `policy` in its header
 class Header:
     """What the first record says. Maps are by role, ``stable`` and ``candidate``; '' and empty: the journal lacks it.
 
-    ``kind`` is ``release``, or ``undo``: of a promotion, with the roles as they were before it, for ``reason``. ``start`` is in
-    epoch seconds; ``policy`` is the :data:`rollout.policy.RULES` that decided (0: unknown).
+    ``kind`` is ``release``, or with the roles as they were before a promotion ``undo``, for ``reason``, or ``watch``, for ``watch_s``
+    seconds. ``start`` is in epoch seconds; ``policy`` is the :data:`rollout.policy.RULES` that decided (0: unknown).
     """
 
     plan_text: str
@@ -37,6 +37,7 @@ class Header:
     groups: Mapping[str, str] = field(default_factory=dict)  # target group ARNs
     kind: str = "release"
     reason: str = ""
+    watch_s: float | None = None
     format: int = FORMAT
     policy: int = RULES
 
@@ -61,6 +62,7 @@ class Header:
                 groups=_map(body, "groups"),
                 kind=str(body.get("kind", "release")),
                 reason=str(body.get("reason", "")),
+                watch_s=_number(body, "watch_s") if "watch_s" in body else None,
                 format=body.get("format", 1),
                 policy=body.get("policy", 0),
             )
@@ -87,7 +89,9 @@ class Header:
             "start": self.start,
             "started_at": utc(self.start),
             "dry_run": self.dry_run,
-            **({"kind": self.kind, "reason": self.reason} if self.kind != "release" else {}),
+            **({} if self.kind == "release" else {"kind": self.kind}),
+            **({"reason": self.reason} if self.undo else {}),
+            **({} if self.watch_s is None else {"watch_s": self.watch_s}),
         }
 
     @property
@@ -98,6 +102,11 @@ class Header:
     @property
     def undo(self) -> bool:
         return self.kind == "undo"
+
+    @property
+    def promoted(self) -> bool:
+        """The candidate had been promoted before this began."""
+        return self.kind != "release"
 
     @property
     def roles(self) -> Mapping[str, str]:

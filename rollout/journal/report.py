@@ -134,6 +134,8 @@ def title(account: Account) -> str:
     header = account.header
     if header.undo:
         return f"Undo of {header.named('candidate')} in {header.env}"
+    if header.kind == "watch":
+        return f"Watch over {header.named('candidate')} in {header.env}"
     return f"Release of {header.named('candidate')} to {header.env}"
 
 
@@ -212,6 +214,8 @@ def _headline(account: Account) -> tuple[str, str]:
     finish = account.finish
     if account.outcome == "promoted":
         return "good", "Promoted"
+    if account.outcome == "watched":
+        return "good", "Watched: nothing led to an undo"
     if finish:
         what = "Undone" if account.outcome == "undone" else "Rolled back"
         return "bad", f"{what} {_cause(account)}" + (
@@ -252,6 +256,8 @@ def _sentence(account: Account) -> str:
             f"{candidate} passed {len(account.stages)} stages and carries all traffic after "
             f"{seconds(account.ended_s)}. {account.candidate} is stable from now on, {account.stable} is the next candidate."
         )
+    if account.outcome == "watched":
+        return f"{candidate} was watched for {seconds(account.ended_s)} after its promotion."
     first = account.retreats[0] if account.retreats else None
     if first is None:
         return f"{candidate} has {account.final_weight:g} % of the traffic, {stable} the rest."

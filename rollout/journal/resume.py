@@ -113,11 +113,15 @@ def header_under_way(records: Sequence[Record]) -> Header | None:
 
 
 def promotion(records: Sequence[Record]) -> Header | None:
-    """The header of a release that got all of the traffic for good; ``None`` when the journal is of anything else."""
+    """The header of a release that has all of the traffic for good, or of a watch over it; ``None`` for anything else."""
     promoted = any(
         record.kind == "decision" and record.body.get("decision") == "promote" for record in records
     )
-    return Header.read(records[0]) if promoted else None
+    watched = records and records[0].body.get("kind") == "watch"
+    taken_back = any(
+        record.kind == "decision" and record.body.get("decision") == "set_weight" for record in records
+    )
+    return Header.read(records[0]) if promoted or (watched and not taken_back) else None
 
 
 def _named(decision: Decision) -> str:

@@ -177,12 +177,20 @@ def receive_traffic(step: Step, weight: float) -> None:
             **measured,
         )
     else:
-        reason = f"the load balancer shows {weight:g} %, not the commanded {state.commanded:g} %: {weight:g} % is kept"
-        step.state = changed(state, commanded=weight, settled=True)
-        if state.phase is Phase.PAUSED:
-            step.emit(DecisionKind.HOLD, Reason.TRAFFIC, reason, weight=weight, **measured)
-        else:
-            step.hold(Reason.TRAFFIC, reason, **measured)
+        _adopt(step, weight, measured)
+
+
+def _adopt(step: Step, weight: float, measured: Measured) -> None:
+    """A weight below the commanded one: whoever set it had a reason."""
+    state = step.state
+    reason = (
+        f"the load balancer shows {weight:g} %, not the commanded {state.commanded:g} %: {weight:g} % is kept"
+    )
+    step.state = changed(state, commanded=weight, settled=True)
+    if state.phase is Phase.PAUSED:
+        step.emit(DecisionKind.HOLD, Reason.TRAFFIC, reason, weight=weight, **measured)
+    else:
+        step.hold(Reason.TRAFFIC, reason, **measured)
 
 
 def receive_health(step: Step, event: Health) -> None:

@@ -52,12 +52,15 @@ def _judge(step: Step, reason: str) -> None:
     state, rule = step.state, step.plan.health
     streak = state.front_streak
     measured: Measured = {"value": streak, "limit": rule.abort_after}
-    if streak >= rule.abort_after and state.passing:
-        own = " and ".join(sorted(state.passing)) + (" pass" if len(state.passing) > 1 else " passes")
-        their = "their" if len(state.passing) > 1 else "its"
+    # After the promotion only stable can be gone back to.
+    passing = [role for role in sorted(state.passing) if state.phase is not Phase.STEADY or role == "stable"]
+    if streak >= rule.abort_after and passing:
+        own = " and ".join(passing) + (" pass" if len(passing) > 1 else " passes")
+        their = "their" if len(passing) > 1 else "its"
         step.abort(Reason.FRONT_DOOR, f"{reason}, while {own} {their} own", **measured)
     elif streak == rule.abort_after:
-        step.page(Reason.FRONT_DOOR, f"{reason}; no colour passes its own probes either", **measured)
+        none = "stable does not pass" if state.phase is Phase.STEADY else "no colour passes"
+        step.page(Reason.FRONT_DOOR, f"{reason}; {none} its own probes either", **measured)
     elif streak == rule.prepare_after:
         step.emit(DecisionKind.PREPARE_ROLLBACK, Reason.FRONT_DOOR, reason, **measured)
     elif streak == rule.alert_after:

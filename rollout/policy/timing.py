@@ -17,6 +17,8 @@ UNREADABLE = 3  # failed read-backs, or failed queries of metrics or alarms, in 
 TICKS_A_ROUND = 2  # ticks in one interval of the probes
 MISSED_ROUNDS = 3  # health intervals without a tick after which nobody was watching...
 SHORTEST_GAP = 5.0  # ... but never fewer seconds, however short a rehearsal's rounds are
+STEADY_INTERVAL, LATER_INTERVAL = 30.0, 60.0  # between probe rounds after the promotion: at first, and then
+STEADY_AT_FIRST = 24 * 3600.0
 
 CHECKS_LIMIT = 60.0  # for the checks that are made again after a gap
 
@@ -46,9 +48,16 @@ SCALE_TOLD = 10.0  # between lines that say how far that is
 METRIC_DELAY_P50, METRIC_DELAY_P95 = 75.0, 150.0
 
 
-def attention_gap(plan: Plan) -> float:
-    """Without a tick of its own for longer than this, the controller was not watching."""
-    return max(MISSED_ROUNDS * plan.health.interval, SHORTEST_GAP)
+def attention_gap(interval: float) -> float:
+    """Without a tick of its own for longer than this, the controller was not watching. ``interval`` is that of the probes."""
+    return max(MISSED_ROUNDS * interval, SHORTEST_GAP)
+
+
+def probe_interval(plan: Plan, *, steady: bool, t: float = 0.0, time_scale: float = 1.0) -> float:
+    """Between probe rounds; ``steady``: after the promotion, ``t`` seconds ago."""
+    if not steady:
+        return plan.health.interval
+    return (STEADY_INTERVAL if t * time_scale < STEADY_AT_FIRST else LATER_INTERVAL) / time_scale
 
 
 def poll_interval(plan: Plan) -> float:

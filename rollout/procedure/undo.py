@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from rollout.control.ports import ColourControl, PortError, Probes, TrafficControl, TrafficError
 from rollout.journal.header import Header
 from rollout.journal.notes import GoingBack
+from rollout.plan import WHOLE
 from rollout.plan.units import duration
 from rollout.policy import timing
 from rollout.stacks.environment import OTHER, Environment
@@ -67,6 +68,21 @@ class OldColour:
     def wanted(self) -> int:
         """As many pods as what serves now has."""
         return max(self.environment.replicas["candidate"], 1)
+
+    async def look(self) -> None:
+        """Says whether an undo could go to it now. Raises :class:`TrafficError` when what serves does not have all of the traffic."""
+        weight = await self.traffic.read_weight()
+        if weight != WHOLE:
+            serves = self.environment.named("candidate")
+            raise TrafficError(
+                f"{serves} has {weight:g} % of the traffic, not all of it: there is no promotion to watch"
+            )
+        healthy, problem = await self.control.targets("stable")
+        mark = "warning: " if healthy < self.wanted or problem else ""
+        self.say(
+            f"{mark}an undo goes back to {self.environment.named('stable')}: {self._of(healthy)}"
+            + (f"; {problem}" if problem else "")
+        )
 
     async def ready(self, *, named_stable: bool) -> GoingBack:
         """Looks at it, and scales it up if pods are missing.

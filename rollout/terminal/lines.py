@@ -117,4 +117,7 @@ def awaited(plan: Plan, state: State, t: float) -> str:
             return f"all traffic on stable, watched for {duration(round(left))} more"
         most = duration(round(max(verification.ends(plan, state) - t, 0)))
         return f"all traffic on stable; waits for its last metrics, at most {most} more"
+    if state.phase is Phase.STEADY and state.window_start is not None and state.watch_s is not None:
+        left = max(state.window_start + state.watch_s - t, 0)
+        return f"promoted, watched for {duration(round(left))} more; `rollout undo` takes it back"
     return ""

@@ -91,7 +91,12 @@ class Status:
         if not self.controller and not ended:
             lines += [
                 "",
-                "No controller is running: `rollout resume` continues, `rollout abort` sends all traffic to stable.",
+                "No controller is running: `rollout resume` continues, "
+                + (
+                    "`rollout undo` sends all traffic to stable."
+                    if header.promoted
+                    else "`rollout abort` sends all traffic to stable."
+                ),
             ]
         return "\n".join(lines)
 

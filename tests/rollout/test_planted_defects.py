@@ -62,8 +62,8 @@ DEFECTS = {
     ),
     "a part that failed is not started again": Defect(
         "control/controller.py",
-        "                await asyncio.sleep(self.plan.health.interval)\n\n    async def _tick",
-        "                return\n\n    async def _tick",
+        "                await asyncio.sleep(self.plan.health.interval)\n\n    @property\n    def _interval",
+        "                return\n\n    @property\n    def _interval",
         CONTROLLER + "a_part_of_the_controller_that_fails_is_paged_and_started_again",
     ),
     "time runs back with the clock": Defect(

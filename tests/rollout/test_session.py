@@ -76,7 +76,7 @@ class Session:
         self.controllers: list[Controller] = []
         self.stations: list[Station | None] = []
 
-        async def conduct(controller: Controller, station: Station | None, *_: Any) -> Exit:
+        async def conduct(controller: Controller, station: Station | None, *_: Any, **__: Any) -> Exit:
             self.controllers.append(controller)
             self.stations.append(station)
             return Exit.DONE

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from rollout.journal.station import Station
 from rollout.stacks.engine import EngineMissing
 from rollout.stacks.environment import Environment
 from tests.rollout import driver
-from tests.rollout.test_cli import PLACE, Ran, project, record_of, rollout, weight
+from tests.rollout.test_cli import PLACE, Ran, project, record_of, rollout, start, weight
 
 __all__ = ["project", "rollout"]  # fixtures
 Run = Callable[..., Ran]
@@ -209,6 +211,9 @@ class Rule(driver.FileTraffic):
     async def write_weight(self, weight: int) -> None:
         self._move(weight)
 
+    async def make_whole(self) -> None:
+        pass
+
 
 def test_it_works_without_pulumi(rollout: Run, project: Path) -> None:
     promoted(project, **PLACE)
@@ -226,6 +231,7 @@ def test_killed_in_the_middle_it_is_continued(project: Path, command: str) -> No
     promoted(project)
     code = """
 import os
+import signal
 from rollout.journal.journal import FileJournal
 from tests.rollout import driver
 from rollout import cli
@@ -251,3 +257,84 @@ cli.main(driver.FileConnector())
     assert (ran.returncode, weight(project)) == (3, 0), ran.stderr
     assert "no controller is running: continuing the undo in" in ran.stdout
     assert "undone: all traffic is on" in ran.stdout
+
+
+# --- the watch after the promotion
+
+
+def test_a_watch_ends_with_its_time(rollout: Run, project: Path) -> None:
+    promoted(project)
+    ran = rollout("watch", "--for", "1s", connector=driver.FileConnector())
+    assert (ran.code, weight(project)) == (0, 100), ran.err
+    assert ran.out.splitlines()[0] == "an undo goes back to blue 1.0.0: 2 of 2 targets are healthy"
+    assert (
+        ran.out.splitlines()[-1] == "watched to the end: nothing led to an undo. Nobody watches from now on"
+    )
+    assert rollout("status").out.startswith("prod, plan phase-c: watched\n")
+    assert rollout("report").out == "report.html: watched\n"
+    ran = rollout("undo", connector=driver.FileConnector())
+    assert (ran.code, weight(project)) == (3, 0), ran.err
+
+
+@pytest.mark.parametrize("length", ["0", "soon", "-1m"])
+def test_a_watch_has_a_length(rollout: Run, project: Path, length: str) -> None:
+    promoted(project)
+    ran = rollout("watch", "--for", length)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert f"--for {length}: it " in ran.err
+
+
+def test_only_what_was_promoted_is_watched(rollout: Run, project: Path) -> None:
+    ran = rollout("watch", connector=driver.FileConnector())
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "nothing to watch: the latest rollout of prod from here was not promoted" in ran.err
+
+
+def test_a_watch_needs_a_release_with_all_of_the_traffic(rollout: Run, project: Path) -> None:
+    promoted(project)
+    (project / "weight").write_text("40")
+    ran = rollout("watch", connector=driver.FileConnector())
+    assert ran.code == 1
+    assert "green 2.0.0 has 40 % of the traffic, not all of it: there is no promotion to watch" in ran.err
+
+
+def test_a_watch_that_runs_is_asked_to_undo_once_the_old_colour_was_looked_at(
+    rollout: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def ask(self: Station, command: str) -> tuple[bool, str]:
+        asked.append(command)
+        return True, "undo: ordered by the operator"
+
+    monkeypatch.setattr(Station, "ask", ask)
+    journal_of(project, kind="watch", watch_s=3600)
+    station = Station(project, "prod")
+    station.take()
+    ran = rollout("undo", connector=NoPods())
+    assert (ran.code, asked) == (1, [])
+    ran = rollout("undo", connector=driver.FileConnector())
+    assert (ran.code, asked) == (0, ["abort"])
+    assert ran.out.splitlines() == [
+        "back to blue 1.0.0: 2 of 2 targets are healthy",
+        "undo: ordered by the operator",
+    ]
+    ran = rollout("abort", connector=driver.FileConnector())
+    assert (ran.code, asked) == (2, ["abort"])
+    assert "green 2.0.0 is promoted, all traffic is on it: `rollout undo` goes back to blue 1.0.0" in ran.err
+    station.give_back()
+    ran = rollout("abort", connector=driver.FileConnector())
+    assert "green 2.0.0 is promoted: `rollout undo` goes back to blue 1.0.0" in ran.err
+
+
+@pytest.mark.lab
+def test_ctrl_c_ends_a_watch_without_a_question(project: Path) -> None:
+    promoted(project)
+    controller = start(project, "watch")
+    latest = project / ".rollout/prod/latest"
+    while '"started"' not in latest.read_text():
+        time.sleep(0.02)
+    controller.send_signal(signal.SIGTERM)
+    out, _ = controller.communicate(timeout=30)
+    assert (controller.returncode, weight(project)) == (1, 100)
+    assert "nobody watches any more; `rollout watch` watches again" in out

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from itertools import pairwise
+
 import pytest
 
 from rollout.control.controller import Controller
@@ -58,3 +61,71 @@ def test_what_is_bad_afterwards_is_not_verified() -> None:
     cloud.metrics.stable = Release(error_rate=3)
     assert undone(cloud)[0] is Exit.ROLLED_BACK_RED
     assert cloud.traffic.weight == 0
+
+
+HOUR = 3600.0
+
+
+def watched(cloud: FakeCloud, hours: float = 30) -> tuple[Exit, MemoryJournal]:
+    """The steady state after a promotion."""
+    cloud.traffic.weight = 100
+    cloud.traffic.history = [(0, 100)]
+
+    async def night() -> tuple[Exit, MemoryJournal]:
+        journal = MemoryJournal(cloud.clock)
+        controller = Controller(
+            PLAN, ports=cloud.ports, metrics=cloud.metrics, probes=cloud.probes, journal=journal,
+            clock=cloud.clock, start=cloud.clock.now(), watch_s=hours * HOUR,
+        )  # fmt: skip
+        return await controller.run(), journal
+
+    return run_virtually(night(), limit=40 * HOUR)
+
+
+def times_of(journal: MemoryJournal, event: str, role: str = "") -> list[float]:
+    bodies = (record.body for record in journal.records if record.kind == "event")
+    return [b["t"] for b in bodies if b["event"] == event and b.get("colour", "") == role]
+
+
+def test_the_steady_state_looks_every_30_s_for_a_day_then_every_minute_and_moves_nothing() -> None:
+    cloud = FakeCloud()
+    code, journal = watched(cloud)
+    assert code is Exit.DONE
+    rounds = times_of(journal, "health", "candidate")
+    gaps = {(t < 24 * HOUR, round(after - t)) for t, after in pairwise(rounds)}
+    assert gaps == {(True, 30), (False, 60)}
+    assert cloud.traffic.acts == []
+    assert not times_of(journal, "resumed")
+    (end,) = (record.note for record in journal.records if isinstance(record.note, Ended))
+    assert (end.outcome, end.exit) == ("watched", 0)
+    assert {topic for topic, _, _ in cloud.notifier.sent} == {"notice"}
+
+
+def test_three_failed_rounds_undo_and_then_it_looks_as_often_as_in_a_release() -> None:
+    cloud = FakeCloud()
+    cloud.probes.failing = lambda role, time: ["ready"] if role == "candidate" and time > HOUR else []
+    code, journal = watched(cloud)
+    assert code is Exit.ROLLED_BACK
+    (_, went) = cloud.traffic.history
+    assert HOUR + 60 < went[0] < HOUR + 100
+    assert went[1] == 0
+    after = [t for t in times_of(journal, "health", "stable") if t > went[0] + 5]
+    assert {round(b - a) for a, b in pairwise(after)} == {5}
+    assert after[0] < went[0] + 10, "it does not sleep on"
+
+
+def test_a_watch_that_leaves_says_how_to_go_on() -> None:
+    cloud = FakeCloud()
+    cloud.traffic.weight = 100
+
+    async def night() -> Exit:
+        controller = Controller(
+            PLAN, ports=cloud.ports, metrics=cloud.metrics, probes=cloud.probes, journal=MemoryJournal(cloud.clock),
+            clock=cloud.clock, start=cloud.clock.now(), watch_s=HOUR,
+        )  # fmt: skip
+        asyncio.get_running_loop().call_later(100, controller.leave, "SIGINT")
+        return await controller.run()
+
+    assert run_virtually(night()) is Exit.FAILED
+    (told,) = (body for _, subject, body in cloud.notifier.sent if subject == "nobody watches the rollout")
+    assert "`rollout watch` watches it again, `rollout undo` takes it back" in told

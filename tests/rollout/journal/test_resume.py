@@ -32,7 +32,7 @@ PLAN: Plan = replace(
 )
 
 
-def controller(cloud: FakeCloud, journal: MemoryJournal, start: float, undo: bool = False) -> Controller:
+def controller(cloud: FakeCloud, journal: MemoryJournal, start: float, **begins: Any) -> Controller:
     return Controller(
         PLAN,
         ports=cloud.ports,
@@ -41,8 +41,11 @@ def controller(cloud: FakeCloud, journal: MemoryJournal, start: float, undo: boo
         journal=journal,
         clock=cloud.clock,
         start=start,
-        undo=undo,
+        **begins,
     )
+
+
+BEGINS: Mapping[str, Mapping[str, Any]] = {"undo": {"undo": True}, "watch": {"watch_s": 3600}}
 
 
 def cloud_of(kind: str) -> FakeCloud:
@@ -52,7 +55,9 @@ def cloud_of(kind: str) -> FakeCloud:
         cloud.metrics.candidate = Release(error_rate=5, bad_from=180)
     elif kind == "probes":
         cloud.probes.failing = lambda role, time: ["ready"] if role == "candidate" and time > 150 else []
-    elif kind == "undo":
+    elif kind in BEGINS:
+        if kind == "watch":
+            cloud.probes.failing = lambda role, time: ["ready"] if role == "candidate" and time > 100 else []
         cloud.traffic.weight = 100
         cloud.traffic.history = [(0, 100)]
     elif kind == "broken stack":
@@ -61,7 +66,7 @@ def cloud_of(kind: str) -> FakeCloud:
 
 
 async def killed_after(
-    cloud: FakeCloud, records: int | None, orphans: bool = False, undo: bool = False
+    cloud: FakeCloud, records: int | None, orphans: bool = False, **begins: Any
 ) -> tuple[Exit, list[Record]]:
     """One release whose controller dies in place of the record after ``records`` and is resumed 2 s later."""
     # What a task of a dead process raised is nobody's concern.
@@ -70,7 +75,7 @@ async def killed_after(
     journal = MemoryJournal(cloud.clock, crash_after=records)
     try:
         journal.append("rollout", 0, {})
-        return await controller(cloud, journal, start, undo).run(), journal.records
+        return await controller(cloud, journal, start, **begins).run(), journal.records
     except Crash:
         cloud.traffic.orphaned = orphans
         running = {t for t in asyncio.all_tasks() if not (orphans and "_engine" in repr(t.get_coro()))}
@@ -85,11 +90,11 @@ async def killed_after(
     past = recall(PLAN, written)
     if past.ended:
         return Exit(past.ended.exit), written
-    return await controller(cloud, journal, start, undo).run(past), journal.records
+    return await controller(cloud, journal, start, **begins).run(past), journal.records
 
 
 @pytest.mark.parametrize("orphans", [False, True], ids=["engine dies", "engine lives on"])
-@pytest.mark.parametrize("kind", ["good", "errors", "probes", "broken stack", "undo"])
+@pytest.mark.parametrize("kind", ["good", "errors", "probes", "broken stack", "undo", "watch"])
 def test_killed_at_every_record(kind: str, orphans: bool) -> None:
     def run(records: int | None) -> tuple[FakeCloud, Exit, list[Record]]:
         cloud = cloud_of(kind)
@@ -101,12 +106,12 @@ def test_killed_at_every_record(kind: str, orphans: bool) -> None:
                 return await killed_after(cloud, records, orphans)
 
             return cloud, *run_virtually(breaking())
-        return cloud, *run_virtually(killed_after(cloud, records, orphans, undo=kind == "undo"))
+        return cloud, *run_virtually(killed_after(cloud, records, orphans, **BEGINS.get(kind, {})))
 
     whole, wanted, records = run(None)
-    if kind == "undo":
+    if kind in BEGINS:
         assert (wanted, whole.traffic.weight) == (Exit.ROLLED_BACK, 0)
-    assert (20 if kind == "undo" else 60) < len(records) < 400
+    assert (20 if kind in BEGINS else 60) < len(records) < 400
     for n in range(1, len(records)):
         cloud, code, journal = run(n)
         assert code == wanted, f"killed after record {n}: {records[n - 1]}"

@@ -74,6 +74,19 @@ def test_nothing_goes_to_an_old_colour_that_fails_too_until_it_is_well() -> None
     assert (state.phase, decided[-1].weight) == (Phase.ABORTED, 0)
 
 
+def test_a_shut_front_door_undoes_only_when_the_old_colour_passes() -> None:
+    open_, shut = (
+        Health(1, "front_door", ()),
+        [Health(t, "front_door", ("page",)) for t in (30.0, 60.0, 90.0)],
+    )
+    state, decided = heard(BEGUN, open_, Health(2, "candidate", ()), *rounds("stable", 3), *shut)
+    assert state.phase is Phase.STEADY
+    assert decided[-1].reason.endswith("; stable does not pass its own probes either")
+    state, decided = heard(BEGUN, open_, Health(2, "candidate", ()), Health(3, "stable", ()), *shut)
+    assert (state.phase, decided[-1].weight, decided[-1].criterion) == (Phase.ABORTED, 0, Reason.FRONT_DOOR)
+    assert decided[-1].reason.endswith("while stable passes its own")
+
+
 def test_metrics_alarms_and_the_rate_limit_are_silent() -> None:
     plan = parse_plan(plan_text("phase-c")[0] + "alarms: {cpu: abort}\n")
     bad = Metrics(200, "candidate", 60, 120, requests=1000, errors=900, p95=9.0, db_connection_errors=7)
@@ -128,7 +141,8 @@ def test_an_undo_from_it_is_verified_and_ends_undone() -> None:
 
 def test_its_timeline_begins_with_the_first_failed_round() -> None:
     timeline, state = Timeline(PLAN), initial_state()
-    for event in (BEGUN, *rounds("candidate", 30, 60, 90), Traffic(95, 0)):
+    events: list[Event] = [BEGUN, *rounds("candidate", 30, 60, 90), Traffic(95, 0)]
+    for event in events:
         state, decisions = decide(PLAN, state, event)
         timeline.receive(event, decisions)
     (retreat,) = timeline.retreats
