@@ -15,8 +15,9 @@ from rollout.aws.probes import VERSION_HEADER
 from rollout.control.ports import Probes, Round, TrafficError
 from rollout.plan import Plan
 from rollout.policy.events import FRONT_DOOR
-from rollout.procedure import baseline
+from rollout.procedure import baseline, drift
 from rollout.stacks import stackfile
+from rollout.stacks.engine import Engine
 from rollout.stacks.environment import Environment
 from rollout.stacks.traffic import StackTraffic
 
@@ -53,7 +54,7 @@ async def check(
         _services(environment),
     ]
     if moving:
-        checks.append(_weights(environment, traffic, plan))
+        checks += [_weights(environment, traffic, plan), _foundation(environment, traffic.engine)]
     return [credentials, *(finding for findings in await asyncio.gather(*checks) for finding in findings)]
 
 
@@ -190,6 +191,11 @@ async def _services(environment: Environment) -> list[Finding]:
         return []
     problems = await asyncio.to_thread(unknown_services, environment.notify_urls)
     return [Finding("notification services", "; ".join(problems))]
+
+
+async def _foundation(environment: Environment, engine: Engine) -> list[Finding]:
+    """Listener, target groups, security groups: changed by hand, they would be changed again by whoever deploys next."""
+    return [Finding("foundation", await drift.problem(engine, environment.name))]
 
 
 async def _weights(environment: Environment, traffic: StackTraffic, plan: Plan) -> list[Finding]:

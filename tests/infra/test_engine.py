@@ -60,8 +60,11 @@ class Project:
         self.pulumi("config", "set-all", *pairs, "--stack", TRAFFIC)
 
     def load_balancing(self) -> Any:
+        return self.aws("elbv2")
+
+    def aws(self, service: str) -> Any:
         return boto3.client(
-            "elbv2",
+            service,
             endpoint_url=self.environment["AWS_ENDPOINT_URL"],
             region_name="us-east-1",
             aws_access_key_id="lab",

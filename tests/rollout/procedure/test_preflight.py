@@ -57,12 +57,16 @@ class FakeTraffic:
     """Stand-in for the traffic of an environment: what is read back, and the weights that were foreseen."""
 
     def __init__(self, folder: Path, weight: float = 0) -> None:
-        self.engine = SimpleNamespace(project_dir=folder)
+        self.engine = SimpleNamespace(project_dir=folder, json=self.preview)
+        self.steps: list[dict[str, str]] = []
         self.weight = weight
         self.foreseen: list[int] = []
 
     async def read_weight(self) -> float:
         return self.weight
+
+    async def preview(self, stack: str, *args: str) -> Mapping[str, Any]:
+        return {"steps": self.steps}
 
     async def foresee(self, weight: int) -> None:
         self.foreseen.append(weight)
@@ -291,6 +295,12 @@ def test_a_rollout_under_way_is_not_begun_again(world: World) -> None:
 def test_a_hand_on_the_rule_is_seen(world: World) -> None:
     world.traffic.weight = 10
     assert "the load balancer has 10 %, the stack 0 %" in world.problems()["weights read back"]
+
+
+def test_the_foundation_must_be_as_declared(world: World) -> None:
+    world.traffic.steps = [{"op": "update", "urn": "urn::edge-listener"}]
+    assert "an update would update edge-listener" in world.problems()["foundation"]
+    assert "foundation" not in world.problems(moving=False)
 
 
 def test_a_dry_run_asks_nothing_of_the_weights(world: World) -> None:

@@ -8,13 +8,15 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from rollout.aws.elb import WeightedRule
+from rollout.aws.elb import OriginSecret, WeightedRule
 from rollout.control.ports import TrafficError, TrafficRefused
+from rollout.procedure import drift
 from rollout.stacks import stackfile
 from rollout.stacks.engine import Engine
 from rollout.stacks.environment import read_environment
@@ -49,6 +51,7 @@ async def _traffic(engine: Engine, project: Project) -> StackTraffic:
         project.load_balancing(),
         outputs["ruleArn"],
         {role: groups[colour]["arn"] for role, colour in colours.items()},
+        OriginSecret(project.aws("secretsmanager"), "local"),
     )
     scope = find_scope(state, "aws:lb/listenerRule:ListenerRule", TRAFFIC)
     return StackTraffic(engine, TRAFFIC, rule, scope, outputs["generation"], colours)
@@ -81,6 +84,53 @@ def test_break_glass_is_reconciled(traffic: StackTraffic, project: Project) -> N
     assert project.outputs(TRAFFIC)["candidateWeight"] == 0
     assert project.weights() == {"blue": 100, "green": 0}
     project.pulumi("preview", "--expect-no-changes", "--stack", TRAFFIC)
+
+
+def _conditions(project: Project) -> Any:
+    arn = project.outputs(TRAFFIC)["ruleArn"]
+    return project.load_balancing().describe_rules(RuleArns=[arn])["Rules"][0]["Conditions"]
+
+
+@pytest.mark.parametrize("way", ["stack", "break-glass", "the rule alone"])
+def test_a_strangers_conditions_are_taken_back(traffic: StackTraffic, project: Project, way: str) -> None:
+    """By each way of a decrease; the origin's secret comes from Secrets Manager, where the foundation put it."""
+    before = _conditions(project)
+    nobody = {"HttpHeaderName": "X-Origin-Verify", "Values": ["changed-by-hand"]}
+    broken = [{"Field": "http-header", "HttpHeaderConfig": nobody}]
+
+    async def act() -> Mapping[str, Any]:
+        await traffic.set_weight(50, increase=True)
+        project.load_balancing().modify_rule(RuleArn=traffic.rule.arn, Conditions=broken)
+        if way == "stack":
+            return await traffic.set_weight(0, increase=False)
+        if way == "break-glass":
+            return await traffic.break_glass(0)
+        await traffic.rule.write_weight(0)
+        return await traffic.rule.make_whole()
+
+    done = asyncio.run(act())
+    assert _conditions(project) == before
+    assert project.weights() == {"blue": 100, "green": 0}
+    # The stack's update refreshes the rule first, so nothing is left to write back.
+    assert done.get("written_back") == (None if way == "stack" else "conditions")
+    assert "not_written_back" not in done
+
+
+def test_what_was_changed_by_hand_in_the_foundation_is_named(traffic: StackTraffic, project: Project) -> None:
+    def found() -> str:
+        return asyncio.run(drift.problem(traffic.engine, "local"))
+
+    assert found() == ""
+    balancing = project.load_balancing()
+    group = project.outputs("local")["targetGroups"]["green"]["arn"]
+    balancing.modify_target_group(TargetGroupArn=group, HealthCheckPath="/nowhere")
+    said = found()
+    assert said.startswith(
+        "local is not as its program declares, an update would update green-group (healthCheck"
+    )
+    assert said.endswith("then `pulumi up --refresh -s local`")
+    project.pulumi("up", "--yes", "--skip-preview", "--refresh", "--stack", "local")
+    assert found() == ""
 
 
 def test_an_update_touches_the_rule_and_nothing_else(traffic: StackTraffic, project: Project) -> None:
