@@ -4,10 +4,12 @@
 PYTHON3 ?= python3
 TIME_SCALE ?= 10
 FAULT ?=
+SOAK_FOR ?= 10m
+SEED ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint quick test mutants rehearse bench clean distclean
+.PHONY: help setup check lint quick test soak mutants rehearse bench clean distclean
 
 help:  ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,10 +29,13 @@ lint: setup
 
 # The simulator compiles for a minute before its first test; `make test` runs those too.
 quick: setup
-	@$(BIN)/pytest -q -n 2 -m 'not lab and not engine and not compiled'
+	@$(BIN)/pytest -q -n 2 -m 'not lab and not engine and not compiled and not long'
 
 test: setup  ## all tests: what needs no lab on two cores, then those with the real engine and the lab
 	@$(BIN)/python -m tools.test
+
+soak: setup  ## nights of the controller in a world that fails by seed, for SOAK_FOR (10m)
+	@$(BIN)/python -m tools.soak --for $(SOAK_FOR) --workers 2 $(if $(SEED),--seed $(SEED))
 
 mutants: setup  ## how many of 400 planted defects in policy, plan and journal the quick tests notice; about half an hour
 	@$(BIN)/python -m tools.mutants

@@ -182,7 +182,12 @@ class Controller:
         """An operator's ``pause``, ``resume`` or ``abort``; returns once the policy has decided on it."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._inbox.put_nowait((partial(Operator, command=command), answer))
-        return await answer
+        answered = await answer
+        # What somebody was told outlives this process, if the disk works.
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(timing.DISK_WAIT):
+                await self.durable()
+        return answered
 
     def leave(self, why: str) -> None:
         """Ends the controller and leaves traffic as it is; `rollout resume` continues."""
@@ -300,10 +305,11 @@ class Controller:
             self._receive(self._started)
             return
         self.note(Resumed(state.phase, state.commanded, state.seen))
+        self._effects.promoted = past.promoted
         lost = [(self.record("decision", d.to_json()), d) for d in past.unwritten]
         for effect, decision, act, notify in [
             *((p.effect, p.decision, p.act, p.notify) for p in past.pending),
-            *((effect, decision, True, True) for effect, decision in lost),
+            *((effect, decision, not decision.increase, True) for effect, decision in lost),
         ]:
             if act:
                 # What has been seen since it was decided may have made an increase none.
@@ -359,7 +365,7 @@ class Controller:
         failures = 0
         while True:
             try:
-                weight = await self._traffic.read_weight()
+                weight = await self._read_weight()
             except TrafficError as error:
                 failures += 1
                 if failures == timing.UNREADABLE:
@@ -372,6 +378,14 @@ class Controller:
                     self._post(partial(Traffic, weight=weight))
             changing = self._effects.traffic.busy or not self.state.settled
             await asyncio.sleep(timing.read_back_interval(self.plan, changing=changing))
+
+    async def _read_weight(self) -> float:
+        """Raises :class:`TrafficError`, also when there is no answer."""
+        try:
+            async with asyncio.timeout(timing.READ_LIMIT):
+                return await self._traffic.read_weight()
+        except (TimeoutError, OSError) as error:
+            raise TrafficError(problem_of(error, timing.READ_LIMIT)) from error
 
     async def _watch_metrics(self) -> None:
         interval, limit = timing.poll_interval(self.plan), timing.poll_limit(self.plan)
@@ -427,8 +441,8 @@ class Controller:
         if stopping:
             await asyncio.wait([stopping], timeout=timing.DRAIN_LIMIT)
         try:
-            weight: float | None = await self._traffic.read_weight()
-        except TrafficError:
+            weight: float | None = await self._read_weight()
+        except Exception:  # noqa: BLE001 -- whatever it is, it is said that nobody knows
             weight = None
         self.note(Left(self._left or "", weight))
         shown = "an unknown share" if weight is None else f"{weight:g} %"
@@ -453,7 +467,7 @@ class Controller:
         if final.outcome == "watched":
             code = Exit.DONE
         elif final.outcome == "promoted":
-            code = Exit.FAILED if self._effects.promoted is False else Exit.DONE
+            code = Exit.DONE if self._effects.promoted else Exit.FAILED
         else:
             code = Exit.ROLLED_BACK if final.verified else Exit.ROLLED_BACK_RED
         if code is not Exit.FAILED:

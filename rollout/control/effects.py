@@ -100,12 +100,13 @@ class TrafficActor:
         """Begins to carry out a command. An increase lies above both what was commanded and what was seen."""
         command = _Command(effect, weight, increase, break_glass)
         self._end_foresight()
-        if self.busy and self.task and (running := self._running):
-            if running.weight == weight and not running.increase and not break_glass:
+        if self.busy and self.task:
+            running = self._running  # None: the stack is being brought in line
+            if running and running.weight == weight and not running.increase and not break_glass:
                 self._recorder.record("result", {"effect": effect, "ok": True, "joined": running.effect})
                 return
-            if running.increase or not increase:  # only a decrease that an increase follows is not stopped
-                self.task.cancel()
+            if not increase or (running and running.increase):
+                self.task.cancel()  # only a decrease that an increase follows is not stopped
         self._running = command
         self.task = asyncio.create_task(self._carry_out(command), name=f"weight {weight}")
 
@@ -152,6 +153,8 @@ class TrafficActor:
             async with self._one_at_a_time:  # a stopped one holds it until its engine has ended
                 outcome = await (self._increase if command.increase else self._decrease)(command)
                 _record_result(recorder, command.effect, "set_weight", outcome)
+                if self._running is command:
+                    self._running = None
         except asyncio.CancelledError:
             stopped = Outcome(ok=False, stopped=True, error="stopped before it was finished")
             _record_result(recorder, command.effect, "set_weight", stopped)
@@ -255,7 +258,7 @@ class Effects:
     def __init__(self, plan: Plan, ports: Ports, recorder: Recorder) -> None:
         self._ports, self._recorder = ports, recorder
         self.traffic = TrafficActor(ports.traffic, recorder, plan.apply_limit)
-        self.promoted: bool | None = None  # None until tried
+        self.promoted = False  # it was confirmed
         self._notifications = Notifications(ports.notifier, recorder)
         self._tasks: set[asyncio.Task[None]] = set()
         self._limit_lock = asyncio.Lock()
@@ -319,22 +322,24 @@ class Effects:
             self._recorder.note(Untold(message.topic, message.subject))
 
     async def _attempt(
-        self, effect: int, act: str, work: Callable[[], Awaitable[Mapping[str, Any]]]
+        self, effect: int, act: str, limit: float, work: Callable[[], Awaitable[Mapping[str, Any]]]
     ) -> Outcome:
         self._recorder.record("intent", {"effect": effect, "act": act})
         try:
-            outcome = Outcome(ok=True, details=await work())
+            async with asyncio.timeout(limit):
+                outcome = Outcome(ok=True, details=await work())
         except Exception as error:  # noqa: BLE001 -- see above
-            outcome = Outcome(ok=False, error=problem_of(error))
+            outcome = Outcome(ok=False, error=problem_of(error, limit))
         _record_result(self._recorder, effect, act, outcome)
         return outcome
 
     async def _prepare(self, effect: int, subject: str, body: str) -> None:
         self._recorder.record("intent", {"effect": effect, "act": "prepare_rollback"})
         try:
-            checks: Mapping[str, str] = await self._ports.traffic.check_rollback()
+            async with asyncio.timeout(timing.CHECK_LIMIT):
+                checks: Mapping[str, str] = await self._ports.traffic.check_rollback()
         except Exception as error:  # noqa: BLE001 -- see above
-            checks = {"the check itself": problem_of(error)}
+            checks = {"the check itself": problem_of(error, timing.CHECK_LIMIT)}
         wrong = {name: problem for name, problem in checks.items() if problem}
         outcome = Outcome(ok=not wrong, details={"checks": dict(checks)})
         _record_result(self._recorder, effect, "prepare_rollback", outcome)
@@ -349,7 +354,10 @@ class Effects:
             while self.traffic.busy and self.traffic.task:  # a weight change is never delayed by this
                 await asyncio.wait([self.traffic.task])
             outcome = await self._attempt(
-                effect, "raise_rate_limit", lambda: self._ports.limits.set_rate_limit(per_minute)
+                effect,
+                "raise_rate_limit",
+                timing.RAISE_LIMIT,
+                lambda: self._ports.limits.set_rate_limit(per_minute),
             )
         if not outcome.ok:
             self._recorder.page(
@@ -359,13 +367,14 @@ class Effects:
 
     async def _promote(self, effect: int) -> None:
         for wait in (*timing.RETRY_WAIT[: timing.PROMOTE_TRIES - 1], None):
-            outcome = await self._attempt(effect, "promote", self._ports.traffic.promote)
+            outcome = await self._attempt(
+                effect, "promote", timing.PROMOTE_LIMIT, self._ports.traffic.promote
+            )
             if outcome.ok:
                 self.promoted = True
                 return
             if wait:
                 await asyncio.sleep(wait)
-        self.promoted = False
         self._recorder.page(
             "the release is live but not promoted",
             f"All traffic is on the candidate, but in the stack the roles are not swapped: {outcome.error}. "

@@ -49,6 +49,13 @@ class Past:
     def decisions(self) -> tuple[Decision, ...]:
         return tuple(decision for _, decisions in self.received for decision in decisions)
 
+    @property
+    def promoted(self) -> bool:
+        """The promotion was ordered, and the journal says that it is done."""
+        open_ = (*self.unwritten, *(pending.decision for pending in self.pending if pending.act))
+        kinds = [{decision.decision for decision in decisions} for decisions in (self.decisions, open_)]
+        return DecisionKind.PROMOTE in kinds[0] and DecisionKind.PROMOTE not in kinds[1]
+
 
 def check_rules(header: Header) -> None:
     """Raises :class:`ResumeError` when other rules than these began the rollout: they might decide differently."""
@@ -145,7 +152,7 @@ def _pending(written: Sequence[tuple[int, Decision]], results: Sequence[Mapping[
     for effect, decision in written:
         kind = decision.decision
         act = _ACTS.get(kind)
-        again = act is not None and _again(kind, answers.get((effect, act)))
+        again = act is not None and _again(decision, answers.get((effect, act)))
         if kind in _LATEST_ONLY and effect != latest[kind]:
             again = False
         notify = kind not in _SILENT and not answers.get((effect, "notify"), {}).get("ok")
@@ -154,9 +161,11 @@ def _pending(written: Sequence[tuple[int, Decision]], results: Sequence[Mapping[
     return pending
 
 
-def _again(kind: DecisionKind, result: Mapping[str, Any] | None) -> bool:
+def _again(decision: Decision, result: Mapping[str, Any] | None) -> bool:
+    kind = decision.decision
     if result is None:
-        return True
+        # An increase may have arrived, or still arrive: seen, it stands, else the policy takes it back.
+        return not decision.increase
     if kind in (DecisionKind.SET_WEIGHT, DecisionKind.PROMOTE):
         # A refused or failed increase is for the policy to take back, not to be tried twice.
         return not result["ok"] and (kind is DecisionKind.PROMOTE or bool(result.get("stopped")))

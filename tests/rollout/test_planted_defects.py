@@ -98,7 +98,7 @@ DEFECTS = {
     ),
     "a release that is not promoted is a success": Defect(
         "control/controller.py",
-        "Exit.FAILED if self._effects.promoted is False else Exit.DONE",
+        "Exit.DONE if self._effects.promoted else Exit.FAILED",
         "Exit.DONE",
         CONTROLLER + "a_release_whose_promotion_fails_is_no_success",
     ),
@@ -129,13 +129,13 @@ DEFECTS = {
     ),
     "a decrease waits for an increase in flight": Defect(
         "control/effects.py",
-        "if running.increase or not increase:",
+        "if not increase or (running and running.increase):",
         "if False:",
         CONTROLLER + "a_decrease_stops_an_increase_in_flight",
     ),
     "a decrease waits for the increase before the last": Defect(
         "control/effects.py",
-        "if running.increase or not increase:",
+        "if not increase or (running and running.increase):",
         "if not increase:",
         EFFECTS + "a_decrease_stops_every_increase_before_it",
     ),
@@ -147,7 +147,7 @@ DEFECTS = {
     ),
     "a repeated decrease starts again": Defect(
         "control/effects.py",
-        "if running.weight == weight and not running.increase and not break_glass:",
+        "if running and running.weight == weight and not running.increase and not break_glass:",
         "if False:",
         EFFECTS + "the_same_decrease_ordered_again_joins_the_one_in_flight",
     ),
@@ -222,6 +222,42 @@ DEFECTS = {
         "self.promoted = False",
         "self.promoted = True",
         EFFECTS + "a_promotion_that_fails_every_time_is_paged",
+    ),
+    "a promotion that never returns keeps everything waiting": Defect(
+        "control/effects.py",
+        "async with asyncio.timeout(limit):\n                outcome",
+        "async with asyncio.timeout(None):\n                outcome",
+        EFFECTS + "what_never_returns_is_reported_as_not_done[promote]",
+    ),
+    "a check that never returns tells nobody": Defect(
+        "control/effects.py",
+        "asyncio.timeout(timing.CHECK_LIMIT)",
+        "asyncio.timeout(None)",
+        EFFECTS + "what_never_returns_is_reported_as_not_done[prepare_rollback]",
+    ),
+    "a decrease joins one that has ended": Defect(
+        "control/effects.py",
+        "if self._running is command:",
+        "if False:",
+        EFFECTS + "a_decrease_does_not_join_one_that_has_ended",
+    ),
+    "a reading that hangs is waited for": Defect(
+        "control/controller.py",
+        "asyncio.timeout(timing.READ_LIMIT)",
+        "asyncio.timeout(None)",
+        CONTROLLER + "a_reading_that_never_ends_is_paged",
+    ),
+    "an answer does not wait for the disk": Defect(
+        "control/controller.py",
+        "await self.durable()\n        return answered",
+        "pass\n        return answered",
+        CONTROLLER + "an_answer_is_on_the_disk_before_it_is_given",
+    ),
+    "an increase without a result is begun again": Defect(
+        "journal/resume.py",
+        "return not decision.increase",
+        "return True",
+        "journal/test_resume.py::test_what_has_no_good_result_is_pending",
     ),
     # --- session
     "metrics are counted from before the questions": Defect(

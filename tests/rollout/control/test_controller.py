@@ -422,6 +422,21 @@ def test_weights_that_cannot_be_read_are_paged_once_an_outage() -> None:
     assert run.exit is Exit.DONE
 
 
+def test_a_reading_that_never_ends_is_paged() -> None:
+    class Hanging(FakeTraffic):
+        async def read_weight(self) -> float:
+            if 20 < asyncio.get_running_loop().time() < 150:
+                await asyncio.Event().wait()
+            return await super().read_weight()
+
+    cloud = FakeCloud(traffic=Hanging())
+    run = release(cloud)
+    assert [note.body["subject"] for note in run.notes("page")] == [
+        "the load balancer's weights cannot be read"
+    ]
+    assert run.exit is Exit.DONE
+
+
 def test_one_reading_that_fails_pages_nobody() -> None:
     cloud = FakeCloud()
     run = release(
@@ -536,6 +551,51 @@ def test_a_release_whose_promotion_fails_is_no_success() -> None:
     assert run.exit is Exit.FAILED
     assert run.notes("ended") == []  # `rollout resume` tries the promotion again
     assert any("live but not promoted" in subject for _, subject, _ in cloud.notifier.sent)
+
+
+def test_a_release_whose_promotion_never_returns_is_no_success() -> None:
+    class Locked(FakeTraffic):
+        async def promote(self) -> Mapping[str, Any]:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    cloud = FakeCloud(traffic=Locked())
+    run = release(cloud)
+    assert run.exit is Exit.FAILED
+    assert run.notes("ended") == []
+    assert any("live but not promoted" in subject for _, subject, _ in cloud.notifier.sent)
+
+
+def test_whoever_leaves_says_so_whatever_a_reading_raises() -> None:
+    class Buggy(FakeTraffic):
+        async def read_weight(self) -> float:
+            raise KeyError("a bug")
+
+    run = release(FakeCloud(traffic=Buggy()), (20, lambda run: run.controller.leave("SIGTERM")))
+    assert run.exit is Exit.FAILED
+    assert run.notes("left")[0].body["weight"] is None
+
+
+def test_an_answer_is_on_the_disk_before_it_is_given() -> None:
+    class Slow(MemoryJournal):
+        on_disk = 0
+
+        async def durable(self) -> None:
+            written = len(self.records)
+            await asyncio.sleep(0.5)
+            self.on_disk = written
+
+    async def run() -> None:
+        cloud = FakeCloud()
+        journal = Slow(cloud.clock)
+        one = controller(cloud, journal, cloud.clock.now())
+        task = asyncio.create_task(one.run())
+        await asyncio.sleep(10)
+        assert (await one.operate("abort")).accepted
+        assert "abort" in [r.body.get("command") for r in journal.records[: journal.on_disk]]
+        await task
+
+    run_virtually(run())
 
 
 def test_a_command_that_comes_too_late_is_answered() -> None:

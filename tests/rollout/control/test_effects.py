@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -85,8 +85,9 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def forever() -> None:
+async def forever() -> NoReturn:
     await asyncio.Event().wait()
+    raise AssertionError
 
 
 # --- a decrease
@@ -297,7 +298,7 @@ def test_a_promotion_is_tried_three_times() -> None:
 
     world = play(work)
     assert [result["ok"] for result in world.ledger.results("promote")] == [False, False, True]
-    assert world.effects.promoted is True
+    assert world.effects.promoted
     assert world.ledger.pages == []
 
 
@@ -309,9 +310,54 @@ def test_a_promotion_that_fails_every_time_is_paged() -> None:
 
     world = play(work)
     assert len(world.ledger.results("promote")) == timing.PROMOTE_TRIES
-    assert world.effects.promoted is False
+    assert not world.effects.promoted
     assert world.ledger.pages == ["the release is live but not promoted"]
     assert "not swapped: the stack update failed. `rollout resume`" in world.ledger.bodies[0]
+
+
+@pytest.mark.parametrize("kind", ["promote", "prepare_rollback", "raise_rate_limit"])
+def test_what_never_returns_is_reported_as_not_done(kind: str) -> None:
+    class HangingTraffic(FakeTraffic):
+        async def promote(self) -> Mapping[str, Any]:
+            await forever()
+
+        async def check_rollback(self) -> Mapping[str, str]:
+            await forever()
+
+    class HangingLimits(FakeRateLimits):
+        async def set_rate_limit(self, per_minute: int) -> Mapping[str, Any]:
+            await forever()
+
+    async def work(world: World) -> None:
+        world.act(DecisionKind(kind), rate_limit=1500)
+        await world.effects.drain(timing.DRAIN_LIMIT)
+
+    world = play(work, World(traffic=HangingTraffic(), limits=HangingLimits()))
+    assert not world.effects.promoted
+    assert world.ledger.results(kind)[-1]["ok"] is False
+    assert "not_drained" not in world.ledger.notes()
+    assert world.ledger.pages or world.notifier.sent
+
+
+def test_a_decrease_does_not_join_one_that_has_ended() -> None:
+    """Its break-glass is done and the stack is being brought in line when somebody else moves traffic."""
+
+    class Slow(FakeTraffic):
+        async def reconcile(self, weight: int) -> Mapping[str, Any]:
+            await asyncio.sleep(60)
+            return {}
+
+    async def work(world: World) -> None:
+        world.traffic.weight, world.traffic.broken_stack = 50, True
+        world.to(5, effect=1)
+        await asyncio.sleep(20)
+        assert world.traffic.weight == 5
+        world.traffic._move(60)
+        world.to(5, effect=2)
+        await asyncio.sleep(20)
+        assert world.traffic.weight == 5
+
+    play(work, World(traffic=Slow()))
 
 
 @dataclass

@@ -45,7 +45,8 @@ def test_a_decrease_is_over_before_the_guides_second_minute() -> None:
 
 def test_what_follows_a_release_is_bounded() -> None:
     assert (timing.RECONCILE_LIMIT, timing.DRAIN_LIMIT) == (120.0, 300.0)
-    assert timing.PROMOTE_TRIES == 3
+    assert (timing.PROMOTE_LIMIT, timing.PROMOTE_TRIES) == (60.0, 3)
+    assert (timing.READ_LIMIT, timing.CHECK_LIMIT, timing.RAISE_LIMIT) == (20.0, 20.0, 120.0)
     assert timing.NOTIFY_LIMIT == 10.0
 
 
