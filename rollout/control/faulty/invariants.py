@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rollout.control.effects import describe
 from rollout.control.exits import Exit
-from rollout.journal.notes import Page
+from rollout.journal.notes import Page, Untold
 from rollout.journal.resume import ResumeError, recall
 from rollout.policy.events import DecisionKind
 from rollout.policy.state import ON_STABLE
@@ -120,15 +120,13 @@ def _journal(world: World, now: float) -> Iterator[Violation]:
 
 
 def _told(world: World, now: float) -> Iterator[Violation]:
-    """Whatever was decided or paged reached somebody."""
+    """Whatever was decided or paged reached somebody, or it is on the screen that it reached nobody."""
     sent = {(subject, body.partition("\n")[0]) for _, subject, body in world.notifier.sent}
-    for decision in recall(world.plan, world.played.records).decisions:
-        subject, body = describe(decision)
-        if decision.decision not in _SILENT and (subject, body.partition("\n")[0]) not in sent:
+    notes = [record.note for record in world.played.records]
+    shown = {note.subject for note in notes if isinstance(note, Untold)}
+    due = [(note.subject[:100], note.text) for note in notes if isinstance(note, Page)]
+    decisions = recall(world.plan, world.played.records).decisions
+    due += [describe(decision) for decision in decisions if decision.decision not in _SILENT]
+    for subject, body in due:
+        if (subject, body.partition("\n")[0]) not in sent and subject not in shown:
             yield Violation(now, f"nobody was told: {subject}")
-    for record in world.played.records:
-        if (
-            isinstance(note := record.note, Page)
-            and (note.subject[:100], note.text.partition("\n")[0]) not in sent
-        ):
-            yield Violation(now, f"nobody was told: {note.subject}")

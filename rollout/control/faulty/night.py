@@ -42,12 +42,21 @@ from rollout.journal import Record
 from rollout.journal.header import Header
 from rollout.journal.resume import recall
 from rollout.plan import Plan, Rollback, load_plan, plan_text
-from rollout.policy.events import ALARM_STATES, COMMANDS, PROBES, ROLES, TIERS, Alarm
+from rollout.policy.events import (
+    ALARM_STATES,
+    COMMANDS,
+    FRONT_DOOR,
+    FRONT_DOOR_PROBES,
+    PROBES,
+    ROLES,
+    TIERS,
+    Alarm,
+)
 from rollout.policy.state import STOPPED, State
 
 LONGEST = 6 * 3600.0  # seconds of a night's own time
 _ALARM = "simple378-prod-cpu"
-_HALF = 0.5
+_HALF, _CHANGED = 0.5, 0.05
 _STAYS = 60.0  # seconds after the end in which traffic must not move
 
 
@@ -75,6 +84,7 @@ class Night:
     missing_from: float
     rate_limited: float
     streaks: tuple[Streak, ...]
+    roles: tuple[str, ...]  # that are probed
     alarms: tuple[tuple[float, Alarm], ...]
     commands: tuple[tuple[float, str], ...]
     sleeps: tuple[tuple[float, float], ...]  # (when, for how long) the machine sleeps
@@ -127,6 +137,7 @@ def draw_night(seed: int) -> Night:
         metrics_delay=luck.choice((0.3, 0.5, 0.9, 1.5)) * plan.metrics.delay,
         missing_from=luck.choice((1e9, 1e9, 1e9, 1e9, when())),
         rate_limited=luck.choice((0, 0, 0, 8)),
+        roles=luck.choice((ROLES, (*ROLES, FRONT_DOOR))),
         streaks=tuple(_streak(luck, when()) for _ in range(luck.choice((0, 0, 0, 1, 2)))),
         alarms=tuple(_alarm(luck, when()) for _ in range(luck.choice((0, 0, 1, 3)))),
         commands=tuple(
@@ -194,7 +205,9 @@ def _release(luck: random.Random, calm_at: float) -> Release:
 
 
 def _streak(luck: random.Random, begin: float) -> Streak:
-    return Streak(luck.choice(ROLES), begin, begin + luck.choice((2.0, 6.0, 15.0, 40.0)), luck.choice(PROBES))
+    role = luck.choice((*ROLES, FRONT_DOOR))
+    probe = luck.choice(FRONT_DOOR_PROBES if role == FRONT_DOOR else PROBES)
+    return Streak(role, begin, begin + luck.choice((2.0, 6.0, 15.0, 40.0)), probe)
 
 
 def _alarm(luck: random.Random, at: float) -> tuple[float, Alarm]:
@@ -245,7 +258,7 @@ class World:
         self.disk = Disk()
         self.balancer = Balancer(self._moved)
         self.limits, self.notifier = FakeRateLimits(), FakeNotifier()
-        self.probes = FakeProbes(self._failing)
+        self.probes = FakeProbes(self._failing, roles=night.roles)
         self.metrics = FakeMetrics(
             self.balancer,
             candidate=night.candidate,
@@ -339,6 +352,7 @@ class World:
             journal=journal,
             clock=self.clock,
             start=self.start,
+            recheck=partial(calls.call, "recheck", self._recheck),
         )
         run = asyncio.create_task(self.controller.run(past))
         death_of = asyncio.create_task(process.died.wait())
@@ -369,6 +383,10 @@ class World:
 
     def _failing(self, role: str, time: float) -> Sequence[str]:
         return [s.probe for s in self.night.streaks if s.role == role and s.begin <= time < s.end]
+
+    async def _recheck(self) -> Sequence[str]:
+        """What has to be true before a rollout."""
+        return ["the candidate's version has changed"] if self._luck.random() < _CHANGED else []
 
     def _update_seconds(self) -> float:
         if asyncio.get_running_loop().time() >= self.night.calm_at:

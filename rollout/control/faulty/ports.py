@@ -29,7 +29,7 @@ class Fault(StrEnum):
 
 CALLS = (
     "read_weight", "foresee", "set_weight", "break_glass", "reconcile", "promote", "check_rollback", "set_rate_limit",
-    "send", "round", "poll", "durable",
+    "send", "round", "poll", "durable", "recheck",
 )  # fmt: skip
 # What else may go wrong at them: a reading of some seconds ago; a request of an update that was stopped, or one sent twice, that
 # arrives later; metrics of which half come with the next answer, or in another order and some of them twice.
@@ -276,6 +276,7 @@ class FaultyNotifier:
 class FaultyProbes:
     def __init__(self, ports: Ports, probes: FakeProbes) -> None:
         self._ports, self._probes = ports, probes
+        self.roles = probes.roles
 
     async def round(self, role: str) -> Round:
         return await self._ports.call("round", lambda: self._probes.round(role))
