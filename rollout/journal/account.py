@@ -55,6 +55,10 @@ _VERDICTS = {
     Reason.HOLD_TIMEOUT: Verdict.INCONCLUSIVE,
     Reason.BLIND: Verdict.ERROR,
     Reason.TRAFFIC: Verdict.ERROR,
+    Reason.FRONT_DOOR: Verdict.ERROR,
+    Reason.IDENTITY: Verdict.ERROR,
+    Reason.PREFLIGHT: Verdict.ERROR,
+    Reason.TRAFFIC_MISSING: Verdict.INCONCLUSIVE,
 }
 
 
@@ -212,8 +216,8 @@ class _Reader:
         if isinstance(event, Metrics) and any(decision.breaches for decision in decisions):
             return event.end
         # A time-out that a round of probes has let fall due is no breach of health.
-        health = (retreat for retreat in self.timeline.retreats if retreat.criterion is Reason.HEALTH)
-        return next((retreat.detected for retreat in health), None)
+        by_rounds = (r for r in self.timeline.retreats if r.criterion in (Reason.HEALTH, Reason.FRONT_DOOR))
+        return next((retreat.detected for retreat in by_rounds), None)
 
     def _leave(self, before: State, decisions: Sequence[Body]) -> None:
         """Closes the stage that ``before`` was in, if these decisions ended it."""

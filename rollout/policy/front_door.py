@@ -89,7 +89,7 @@ def is_shut(state: State) -> bool:
 def receive_metrics(step: Step, event: Metrics) -> None:
     """A period told of either colour: are the requests of both together far below those before the rollout?"""
     baseline = step.state.baseline_rpm
-    if baseline < FEWEST:
+    if baseline < FEWEST or step.state.phase is Phase.STEADY:  # no rollout: the day's traffic comes and goes
         return
     newest = _told(step.state)[-PERIODS:]
     few = [rate for rate, start, end in newest if _is_few(rate, baseline)]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from rollout.control.exits import Exit
 from rollout.control.testing import FakeCloud, FakeProbes
+from rollout.journal.account import Verdict, account_of
+from rollout.journal.header import Header
+from rollout.plan import plan_text
 from rollout.policy.events import ROLES
 from tests.rollout.releases import Run, release
 
@@ -61,6 +65,15 @@ def test_users_are_back_on_stable_within_two_minutes(stack: dict[str, bool]) -> 
     assert any(
         topic == "immediate" and "front_door" in subject for topic, subject, _ in run.cloud.notifier.sent
     )
+
+
+def test_its_journal_makes_a_report() -> None:
+    run = release(cloud(), (400.0, shut))
+    header = Header(plan_text("phase-c")[0], "prod", "blue", "green", 0)
+    account = account_of([replace(run.journal.records[0], body=header.to_json()), *run.journal.records[1:]])
+    (*_, last) = account.stages
+    assert (last.verdict, account.outcome) == (Verdict.ERROR, "aborted")
+    assert 400 <= (account.breach_s or 0) < 406
 
 
 def test_one_that_never_passed_is_paged_and_no_more() -> None:

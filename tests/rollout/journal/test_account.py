@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from rollout.journal import JournalError, Record
+from rollout.journal import JournalError, Record, account
 from rollout.journal.account import Account, account_of
 from rollout.journal.header import FORMAT, Header
 from rollout.journal.notes import Reconciled, note_to_json
 from rollout.journal.report import milestones, missed, section
 from rollout.policy import RULES
+from rollout.policy.events import Reason
 from tests.rollout import journals
 from tests.rollout.golden import approved
 
@@ -53,6 +54,11 @@ def as_text(account: Account) -> str:
 @pytest.mark.parametrize("journal", JOURNALS)
 def test_an_account_is_as_approved(journal: Callable[[], tuple[Record, ...]]) -> None:
     assert approved(f"account-{journal.__name__}.json", as_text(account_of(journal())))
+
+
+def test_whatever_ends_a_stage_has_a_verdict() -> None:
+    moves_nothing = {Reason.STARTED, Reason.RATE_LIMITED}
+    assert set(account._VERDICTS) == set(Reason) - moves_nothing
 
 
 def test_a_release_that_hardly_began() -> None:

@@ -163,6 +163,40 @@ def test_open_again_after_the_abort_is_verified() -> None:
     assert finish["verified"]
 
 
+def promoted() -> Run:
+    run = Run()
+    run(0, "started", promoted=True, watch_s=86_400, baseline_rpm=1000)
+    front(run, 30)
+    direct(run, 30)
+    direct(run, 30, colour="stable")
+    return run
+
+
+def test_after_the_promotion_it_is_undone_for_the_rule_is_written_back_with_it() -> None:
+    run = promoted()
+    front(run, 60, "health")
+    front(run, 90, "health")
+    (undone,) = front(run, 120, "health")
+    assert brief([undone]) == [("set_weight", 0, "front_door")]
+    assert undone["reason"].startswith("undo: front door failed health")
+
+
+def test_after_the_promotion_nothing_is_moved_to_a_colour_that_fails() -> None:
+    run = promoted()
+    direct(run, 40, "deep", colour="stable")
+    for t in (60, 90):
+        front(run, t, "health")
+    (paged,) = front(run, 120, "health")
+    assert paged["reason"].endswith("; stable does not pass its own probes either")
+    assert run.state.phase is Phase.STEADY
+
+
+def test_after_the_promotion_few_requests_say_nothing() -> None:
+    run = promoted()
+    for n in range(3):
+        assert period(run, 40 + 60 * n, 0, 0) == []
+
+
 def test_the_timeline_begins_with_the_first_failed_round() -> None:
     timeline, (run, t) = Timeline(PLAN), watched()
     state = run.state
