@@ -84,6 +84,24 @@ ProjectDir = Annotated[
         show_default="here",
     ),
 ]
+Keep = Annotated[
+    bool,
+    typer.Option(
+        "--keep",
+        help="Leave the candidate's pods running after a rollback, to look at them. Otherwise they are stopped once stable is "
+        "verified.",
+    ),
+]
+Stop = Annotated[
+    bool | None,
+    typer.Option(
+        "--stop/--keep",
+        help="Stop the bad colour's pods as soon as they have no traffic, or leave them running, to look at them. Otherwise "
+        "they are stopped once stable is verified.",
+        show_default=False,
+    ),
+]
+_ABORTS = {None: "abort", True: "abort --stop", False: "abort --keep"}  # as a controller takes it
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -219,6 +237,7 @@ def run(
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the first step.")] = False,
+    keep: Keep = False,
 ) -> None:
     """Release the idle colour in stages; roll back automatically if it misbehaves."""
     from rollout.plan import parse_plan, plan_text
@@ -248,6 +267,7 @@ def run(
             journal_path=journal,
             screen=screen,
             confirm=lambda environment: yes or _confirm(environment, source),
+            stop=False if keep else None,
         )
 
     if dry_run:
@@ -407,7 +427,9 @@ def resume(context: typer.Context, env: Env = "prod", project_dir: ProjectDir = 
 
 
 @app.command()
-def abort(context: typer.Context, env: Env = "prod", project_dir: ProjectDir = HERE) -> None:
+def abort(
+    context: typer.Context, env: Env = "prod", stop: Stop = None, project_dir: ProjectDir = HERE
+) -> None:
     """Send all traffic to stable, whether or not a controller is running. After the promotion: `rollout undo`."""
     station = _station(project_dir, env)
     if station.holder() is not None and (watched := _watched(station)):
@@ -415,11 +437,11 @@ def abort(context: typer.Context, env: Env = "prod", project_dir: ProjectDir = H
             f"{watched.named('candidate')} is promoted, all traffic is on it: `rollout undo` goes back to {watched.named('stable')}"
         )
     if station.holder() is not None:
-        _ask(station, "abort")
+        _ask(station, _ABORTS[stop])
         return
     station.take()
     try:
-        _abort(_connector(context), project_dir, station, env)
+        _abort(_connector(context), project_dir, station, env, stop)
     finally:
         station.give_back()
 
@@ -452,6 +474,7 @@ def undo(
             autocompletion=_complete_plan,
         ),
     ] = None,
+    stop: Stop = None,
     project_dir: ProjectDir = HERE,
     time_scale: Annotated[
         float | None,
@@ -470,11 +493,11 @@ def undo(
     """
     station = _station(project_dir, env)
     if station.holder() is not None:
-        _undo_by_another(_connector(context), project_dir, station, version)
+        _undo_by_another(_connector(context), project_dir, station, version, stop)
         return
     station.take()
     try:
-        _undo(_connector(context), project_dir, station, version, plan, time_scale, reason)
+        _undo(_connector(context), project_dir, station, version, plan, time_scale, reason, stop)
     finally:
         station.give_back()
 
@@ -538,7 +561,9 @@ def _watch(connector: Connector, project_dir: Path, station: Station, seconds: f
     _end(_conduct(work, screen), screen, station, "watch")
 
 
-def _undo_by_another(connector: Connector, project_dir: Path, station: Station, version: str) -> None:
+def _undo_by_another(
+    connector: Connector, project_dir: Path, station: Station, version: str, stop: bool | None
+) -> None:
     """An undo by the controller that runs: of a release, for which it is an abort, or of the watch after it."""
     import asyncio
 
@@ -550,7 +575,7 @@ def _undo_by_another(connector: Connector, project_dir: Path, station: Station, 
     watched = _watched(station)
     if watched is None:
         say("a controller is running, so nothing is promoted yet: the undo is an abort")
-        _ask(station, "abort")
+        _ask(station, _ABORTS[stop])
         return
     try:
         engine = connector.engine(project_dir, station.directory)
@@ -562,7 +587,7 @@ def _undo_by_another(connector: Connector, project_dir: Path, station: Station, 
         fail(_traffic_now(station), Exit.FAILED)
     except (EngineMissing, EnvironmentProblem) as error:
         say(f"rollout: {error}; {watched.named('stable')} could not be looked at", err=True)
-    _ask(station, "abort", "undo")
+    _ask(station, _ABORTS[stop], "undo")
 
 
 def _watched(station: Station) -> Header | None:
@@ -586,6 +611,7 @@ def _undo(
     plan: str | None,
     time_scale: float | None,
     reason: str,
+    stop: bool | None,
 ) -> NoReturn:
     """An undo by a controller of its own; one that was begun before is continued."""
     from rollout import session
@@ -594,7 +620,7 @@ def _undo(
     from rollout.procedure.undo import UndoRefused
     from rollout.stacks.engine import EngineMissing
 
-    promoted = _promoted(connector, project_dir, station, version)
+    promoted = _promoted(connector, project_dir, station, version, stop)
     text, source = plan_text(plan or "phase-c")
     scale = (promoted.time_scale if promoted else 1.0) if time_scale is None else time_scale
     if promoted and plan is None:
@@ -619,6 +645,7 @@ def _undo(
                 env=station.env,
                 time_scale=scale,
                 reason=reason,
+                stop=stop,
                 screen=screen,
             )
 
@@ -635,7 +662,9 @@ def _undo(
         _undo_without_stacks(connector, station, promoted)
 
 
-def _promoted(connector: Connector, project_dir: Path, station: Station, version: str) -> Header | None:
+def _promoted(
+    connector: Connector, project_dir: Path, station: Station, version: str, stop: bool | None
+) -> Header | None:
     """The header of the release to take back; ``None`` without a journal of it.
 
     Raises :class:`rollout.procedure.undo.UndoRefused` when there is no such release. What is not finished is finished instead.
@@ -662,7 +691,7 @@ def _promoted(connector: Connector, project_dir: Path, station: Station, version
         _continue(connector, project_dir, station, path, records)
     if end is None:
         say(f"{header.named('candidate')} is not promoted yet: the undo is an abort")
-        _abort(connector, project_dir, station, station.env)
+        _abort(connector, project_dir, station, station.env, stop)
     if version:
         return None  # it was promoted from elsewhere, after this one
     raise UndoRefused(
@@ -723,7 +752,7 @@ def _continue(
     path: Path,
     records: Sequence[Record],
     *,
-    abort: bool = False,
+    command: str | None = None,
 ) -> NoReturn:
     """Continues a rollout from its journal, to abort it or to its end."""
     from rollout import session
@@ -733,14 +762,16 @@ def _continue(
     kind = Header.read(records[0]).kind
     screen = _screen(f"rollout {station.env}")
     what = "rollout" if kind == "release" else kind
-    say(f"no controller is running: continuing the {what} in {path}" + (", to abort it" if abort else ""))
+    say(f"no controller is running: continuing the {what} in {path}" + (", to abort it" if command else ""))
     code = _conduct(
-        lambda: session.run_again(connector, engine, station, path, records, screen, abort), screen
+        lambda: session.run_again(connector, engine, station, path, records, screen, command), screen
     )
     _end(code, screen, station, kind)
 
 
-def _abort(connector: Connector, project_dir: Path, station: Station, env: str) -> NoReturn:
+def _abort(
+    connector: Connector, project_dir: Path, station: Station, env: str, stop: bool | None
+) -> NoReturn:
     """Aborts without a controller: continues the rollout if that is possible, else moves traffic by itself."""
     import asyncio
 
@@ -760,7 +791,7 @@ def _abort(connector: Connector, project_dir: Path, station: Station, env: str) 
                 raise ResumeError(
                     f"{watched.named('candidate')} is promoted: `rollout undo` goes back to {watched.named('stable')}"
                 )
-            _continue(connector, project_dir, station, path, records, abort=True)
+            _continue(connector, project_dir, station, path, records, command=_ABORTS[stop])
         except (JournalError, ResumeError, PlanError, OSError) as error:
             say(f"rollout: {error}", err=True)
         header = header_under_way(records)
@@ -768,6 +799,10 @@ def _abort(connector: Connector, project_dir: Path, station: Station, env: str) 
         engine = connector.engine(project_dir, station.directory)
         asyncio.run(session.to_stable(connector, engine, env, say, header.roles if header else None))
         say("all traffic is on stable, which is not verified to be back to normal")
+        if stop:
+            say(
+                "the candidate's pods were left: `pulumi config set simple378:replicas 0` and `pulumi up` of its stack"
+            )
     except (EngineMissing, EnvironmentProblem, TrafficError) as error:
         header = header_under_way(records)
         if header is None:

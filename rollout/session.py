@@ -142,7 +142,7 @@ class AwsAdapters:
 
     @property
     def ports(self) -> Ports:
-        return Ports(self.traffic, self.limits, self.notifier)
+        return Ports(self.traffic, self.limits, self.notifier, self.colours)
 
     async def check(self, *, moving: bool) -> Sequence[Finding]:
         return await check(self.environment, self.aws, self.probes, self.traffic, self.plan, moving=moving)
@@ -209,11 +209,12 @@ async def run_new(
     journal_path: Path | None,
     screen: Screen,
     confirm: Callable[[Environment], bool],
+    stop: bool | None = None,
 ) -> Exit:
     """A new rollout: reads, checks, asks, runs. Raises :class:`EnvironmentProblem` before anything is touched."""
     environment = await connector.read(engine, env)
     clock = WallClock()
-    header = _header(environment, plan_text, time_scale, clock.now(), dry)
+    header = replace(_header(environment, plan_text, time_scale, clock.now(), dry), stop=stop)
     plan = header.plan
     async with connector.adapters(engine, environment, plan, header.start, clock) as adapters:
         _show(await adapters.check(moving=not dry), screen)
@@ -233,6 +234,7 @@ async def undo(
     env: str,
     time_scale: float,
     reason: str,
+    stop: bool | None,
     screen: Screen,
 ) -> Exit:
     """Takes a promotion back: checks the colour that was stable, then moves all traffic to it, and verifies.
@@ -245,7 +247,10 @@ async def undo(
     environment = going_back(deployed, promoted, version)
     clock = WallClock()
     header = replace(
-        _header(environment, plan_text, time_scale, clock.now(), dry=False), kind="undo", reason=reason
+        _header(environment, plan_text, time_scale, clock.now(), dry=False),
+        kind="undo",
+        reason=reason,
+        stop=stop,
     )
     async with connector.adapters(engine, environment, header.plan, header.start, clock) as adapters:
         old = OldColour(environment, adapters.colours, adapters.probes, adapters.ports.traffic, screen.say)
@@ -325,9 +330,9 @@ async def run_again(
     path: Path,
     records: Sequence[Record],
     screen: Screen,
-    abort: bool,
+    command: str | None = None,
 ) -> Exit:
-    """Continues a rollout whose controller ended. ``abort``: and aborts it at once."""
+    """Continues a rollout whose controller ended. ``command``: one that is given at once, such as ``abort``."""
     header = Header.read(records[0])
     check_rules(header)
     plan = header.plan
@@ -341,9 +346,7 @@ async def run_again(
             controller = _controller(adapters, header, journal, clock, screen)
             if left:
                 controller.note(EnginesEnded(left))
-            return await _conduct(
-                controller, station, screen, past, "abort" if abort else None, asks=header.watch_s is None
-            )
+            return await _conduct(controller, station, screen, past, command, asks=header.watch_s is None)
         finally:
             journal.close()
 
@@ -407,6 +410,7 @@ def _controller(
         undo=header.undo,
         reason=header.reason,
         watch_s=header.watch_s,
+        stop=header.stop,
         time_scale=header.time_scale,
         observer=screen.observe,
         dry_run=header.dry_run,

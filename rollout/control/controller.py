@@ -98,7 +98,8 @@ class Controller:
     ``start``: the epoch second at which the rollout's time is 0; ``rate_limit``: the deployed one, in requests per
     minute and client; ``versions``: those approved, by role; ``baseline_rpm``: requests a minute before it; ``undo``: it takes
     back the candidate, which was promoted, for ``reason``; ``watch_s``: it watches the candidate, which was promoted, for so many
-    seconds, at the ``time_scale`` that the plan has. ``recheck`` makes the checks before a rollout again, those of weights
+    seconds, at the ``time_scale`` that the plan has. ``stop``: whether the candidate's pods go as soon as it has no
+    traffic; ``None``: after a verified end. ``recheck`` makes the checks before a rollout again, those of weights
     apart, and says what they found wrong. ``observer`` is called with each record of the journal. A ``dry_run`` has no traffic to watch.
     """
 
@@ -119,6 +120,7 @@ class Controller:
         baseline_rpm: int | None = None,
         recheck: Callable[[], Awaitable[Sequence[str]]] | None = None,
         watch_s: float | None = None,
+        stop: bool | None = None,
         time_scale: float = 1.0,
         observer: Observer = lambda kind, t, body: None,
         dry_run: bool = False,
@@ -142,6 +144,7 @@ class Controller:
             watch_s=watch_s,
         )
         self._time_scale, self._steady_over = time_scale, asyncio.Event()
+        self._stop = stop
         self._effects = Effects(plan, ports, self)
         self._timeline = Timeline(plan)
         self._inbox: asyncio.Queue[tuple[EventMaker, asyncio.Future[Answer] | None]] = asyncio.Queue()
@@ -179,9 +182,14 @@ class Controller:
     # --- for the operator
 
     async def operate(self, command: str) -> Answer:
-        """An operator's ``pause``, ``resume`` or ``abort``; returns once the policy has decided on it."""
+        """An operator's ``pause``, ``resume`` or ``abort``; returns once the policy has decided on it.
+
+        ``abort --stop`` takes the candidate's pods away as soon as it has no traffic, ``abort --keep`` leaves them.
+        """
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._inbox.put_nowait((partial(Operator, command=command), answer))
+        name, _, flag = command.partition(" --")
+        stop = {"stop": True, "keep": False}.get(flag)
+        self._inbox.put_nowait((partial(Operator, command=name, stop=stop), answer))
         answered = await answer
         # What somebody was told outlives this process, if the disk works.
         with suppress(OSError, TimeoutError):
@@ -267,6 +275,7 @@ class Controller:
             self._decisions.append(decision)
             self._effects.carry_out(effect, decision)
         self._look_ahead(before)
+        self._stop_if_due()
         if answer:
             text = "; ".join(decision.reason for decision in decisions) or f"the rollout is {state.phase}"
             _answer(answer, accepted=True, text=text)
@@ -279,7 +288,21 @@ class Controller:
         if self._failed_queries == timing.UNREADABLE:
             self.page("metrics or alarms cannot be read", event.reason)
 
+    def _stop_if_due(self) -> None:
+        """The candidate's pods go when stable is verified, or, if so ordered, as soon as the candidate has no traffic."""
+        phase, back = self.state.phase, False
+        if phase is Phase.FINISHED:
+            final = self._final()
+            back = final.outcome in ("aborted", "undone") and bool(final.verified or self._stop)
+        if self._stop is not False and (back or (self._stop and phase is Phase.VERIFYING)):
+            self._effects.stop()
+
+    def _final(self) -> Decision:
+        return next(d for d in reversed(self._decisions) if d.decision is DecisionKind.FINISH)
+
     def _remember(self, event: Event) -> None:
+        if isinstance(event, Operator) and event.stop is not None:
+            self._stop = event.stop
         colour = "edge" if isinstance(event, EdgeMetrics) else getattr(event, "role", "")
         self._last[f"{kind_of(event)} {colour}".strip()] = event
 
@@ -304,6 +327,7 @@ class Controller:
         if state.phase is Phase.READY:
             self._receive(self._started)
             return
+        self._effects.stopped = past.stopped
         self.note(Resumed(state.phase, state.commanded, state.seen))
         self._effects.promoted = past.promoted
         lost = [(self.record("decision", d.to_json()), d) for d in past.unwritten]
@@ -463,7 +487,7 @@ class Controller:
                 _answer(answer, accepted=False, text="the rollout is over")
 
     def _finish(self) -> Exit:
-        final = next(d for d in reversed(self._decisions) if d.decision is DecisionKind.FINISH)
+        final = self._final()
         if final.outcome == "watched":
             code = Exit.DONE
         elif final.outcome == "promoted":

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from rollout.control.notifications import Message, Notifications
-from rollout.control.ports import Ports, TrafficControl, TrafficError
+from rollout.control.ports import ColourControl, Ports, TrafficControl, TrafficError
 from rollout.control.problems import problem_of
 from rollout.journal.notes import (
     BreakGlass,
@@ -260,6 +260,7 @@ class Effects:
         self.traffic = TrafficActor(ports.traffic, recorder, plan.apply_limit)
         self.promoted = False  # it was confirmed
         self._notifications = Notifications(ports.notifier, recorder)
+        self.stopped = False  # the candidate's pods are gone, or about to
         self._tasks: set[asyncio.Task[None]] = set()
         self._limit_lock = asyncio.Lock()
 
@@ -300,6 +301,12 @@ class Effects:
                 topic = "immediate"
         self.send(effect, topic, *describe(decision))
 
+    def stop(self) -> None:
+        """Begins to take away the candidate's pods, unless that is under way or done."""
+        if self._ports.colours and not self.stopped:
+            self.stopped = True
+            self._spawn(self._stop(self._ports.colours))
+
     def send(self, about: int, topic: str, subject: str, body: str) -> None:
         """Begins to send one notification. ``about`` is the number of the decision or note it tells of."""
         self._notifications.send(Message(about, topic, subject, body))
@@ -321,8 +328,23 @@ class Effects:
         for message in await self._notifications.drain(timing.NOTIFY_DRAIN):
             self._recorder.note(Untold(message.topic, message.subject))
 
+    async def _stop(self, colours: ColourControl) -> None:
+        async def scale() -> Mapping[str, Any]:
+            if weight := await self._ports.traffic.read_weight():
+                raise TrafficError(f"the candidate has {weight:g} % of the traffic")
+            return await colours.scale("candidate", 0)
+
+        outcome = await self._attempt(None, "stop", timing.STOP_LIMIT, scale)
+        if not outcome.ok:
+            self.stopped = False
+            self._recorder.page(
+                "the bad colour was not stopped",
+                f"Its pods still run: {outcome.error}. That changes nothing about the traffic. Once it has none: "
+                "`pulumi config set simple378:replicas 0` and `pulumi up` of its stack.",
+            )
+
     async def _attempt(
-        self, effect: int, act: str, limit: float, work: Callable[[], Awaitable[Mapping[str, Any]]]
+        self, effect: int | None, act: str, limit: float, work: Callable[[], Awaitable[Mapping[str, Any]]]
     ) -> Outcome:
         self._recorder.record("intent", {"effect": effect, "act": act})
         try:

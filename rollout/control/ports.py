@@ -125,6 +125,7 @@ class Ports:
     traffic: TrafficControl
     limits: RateLimits
     notifier: Notifier
+    colours: ColourControl | None = None  # None: no pods are stopped
 
 
 class Journal(Protocol):

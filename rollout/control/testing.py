@@ -346,6 +346,7 @@ class FakeCloud:
     limits: FakeRateLimits = field(default_factory=FakeRateLimits)
     notifier: FakeNotifier = field(default_factory=FakeNotifier)
     probes: FakeProbes = field(default_factory=FakeProbes)
+    colours: FakeColours = field(default_factory=FakeColours)
     metrics: FakeMetrics = field(init=False)
     clock: FakeClock = field(default_factory=FakeClock)
 
@@ -354,4 +355,4 @@ class FakeCloud:
 
     @property
     def ports(self) -> Ports:
-        return Ports(self.traffic, self.limits, self.notifier)
+        return Ports(self.traffic, self.limits, self.notifier, self.colours)

@@ -38,6 +38,9 @@ class Header:
     kind: str = "release"
     reason: str = ""
     watch_s: float | None = None
+    stop: bool | None = (
+        None  # the candidate's pods: True, as soon as it has no traffic; False: never; None: after a verified end
+    )
     format: int = FORMAT
     policy: int = RULES
 
@@ -63,6 +66,7 @@ class Header:
                 kind=str(body.get("kind", "release")),
                 reason=str(body.get("reason", "")),
                 watch_s=_number(body, "watch_s") if "watch_s" in body else None,
+                stop=None if body.get("stop") is None else bool(body["stop"]),
                 format=body.get("format", 1),
                 policy=body.get("policy", 0),
             )
@@ -92,6 +96,7 @@ class Header:
             **({} if self.kind == "release" else {"kind": self.kind}),
             **({"reason": self.reason} if self.undo else {}),
             **({} if self.watch_s is None else {"watch_s": self.watch_s}),
+            **({} if self.stop is None else {"stop": self.stop}),
         }
 
     @property

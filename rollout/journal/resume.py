@@ -44,6 +44,7 @@ class Past:
     untold: tuple[tuple[int, Page], ...]  # pages, with their numbers, that no service accepted
     reconcile: bool  # traffic was moved by break-glass and the stack was not brought in line
     ended: Ended | None  # the closing note, when there is one
+    stopped: bool = False  # the candidate's pods are gone
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
@@ -96,6 +97,10 @@ def recall(plan: Plan, records: Sequence[Record]) -> Past:
         pending=tuple(_pending(written, [r.body for r in records if r.kind == "result"])),
         untold=tuple(_untold(records)),
         reconcile=_must_reconcile(records),
+        stopped=any(
+            record.kind == "result" and record.body.get("act") == "stop" and bool(record.body.get("ok"))
+            for record in records
+        ),
         ended=ended(records),
     )
 

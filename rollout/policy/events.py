@@ -198,8 +198,11 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
+    """``stop``: whether the candidate's pods go once it has no traffic; ``None``: only after a verified end. The policy does not mind."""
+
     t: float
     command: str
+    stop: bool | None = None
 
 
 Event = (
@@ -338,6 +341,10 @@ def _maybe_seconds(key: str, value: Any) -> float | None:
     return float(value)
 
 
+def _maybe_flag(key: str, value: Any) -> bool | None:
+    return None if value is None else _flag(key, value)
+
+
 def _flag(key: str, value: Any) -> bool:
     if not isinstance(value, bool) and value is not None:
         raise BadEvent(f"'{key}' is {_shown(value)}: it takes true or false")
@@ -421,7 +428,7 @@ _FORMS: dict[str, tuple[Callable[..., Event], dict[str, _Reader], dict[str, _Rea
     "tick": (Tick, {"t": _time}, {}),
     "resumed": (Resumed, {"t": _time, "since": _time}, {}),
     "checked": (Checked, {"t": _time, "failed": _texts}, {}),
-    "operator": (Operator, {"t": _time, "command": _one_of(*COMMANDS)}, {}),
+    "operator": (Operator, {"t": _time, "command": _one_of(*COMMANDS)}, {"stop": _maybe_flag}),
 }
 _KINDS: dict[type, str] = {form[0]: kind for kind, form in _FORMS.items() if isinstance(form[0], type)}
 
@@ -463,7 +470,7 @@ def event_to_json(event: Event) -> dict[str, Any]:
         out["colour"] = "edge"
     for field in fields(event):
         value = getattr(event, field.name)
-        said = value != field.default or not isinstance(event, Started)
+        said = value != field.default or not isinstance(event, Started | Operator)
         if field.name != "t" and said and (field.name not in ("version", "why") or value):
             key = "colour" if field.name == "role" else field.name
             out[key] = list(value) if isinstance(value, tuple) else value

@@ -41,6 +41,7 @@ NOTIFY_DRAIN = (
 DRAIN_LIMIT = 300.0  # at the end, for promotion, notifications and reconciliation
 
 SCALE_LIMIT = 300.0  # for the pods of the colour that an undo goes back to
+STOP_LIMIT = 180.0  # for the bad colour's to go
 SCALE_POLL = 2.0  # between looks at its targets meanwhile
 SCALE_TOLD = 10.0  # between lines that say how far that is
 

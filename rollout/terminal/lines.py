@@ -40,13 +40,8 @@ def describe_record(kind: str, t: float, body: Mapping[str, Any]) -> tuple[str, 
             found = f"metrics could not be queried: {body['reason']}", "yellow"
         case "rejected":
             found = f"refused: {body['why']}", "yellow"
-        case "result" if body.get("act") == "set_weight" and body["ok"]:
-            took = [
-                f"{key[:-2].replace('_', ' ')} {value:g} s"
-                for key, value in body.items()
-                if key.endswith("_s")
-            ]
-            found = "traffic moved" + (f" ({', '.join(took)})" if took else ""), ""
+        case "result" if body.get("act") in ("set_weight", "stop") and body["ok"]:
+            found = _describe_done(body), ""
         case "result" if body.get("act") == "notify" and not body["ok"]:
             found = f"nobody told yet ({body['topic']}, {body['subject']}): {body['error']}", "yellow"
         case "result" if body.get("act") == "notify" and body.get("tries"):
@@ -61,6 +56,13 @@ def describe_record(kind: str, t: float, body: Mapping[str, Any]) -> tuple[str, 
         case _:
             return None
     return (f"{t:9.1f} s  {found[0]}", found[1]) if found[0] else None
+
+
+def _describe_done(body: Mapping[str, Any]) -> str:
+    if body["act"] == "stop":
+        return "the candidate's pods are stopped: 0 replicas, until its next deployment"
+    took = [f"{key[:-2].replace('_', ' ')} {value:g} s" for key, value in body.items() if key.endswith("_s")]
+    return "traffic moved" + (f" ({', '.join(took)})" if took else "")
 
 
 def _describe_decision(body: Mapping[str, Any]) -> str:

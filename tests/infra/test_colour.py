@@ -257,6 +257,16 @@ def test_what_serves_may_be_changed_when_the_key_names_the_version() -> None:
         redeploy(serving, version="2.3.0", allowWhileServing="2.2.0")
 
 
+def test_only_a_colour_without_traffic_is_stopped() -> None:
+    stopped = redeploy({"stable": "blue", "candidateWeight": 0}, replicas="0")
+    assert stopped.outputs["replicas"] == 0
+    for serving in ({"stable": "green", "candidateWeight": 0}, {"stable": "blue", "candidateWeight": 5}):
+        with pytest.raises(
+            StackError, match=r"green serves \d+ % of the traffic, and simple378:replicas is 0"
+        ):
+            redeploy(serving, replicas="0", allowWhileServing="2.1.0")
+
+
 def test_a_colour_cannot_be_destroyed_by_mistake() -> None:
     assert example().one("kubernetes:core/v1:Namespace").protect
     assert not run(protect="false").one("kubernetes:core/v1:Namespace").protect

@@ -125,7 +125,7 @@ def test_everything_that_is_wrong_is_in_one_error() -> None:
         (Layer.COLOUR, {"poolsize": "60"}, "did you mean simple378:poolSize?"),
         (Layer.COLOUR, {"version": "1.0.0 beta"}, "simple378:version is '1.0.0 beta': string should match"),
         (Layer.COLOUR, {"pgbouncerImage": "pgbouncer"}, "simple378:pgbouncerImage"),
-        (Layer.COLOUR, {"replicas": "0"}, "greater than or equal to 1"),
+        (Layer.COLOUR, {"replicas": "-1"}, "greater than or equal to 0"),
         (Layer.COLOUR, {"backendEnv": "LOG_LEVEL"}, "must be a list or a map, not text"),
         (Layer.COLOUR, {"backendEnv": '{"COLOUR": "red"}'}, "sets COLOUR, which the program sets itself"),
         (Layer.COLOUR, {"backendEnv": '{"A-B": "c"}'}, "has 'A-B', which is not a valid variable name"),

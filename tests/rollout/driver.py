@@ -54,11 +54,11 @@ class Adapters:
         self.environment = environment
         self.traffic = FileTraffic()
         self.traffic.history.append((0, self.traffic.weight))
-        self.ports = Ports(self.traffic, FakeRateLimits(), FakeNotifier())
         self.probes: Probes = FakeProbes()
         pods = Path("pods")  # healthy ones of stable
         healthy = int(pods.read_text()) if pods.exists() else 2
         self.colours: ColourControl = FakeColours({"stable": healthy, "candidate": 2}, seconds=0.1)
+        self.ports = Ports(self.traffic, FakeRateLimits(), FakeNotifier(), self.colours)
         candidate = Release(error_rate=float(os.environ.get("ERROR_RATE", "0")))
         metrics = FakeMetrics(self.traffic, candidate=candidate, period=1, delay=0.2)
         metrics._next = asyncio.get_running_loop().time()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,6 +87,19 @@ def test_pods_are_brought_back_first(rollout: Run, project: Path) -> None:
     ran = rollout("undo", connector=driver.FileConnector())
     assert (ran.code, weight(project)) == (3, 0), ran.err
     assert "blue: 0 of 2 targets are healthy; scaling it up by an update of prod-blue" in ran.out
+
+
+def test_its_pods_may_be_kept_or_go_at_once(rollout: Run, project: Path) -> None:
+    for flag, stop in (("--keep", False), ("--stop", True)):
+        promoted(project)
+        ran = rollout("undo", flag, connector=driver.FileConnector())
+        assert (ran.code, weight(project)) == (3, 0), ran.err
+        latest = Station(project, "prod").latest()
+        assert latest
+        records = read_journal(latest)
+        assert Header.read(records[0]).stop is stop
+        assert any(record.body.get("act") == "stop" for record in records) is stop
+        shutil.rmtree(project / ".rollout")
 
 
 class NoPods(driver.FileConnector):

@@ -41,6 +41,7 @@ async def deploy(stack: StackName) -> None:
         await OtherStack.read(f"{stack.environment}-traffic"),
         stack.colour,
         allowed_version=settings.allow_while_serving,
+        replicas=settings.replicas,
         stack=stack.name,
     )
     foundation = await OtherStack.read(stack.environment)

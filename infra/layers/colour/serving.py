@@ -1,4 +1,4 @@
-"""The serving guard: a colour that users are on keeps its version, image and connection pool.
+"""The serving guard: a colour that users are on keeps its version, image, connection pool and pods.
 
 A release goes to the idle colour. `pulumi up` of the wrong one would replace what serves, unwatched and all at once, so
 it is refused unless the configuration names the version that is meant.
@@ -35,9 +35,10 @@ def check_serving(
     colour: Colour,
     *,
     allowed_version: str | None,
+    replicas: int,
     stack: str,
 ) -> None:
-    """Refuse to change the version, image or pool of a colour that has traffic, or that is stable at any weight.
+    """Refuse to change the version, image or pool of a colour that has traffic, or that is stable at any weight, or to stop it.
 
     `wanted` is what the configuration asks for, by the names of `GUARDED`. What an older deployment did not export is not
     compared.
@@ -46,6 +47,12 @@ def check_serving(
         ServingError: refused; nothing was registered.
     """
     percent = share(traffic, colour)
+    if percent and not replicas:
+        raise ServingError(
+            f"refused, nothing was changed: {colour.value} serves {percent} % of the traffic, and simple378:replicas is 0. Take "
+            f"its traffic away first, with `rollout abort` or `rollout undo`, or `pulumi config set simple378:replicas N --stack "
+            f"{stack}`"
+        )
     if (not percent and traffic.get("stable") != colour.value) or allowed_version == wanted["version"]:
         return
     changes = [

@@ -38,7 +38,8 @@ class ColourSettings(Settings):
     version: str = Field(pattern=_VERSION)
     # Repository of the image, without tag: the version is the tag.
     image: str = Field(pattern=_REPOSITORY)
-    replicas: int = Field(ge=1, le=100)
+    # 0: a colour that was taken back is stopped; see infra.layers.colour.serving.
+    replicas: int = Field(ge=0, le=100)
     resources: Annotated[Resources, Structured] = Resources()
     backend_env: Annotated[Mapping[str, str], Structured] = Field(default_factory=dict)
     # Seconds that a pod keeps serving after its termination begins, until the load balancer sends it nothing more.

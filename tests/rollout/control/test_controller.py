@@ -630,4 +630,4 @@ def test_the_example_of_the_fakes() -> None:
 
 def test_ports_are_one_world() -> None:
     cloud = FakeCloud()
-    assert cloud.ports == Ports(cloud.traffic, cloud.limits, cloud.notifier)
+    assert cloud.ports == Ports(cloud.traffic, cloud.limits, cloud.notifier, cloud.colours)
