@@ -17,6 +17,10 @@ PRIORITY = 100
 WHOLE_LIMIT = 5.0  # seconds, for what a decrease is not to wait for
 
 
+class RuleMissing(TrafficError):
+    """The load balancer has no such rule (any more)."""
+
+
 async def _call(
     action: str, resource: str, work: Callable[[], T], service: str = "elasticloadbalancing"
 ) -> T:
@@ -132,9 +136,15 @@ class WeightedRule:
             rules: list[dict[str, Any]] = self.elbv2.describe_rules(RuleArns=[self.arn])["Rules"]
             return rules
 
-        rules = await _call("DescribeRules", f"rule {self._id}", describe)
+        try:
+            rules = await _call("DescribeRules", f"rule {self._id}", describe)
+        except TrafficError as error:
+            answer = getattr(error.__cause__, "response", {})
+            if answer.get("Error", {}).get("Code") != "RuleNotFound":
+                raise
+            rules = []
         if not rules:
-            raise TrafficError(
+            raise RuleMissing(
                 f"the load balancer has no rule {self._id}; bring the traffic stack in line with `pulumi up --refresh`"
             )
         return rules[0]

@@ -18,13 +18,13 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pulumi.automation import CommandError, ConcurrentUpdateError
 
-from rollout.aws.elb import WeightedRule, target_health
+from rollout.aws.elb import RuleMissing, WeightedRule, target_health
 from rollout.control.ports import TrafficError, TrafficRefused
 from rollout.stacks import stackfile
 from rollout.stacks.engine import Engine, engine_problem
@@ -250,10 +250,18 @@ class StackTraffic:
 
     async def _read_back(self, weight: int) -> None:
         deadline = time.monotonic() + READ_BACK_LIMIT
-        while (seen := await self.rule.read_weight()) != weight:
+        while (seen := await self._seen()) != weight:
             if time.monotonic() > deadline:
                 raise TrafficError(f"{weight} % was written, but {seen:g} % is read back")
             await asyncio.sleep(READ_BACK_GAP)
+
+    async def _seen(self) -> float:
+        """The weight in force, of the rule as the stack made it anew if somebody had deleted it."""
+        try:
+            return await self.rule.read_weight()
+        except RuleMissing:
+            self.rule = replace(self.rule, arn=str((await self._outputs()).get("ruleArn", "")))
+            return await self.rule.read_weight()
 
     def _fingerprint(self, weight: int) -> str:
         """A digest of everything that the next update is made of: the program, the configuration, the generation."""

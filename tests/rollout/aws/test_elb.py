@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from infra.edge import rules
 from rollout.aws import elb
-from rollout.aws.elb import OriginSecret, WeightedRule
+from rollout.aws.elb import OriginSecret, RuleMissing, WeightedRule
 from rollout.control.ports import TrafficError
 
 GROUPS = {"stable": "arn:blue", "candidate": "arn:green"}
@@ -142,6 +142,20 @@ def test_what_could_not_be_written_back_is_told(world: World) -> None:
     world.secrets.failure = None
     world.balancer.failing = {"Conditions"}
     assert "ModifyRule of rule arn:rule failed" in world.whole()["not_written_back"]
+
+
+@pytest.mark.parametrize("how", ["an error", "an empty list"])
+def test_a_rule_that_is_gone_is_told_apart(world: World, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    gone = ClientError({"Error": {"Code": "RuleNotFound", "Message": "not found"}}, "DescribeRules")
+
+    def describe(**_: Any) -> Any:
+        if how == "an error":
+            raise gone
+        return {"Rules": []}
+
+    monkeypatch.setattr(world.balancer, "describe_rules", describe)
+    with pytest.raises(RuleMissing, match="has no rule arn:rule; bring the traffic stack in line"):
+        asyncio.run(world.rule.read_weight())
 
 
 def test_a_rule_without_a_known_secret_is_left_alone(world: World) -> None:

@@ -116,6 +116,20 @@ def test_a_strangers_conditions_are_taken_back(traffic: StackTraffic, project: P
     assert "not_written_back" not in done
 
 
+def test_a_deleted_rule_is_made_anew(traffic: StackTraffic, project: Project) -> None:
+    before = _conditions(project)
+
+    async def act() -> None:
+        await traffic.set_weight(50, increase=True)
+        project.load_balancing().delete_rule(RuleArn=traffic.rule.arn)
+        await traffic.set_weight(0, increase=False)
+        assert await traffic.read_weight() == 0
+
+    asyncio.run(act())
+    assert _conditions(project) == before
+    assert project.weights() == {"blue": 100, "green": 0}
+
+
 def test_what_was_changed_by_hand_in_the_foundation_is_named(traffic: StackTraffic, project: Project) -> None:
     def found() -> str:
         return asyncio.run(drift.problem(traffic.engine, "local"))

@@ -44,13 +44,14 @@ class FakeElb:
 
     def __init__(self) -> None:
         self.weights = {"arn:blue": 100, "arn:green": 0}
+        self.arn = "arn:rule"
         self.modified: list[dict[str, Any]] = []
         self.targets: list[dict[str, Any]] = []
 
     def describe_rules(self, **request: Any) -> Any:
         groups = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in self.weights.items()]
         actions = [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]
-        return {"Rules": [{"Actions": actions}] if request["RuleArns"] == ["arn:rule"] else []}
+        return {"Rules": [{"Actions": actions}] if request["RuleArns"] == [self.arn] else []}
 
     def modify_rule(self, **request: Any) -> None:
         self.modified.append(request)
@@ -267,6 +268,38 @@ def test_an_update_that_is_not_seen_at_the_load_balancer_has_failed(
     monkeypatch.setattr(world.engine, "run", lies)
     world.elb.weights = {"arn:blue": 50, "arn:green": 50}
     with pytest.raises(TrafficError, match="50 % is read back"):
+        asyncio.run(world.traffic.set_weight(0, increase=False))
+
+
+def test_a_rule_that_was_deleted_is_made_anew_and_found(world: World) -> None:
+    world.elb.weights = {"arn:blue": 50, "arn:green": 50}
+    world.elb.arn = "arn:made-anew"
+    deploy = world.engine.run
+
+    async def run(stack: str, *args: str) -> CommandResult:
+        done = await deploy(stack, *args)
+        world.engine.deployed["ruleArn"] = "arn:made-anew"
+        return done
+
+    world.engine.run = run  # type: ignore[method-assign]
+    asyncio.run(world.traffic.set_weight(0, increase=False))
+    assert asyncio.run(world.traffic.read_weight()) == 0
+
+
+def test_a_rule_that_is_gone_is_said_to_be(world: World) -> None:
+    world.elb.arn = "arn:another"
+    world.engine.deployed["ruleArn"] = "arn:rule"
+    with pytest.raises(TrafficError, match="has no rule arn:rule"):
+        asyncio.run(world.traffic.read_weight())
+    deploy = world.engine.run
+
+    async def run(stack: str, *args: str) -> CommandResult:
+        done = await deploy(stack, *args)
+        world.engine.deployed["ruleArn"] = "arn:rule"
+        return done
+
+    world.engine.run = run  # type: ignore[method-assign]
+    with pytest.raises(TrafficError, match="has no rule arn:rule"):
         asyncio.run(world.traffic.set_weight(0, increase=False))
 
 
