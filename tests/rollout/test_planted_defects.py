@@ -330,6 +330,42 @@ DEFECTS = {
     "a rule that forwards elsewhere is taken for ours": Defect(
         "aws/elb.py", "if unknown or not total:", "if not total:", TRAFFIC + "weights_are_read_as_shares"
     ),
+    "a stranger's conditions stay": Defect(
+        "aws/elb.py",
+        "!= [wanted]:",
+        "is None:",
+        "aws/test_elb.py::test_changed_conditions_are_written_back",
+    ),
+    "a secret that cannot be read is not told": Defect(
+        "aws/elb.py",
+        "            problem = str(error)",
+        "            pass",
+        "aws/test_elb.py::test_what_could_not_be_written_back_is_told",
+    ),
+    "a secret that hangs holds a decrease up": Defect(
+        "aws/elb.py",
+        "asyncio.timeout(WHOLE_LIMIT)",
+        "asyncio.timeout(None)",
+        "aws/test_elb.py::test_a_secret_that_hangs_holds_nothing_up",
+    ),
+    "certificates are not verified": Defect(
+        "aws/probes.py",
+        "verify = True if trusted is None else trusted",
+        "verify = False",
+        "aws/test_front_door.py::test_one_that_is_not_is_a_failed_round_that_says_why",
+    ),
+    "our requests at the front door are users'": Defect(
+        "aws/probes.py",
+        "self.log.add_user(role, answer.status_code, by_target=True)",
+        "pass",
+        "aws/test_front_door.py::test_a_clean_round_is_taken_out_of_the_colour_that_answered_and_of_the_edge",
+    ),
+    "the answer of the other colour says the version": Defect(
+        "aws/probes.py",
+        "if asked and (version",
+        "if (version",
+        "aws/test_probes.py::test_a_round_says_each_version_that_answered",
+    ),
     "unhealthy targets are no problem": Defect(
         "aws/elb.py",
         'all(state.startswith("initial") for state in self.others.values())',
