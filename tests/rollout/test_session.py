@@ -13,6 +13,7 @@ import pytest
 
 from rollout import session
 from rollout.aws.cloudwatch import CloudWatchMetrics
+from rollout.aws.probes import HttpProbes
 from rollout.control.controller import Controller
 from rollout.control.exits import Exit
 from rollout.journal import read_journal
@@ -121,6 +122,33 @@ def test_the_rollouts_time_begins_when_the_questions_are_answered(one: Session) 
     assert one.controllers[0].t == 0
     one.clock.time += 7
     assert one.controllers[0].t == 7
+
+
+def test_it_begins_with_what_was_approved_and_the_users_before_it(one: Session) -> None:
+    assert one.run() is Exit.DONE
+    started = one.controllers[0]._started(0)
+    assert (started.candidate_version, started.stable_version) == ("2.0.0", "1.0.0")
+    assert started.baseline_rpm == 6000
+
+
+def test_the_front_door_is_probed_where_users_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "none")
+
+    async def look() -> None:
+        engine: Any = driver.NoEngine()
+        environment = replace(driver.environment("prod"), base_url="https://app.example")
+        async with session.AwsAdapters(engine, environment, PLAN, EPOCH, WallClock()) as adapters:
+            assert isinstance(adapters.probes, HttpProbes)
+            assert adapters.probes.roles == ("candidate", "stable", "front_door")
+            front = adapters.probes.front_door
+            assert front and (front.url, front.log) == ("https://app.example", adapters.probes.log)
+            assert front.roles == {"green": "candidate", "blue": "stable"}
+            assert isinstance(adapters.metrics, CloudWatchMetrics)
+            assert adapters.metrics.probes is front.log
+            assert adapters.traffic.rule.origin
+
+    asyncio.run(look())
 
 
 def test_metrics_are_counted_from_the_rollouts_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
