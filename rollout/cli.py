@@ -185,20 +185,22 @@ def _screen(title: str) -> Screen:
 
 def _traffic_now(station: Station) -> str:
     """Where traffic is, for the end of whatever failed."""
+    from rollout.emergency import where
     from rollout.journal import JournalError, read_journal
     from rollout.journal.header import Header
+    from rollout.session import Connector
     from rollout.terminal.traffic_now import traffic_now
 
-    path = station.latest()
-    if path is None:
-        return "traffic now: unknown: no journal here names the load balancer"
+    path, card = station.latest(), station.card()
     try:
-        records = read_journal(path)
-        if not records:
-            return f"traffic now: unknown: {path} is empty"
-        return f"traffic now: {traffic_now(Header.read(records[0])).in_words()}"
+        if path and (records := read_journal(path)):
+            card = Header.read(records[0]).card
     except (JournalError, OSError) as error:
-        return f"traffic now: unknown: {error}"
+        if not card:
+            return f"traffic now: unknown: {error}"
+    if card:
+        return f"traffic now: {traffic_now(card).in_words()}"
+    return where(Connector(), station.directory.parents[1], station.env)
 
 
 @app.command()
@@ -386,7 +388,7 @@ def _status(station: Station) -> Status | None:
     if not records:
         return None
     # Once a rollout is over the rule is the next one's, and boto3 is slow to import.
-    traffic = None if ended(records) else traffic_now(Header.read(records[0]))
+    traffic = None if ended(records) else traffic_now(Header.read(records[0]).card)
     return status_of(path, records, station.holder(), time.time(), traffic)
 
 
@@ -396,8 +398,9 @@ def pause(env: Env = "prod", project_dir: ProjectDir = HERE) -> None:
     station = _station(project_dir, env)
     if station.holder() is None:
         say(
-            f"rollout: no controller is running in {env}, so there is nothing to pause. `rollout resume` continues an "
-            "unfinished rollout, `rollout abort` sends all traffic to stable",
+            f"rollout: no controller of {env} was started from this folder ({station.directory.resolve()}), so nothing was paused; "
+            "one that runs on another machine or from another folder was not asked. `rollout resume` continues an unfinished "
+            "rollout, `rollout abort` sends all traffic to stable",
             err=True,
         )
         fail(_traffic_now(station), Exit.FAILED)
@@ -428,22 +431,73 @@ def resume(context: typer.Context, env: Env = "prod", project_dir: ProjectDir = 
 
 @app.command()
 def abort(
-    context: typer.Context, env: Env = "prod", stop: Stop = None, project_dir: ProjectDir = HERE
+    context: typer.Context,
+    env: Env = "prod",
+    stop: Stop = None,
+    project_dir: ProjectDir = HERE,
+    stable: Annotated[
+        str,
+        typer.Option(
+            "--stable",
+            metavar="COLOUR",
+            help="Who is stable, blue or green, for when neither a journal nor Pulumi says it.",
+            show_default=False,
+        ),
+    ] = "",
+    region: Annotated[
+        str,
+        typer.Option(
+            "--region",
+            metavar="REGION",
+            help="The region, for when no stack file here says it.",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
-    """Send all traffic to stable, whether or not a controller is running. After the promotion: `rollout undo`."""
-    station = _station(project_dir, env)
-    if station.holder() is not None and (watched := _watched(station)):
-        fail(
-            f"{watched.named('candidate')} is promoted, all traffic is on it: `rollout undo` goes back to {watched.named('stable')}"
-        )
-    if station.holder() is not None:
-        _ask(station, _ABORTS[stop])
-        return
-    station.take()
+    """Send all traffic to stable, whether or not a controller or Pulumi works. After the promotion: `rollout undo`."""
+    from rollout.journal.station import StationError
+
+    if stable not in {"", "blue", "green"}:
+        fail(f"--stable {stable}: it takes blue or green")
+    station = _station_if_any(project_dir, env, stable, region)
+    alone = False
     try:
-        _abort(_connector(context), project_dir, station, env, stop)
+        if station and station.holder() is not None:
+            if watched := _watched(station):
+                old = watched.named("stable")
+                fail(
+                    f"{watched.named('candidate')} is promoted, all traffic is on it: `rollout undo` goes back to {old}"
+                )
+            _ask(station, _ABORTS[stop])
+            return
+        if station:
+            station.take()
+            alone = True
+    except (StationError, OSError) as error:
+        say(f"rollout: {error}: going on without the controller", err=True)
+    try:
+        _abort(
+            _connector(context), project_dir, station, env, stop, alone=alone, stable=stable, region=region
+        )
     finally:
-        station.give_back()
+        if station:
+            station.give_back()
+
+
+def _station_if_any(project_dir: Path, env: str, stable: str, region: str) -> Station | None:
+    """None in a folder that holds no such environment. Raises :class:`EnvironmentProblem` when nothing else says where to act."""
+    from rollout.stacks.project import default_region
+
+    try:
+        return _station(project_dir, env)
+    except EnvironmentProblem as error:
+        if not stable:
+            raise EnvironmentProblem(
+                f"{error}. From any folder: `rollout abort --env {env} --stable blue --region REGION` (or green)"
+            ) from None
+    if not region:
+        default_region(project_dir, env)
+    return None
 
 
 @app.command()
@@ -691,7 +745,7 @@ def _promoted(
         _continue(connector, project_dir, station, path, records)
     if end is None:
         say(f"{header.named('candidate')} is not promoted yet: the undo is an abort")
-        _abort(connector, project_dir, station, station.env, stop)
+        _abort(connector, project_dir, station, station.env, stop, alone=True)
     if version:
         return None  # it was promoted from elsewhere, after this one
     raise UndoRefused(
@@ -706,6 +760,8 @@ def _undo_without_stacks(connector: Connector, station: Station, promoted: Heade
     import asyncio
 
     from rollout import session
+    from rollout.aws.elb import modify_rule_line
+    from rollout.aws.failures import AWS_ERRORS
     from rollout.control.ports import TrafficError
 
     old = promoted.named("stable")
@@ -714,9 +770,13 @@ def _undo_without_stacks(connector: Connector, station: Station, promoted: Heade
     )
     try:
         asyncio.run(session.undo_without_stacks(connector, promoted))
-    except TrafficError as error:
+    except (TrafficError, *AWS_ERRORS) as error:
         say(f"rollout: traffic could NOT be moved: {error}", err=True)
-        fail(_traffic_now(station), Exit.FAILED)
+        say(f"rollout: {_traffic_now(station)}", err=True)
+        if promoted.card.complete:
+            say("rollout: by hand, with the AWS command line, from any machine:", err=True)
+            typer.echo(modify_rule_line(promoted.card), err=True)
+        raise typer.Exit(Exit.FAILED) from None
     say(
         f"all traffic is on {old}, which is not verified to be normal. The traffic stack does not know it yet: "
         "`rollout undo` again brings it in line when Pulumi is back. Until then no `pulumi up` of "
@@ -746,91 +806,84 @@ def _unfinished(station: Station, env: str) -> tuple[Path, tuple[Record, ...]]:
 
 
 def _continue(
+    connector: Connector, project_dir: Path, station: Station, path: Path, records: Sequence[Record]
+) -> NoReturn:
+    """Continues a rollout or an undo from its journal, to its end."""
+    from rollout.journal.header import Header
+
+    screen = _screen(f"rollout {station.env}")
+    code = _run_on(connector, project_dir, station, path, records, screen)
+    _end(code, screen, station, Header.read(records[0]).kind)
+
+
+def _run_on(
     connector: Connector,
     project_dir: Path,
     station: Station,
     path: Path,
     records: Sequence[Record],
+    screen: Screen,
     *,
     command: str | None = None,
-) -> NoReturn:
-    """Continues a rollout from its journal, to abort it or to its end."""
+) -> Exit:
     from rollout import session
     from rollout.journal.header import Header
 
     engine = connector.engine(project_dir, station.directory)
     kind = Header.read(records[0]).kind
-    screen = _screen(f"rollout {station.env}")
     what = "rollout" if kind == "release" else kind
     say(f"no controller is running: continuing the {what} in {path}" + (", to abort it" if command else ""))
-    code = _conduct(
+    return _conduct(
         lambda: session.run_again(connector, engine, station, path, records, screen, command), screen
     )
-    _end(code, screen, station, kind)
 
 
 def _abort(
-    connector: Connector, project_dir: Path, station: Station, env: str, stop: bool | None
+    connector: Connector,
+    project_dir: Path,
+    station: Station | None,
+    env: str,
+    stop: bool | None,
+    *,
+    alone: bool,
+    stable: str = "",
+    region: str = "",
 ) -> NoReturn:
-    """Aborts without a controller: continues the rollout if that is possible, else moves traffic by itself."""
-    import asyncio
+    """Aborts without a controller, and ends the process."""
+    from rollout.emergency import Emergency
 
-    from rollout import session
-    from rollout.control.ports import TrafficError
-    from rollout.journal import JournalError
-    from rollout.journal.resume import ResumeError, header_under_way
-    from rollout.plan import PlanError
-    from rollout.stacks.engine import EngineMissing
+    screen = _screen(f"rollout {env}")
+    continued: list[str] = []  # of what kind it is
 
-    records: Sequence[Record] = ()
-    try:
-        try:
-            path, records = _unfinished(station, env)
-            if watched := _watched(station):
-                records = ()
-                raise ResumeError(
-                    f"{watched.named('candidate')} is promoted: `rollout undo` goes back to {watched.named('stable')}"
-                )
-            _continue(connector, project_dir, station, path, records, command=_ABORTS[stop])
-        except (JournalError, ResumeError, PlanError, OSError) as error:
-            say(f"rollout: {error}", err=True)
-        header = header_under_way(records)
-        say("no rollout to continue: moving all traffic to stable")
-        engine = connector.engine(project_dir, station.directory)
-        asyncio.run(session.to_stable(connector, engine, env, say, header.roles if header else None))
-        say("all traffic is on stable, which is not verified to be back to normal")
-        if stop:
-            say(
-                "the candidate's pods were left: `pulumi config set simple378:replicas 0` and `pulumi up` of its stack"
-            )
-    except (EngineMissing, EnvironmentProblem, TrafficError) as error:
-        header = header_under_way(records)
-        if header is None:
-            say(f"rollout: traffic could NOT be moved: {error}", err=True)
-            fail(_traffic_now(station), Exit.FAILED)
-        say(f"rollout: {error}", err=True)
-        _abort_without_stacks(connector, station, header)
-    raise typer.Exit(Exit.ROLLED_BACK_RED)
+    def resume(path: Path, records: Sequence[Record]) -> Exit:
+        from rollout.journal.header import Header
 
+        assert station  # noqa: S101 -- it has the journal
+        code = _run_on(connector, project_dir, station, path, records, screen, command=_ABORTS[stop])
+        continued.append(Header.read(records[0]).kind)
+        return code
 
-def _abort_without_stacks(connector: Connector, station: Station, header: Header) -> None:
-    """The last resort: the load balancer's own API, by what the journal says of it."""
-    import asyncio
-
-    from rollout import session
-    from rollout.control.ports import TrafficError
-
-    say("moving all traffic to stable through the load balancer's API")
-    try:
-        asyncio.run(session.to_stable_without_stacks(connector, header))
-    except TrafficError as error:
-        say(f"rollout: traffic could NOT be moved: {error}", err=True)
-        fail(_traffic_now(station), Exit.FAILED)
-    say(
-        "all traffic is on stable, which is not verified to be back to normal. The traffic stack does not know it yet: "
-        f"`pulumi config set simple378:candidateWeight 0 -s {header.env}-traffic`, raise simple378:generation by one, "
-        f"`pulumi up --refresh -s {header.env}-traffic`"
+    emergency = Emergency(
+        connector,
+        env,
+        project_dir,
+        station,
+        alone,
+        stable,
+        region,
+        say,
+        warn=lambda text: say(f"rollout: {text}", err=True),
+        paste=lambda line: typer.echo(line, err=True),
+        resume=resume,
     )
+    code = emergency.abort()
+    if continued and station:
+        _end(code, screen, station, continued[0])
+    if stop and code is not Exit.FAILED:
+        say(
+            "the candidate's pods were left: `pulumi config set simple378:replicas 0` and `pulumi up` of its stack"
+        )
+    raise typer.Exit(code)
 
 
 def _ask(station: Station, command: str, typed: str = "") -> None:

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
-from rollout.aws.clients import Clients, clients
+from rollout.aws.clients import Clients, clients, patient
 from rollout.aws.cloudwatch import CloudWatchMetrics, Watched
 from rollout.aws.elb import OriginSecret, WeightedRule, target_health
 from rollout.aws.failures import AWS_ERRORS
@@ -29,17 +29,19 @@ from rollout.control.ports import (
     TrafficError,
 )
 from rollout.journal import FileJournal, Record
+from rollout.journal.card import Card
 from rollout.journal.header import Header
 from rollout.journal.notes import EnginesEnded, Note
 from rollout.journal.resume import Past, check_rules, recall
 from rollout.journal.station import Station
 from rollout.plan import Plan
+from rollout.policy import timing
 from rollout.procedure import baseline
 from rollout.procedure.preflight import Finding, check
 from rollout.procedure.undo import OldColour, going_back
 from rollout.stacks.colours import StackColours
 from rollout.stacks.engine import Engine
-from rollout.stacks.environment import Environment, read_environment
+from rollout.stacks.environment import Environment, read_card, read_environment
 from rollout.stacks.project import EnvironmentProblem
 from rollout.stacks.traffic import StackLimits, StackTraffic
 from rollout.terminal.signals import Signals
@@ -169,6 +171,10 @@ class Connector:
         """Raises :class:`EnvironmentProblem`."""
         return await read_environment(engine, env, roles)
 
+    async def read_card(self, engine: Engine, env: str) -> Card:
+        """Raises :class:`EnvironmentProblem`."""
+        return await read_card(engine, env)
+
     def adapters(
         self, engine: Engine, environment: Environment, plan: Plan, start: float, clock: WallClock
     ) -> Adapters:
@@ -178,11 +184,29 @@ class Connector:
         """What moves traffic, and nothing else that could fail."""
         return _traffic(engine, environment, clients(environment.region))
 
-    def rule(self, header: Header) -> WeightedRule:
-        """The load balancer's rule by the journal alone."""
-        aws = clients(header.region)
-        origin = OriginSecret(aws.secretsmanager, header.env)
-        return WeightedRule(aws.elbv2, header.rule_arn, header.groups, origin)
+    def elbv2(self, region: str) -> Any:
+        """A client of the load balancer's API. Raises botocore's errors."""
+        return patient("elbv2", region)
+
+    def rule(self, card: Card) -> WeightedRule:
+        """The load balancer's rule, without the stacks. Raises botocore's errors."""
+        origin = OriginSecret(patient("secretsmanager", card.region), card.env)
+        return WeightedRule(self.elbv2(card.region), card.rule_arn, card.groups, origin)
+
+
+class TooSlow(EnvironmentProblem):
+    """Pulumi did not answer in the time that an abort has."""
+
+
+async def read_in_time(
+    connector: Connector, engine: Engine, env: str, roles: Mapping[str, str] | None
+) -> Environment:
+    """Reads the stacks for an abort, which waits for nobody. Raises :class:`EnvironmentProblem`, :class:`TooSlow`."""
+    try:
+        async with asyncio.timeout(timing.READING_LIMIT):
+            return await connector.read(engine, env, roles)
+    except TimeoutError:
+        raise TooSlow(f"the stacks of {env} could not be read within {timing.READING_LIMIT:g} s") from None
 
 
 def _traffic(engine: Engine, environment: Environment, aws: Clients) -> StackTraffic:
@@ -311,6 +335,7 @@ async def _begin(
     try:
         journal.append("rollout", 0.0, header.to_json())
         await journal.durable()
+        _turn_card(station, header, Exit.DONE if header.kind == "watch" else None)
         if not header.dry_run:
             station.point_at(journal.path)
         screen.say(f"journal: {journal.path}")
@@ -318,7 +343,9 @@ async def _begin(
         for note in notes:
             controller.note(note)
         listens = None if header.dry_run else station
-        return await _conduct(controller, listens, screen, None, asks=header.watch_s is None)
+        code = await _conduct(controller, listens, screen, None, asks=header.watch_s is None)
+        _turn_card(station, header, code)
+        return code
     finally:
         journal.close()
 
@@ -338,7 +365,10 @@ async def run_again(
     plan = header.plan
     past = recall(plan, records)
     left = engine.end_left_over()
-    environment = await connector.read(engine, header.env, header.roles)
+    if command:
+        environment = await read_in_time(connector, engine, header.env, header.roles)
+    else:
+        environment = await connector.read(engine, header.env, header.roles)
     clock = WallClock()
     async with connector.adapters(engine, environment, plan, header.start, clock) as adapters:
         journal = FileJournal(path, clock.now, resume=True, secrets=environment.secrets)
@@ -346,9 +376,18 @@ async def run_again(
             controller = _controller(adapters, header, journal, clock, screen)
             if left:
                 controller.note(EnginesEnded(left))
-            return await _conduct(controller, station, screen, past, command, asks=header.watch_s is None)
+            code = await _conduct(controller, station, screen, past, command, asks=header.watch_s is None)
+            _turn_card(station, header, code)
+            return code
         finally:
             journal.close()
+
+
+def _turn_card(station: Station, header: Header, code: Exit | None) -> None:
+    """Who is stable is on the card too: the candidate once it is promoted. ``code``: how it ended, None before."""
+    if not header.dry_run and code is not Exit.FAILED:
+        stable = header.candidate if code is Exit.DONE else header.stable
+        station.write_card(header.card.with_stable(stable))
 
 
 def _show(findings: Sequence[Finding], screen: Screen) -> None:
@@ -459,56 +498,27 @@ async def _command(controller: Controller, command: str) -> None:
     await controller.operate(command)
 
 
-async def to_stable(
-    connector: Connector,
-    engine: Engine,
-    env: str,
-    say: Callable[[str], None],
-    roles: Mapping[str, str] | None = None,
-) -> None:
-    """All traffic to stable without a controller: by stack update, else break-glass. Raises :class:`TrafficError`.
-
-    ``roles`` (role to colour) are those of the rollout under way, else the traffic stack has them. ``say`` receives
-    what is there before it is moved.
-    """
-    engine.end_left_over()
-    environment = await connector.read(engine, env, roles)
-    traffic = connector.traffic(engine, environment)
-    try:
-        shown = f"{await traffic.read_weight():g} %"
-    except TrafficError:
-        shown = "an unknown share"  # no reason to leave it there
-    stable, candidate = (
-        f"{environment.colours[r]} {environment.versions[r]}" for r in ("stable", "candidate")
-    )
-    say(f"before: {candidate} has {shown} of the traffic, stable is {stable}")
-    try:
-        await traffic.set_weight(0, increase=False)
-    except TrafficError:
-        await traffic.break_glass(0)
-
-
 async def undo_without_stacks(connector: Connector, promoted: Header) -> None:
     """An undo by the load balancer's API and what the journal's header of the release says of it, without Pulumi.
 
     Raises :class:`TrafficError`; without a healthy target nothing is moved.
     """
     if promoted.groups:
-        health = await target_health(connector.rule(promoted).elbv2, promoted.groups["stable"])
+        health = await target_health(connector.rule(promoted.card).elbv2, promoted.groups["stable"])
         if not health.healthy:
             raise TrafficError(f"no target of {promoted.stable} is healthy: {health.problem}")
-    await to_stable_without_stacks(connector, promoted)
+    await to_stable_without_stacks(connector, promoted.card)
 
 
-async def to_stable_without_stacks(connector: Connector, header: Header) -> None:
-    """All traffic to stable by the load balancer's API and what the journal's header says of it, without Pulumi.
+async def to_stable_without_stacks(connector: Connector, card: Card) -> Mapping[str, str]:
+    """All traffic to stable by the load balancer's API and what the card says of it, without Pulumi.
 
-    Raises :class:`TrafficError`.
+    Returns what else of the rule was put right, as :meth:`WeightedRule.make_whole`. Raises :class:`TrafficError`.
     """
-    if not (header.region and header.rule_arn and header.groups):
+    if not card.complete:
         raise TrafficError("the journal does not name the load balancer's rule")
-    rule = connector.rule(header)
+    rule = connector.rule(card)
     await rule.write_weight(0)
     if seen := await rule.read_weight():
         raise TrafficError(f"0 % was written, {seen:g} % is read back")
-    await rule.make_whole()
+    return await rule.make_whole()

@@ -10,6 +10,7 @@ import pulumi_aws as aws
 
 from infra.edge.colour_alarms import colour_alarms
 from infra.edge.rules import COLOUR_HEADER, FIRST_TEST_PRIORITY, TEST_HEADER
+from infra.edge.tags import PROBE_GROUP, TRAFFIC_GROUP, traffic_tags
 from infra.operations.alarms import create_alarms
 from infra.operations.topics import Tier
 from infra.stacks import Colour
@@ -25,6 +26,7 @@ class ColourTargetArgs:
     """`prefix` begins the names; `deregistration_delay` is how long (seconds) a leaving target may finish requests."""
 
     prefix: str
+    environment: str
     colour: Colour
     vpc_id: pulumi.Input[str]
     listener_arn: pulumi.Input[str]
@@ -55,8 +57,8 @@ class ColourTarget(pulumi.ComponentResource):
     def __init__(self, name: str, args: ColourTargetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("simple378:edge:ColourTarget", name, None, opts)
         colour = args.colour
-        group = self._group(f"{name}-group", f"{args.prefix}-{colour.value}", args)
-        probe = self._group(f"{name}-probe-group", f"{args.prefix}-{colour.value}-probe", args)
+        group = self._group(f"{name}-group", f"{args.prefix}-{colour.value}", TRAFFIC_GROUP, args)
+        probe = self._group(f"{name}-probe-group", f"{args.prefix}-{colour.value}-probe", PROBE_GROUP, args)
         aws.lb.ListenerRule(
             f"{name}-test",
             listener_arn=args.listener_arn,
@@ -91,7 +93,7 @@ class ColourTarget(pulumi.ComponentResource):
             }
         )
 
-    def _group(self, resource: str, name: str, args: ColourTargetArgs) -> aws.lb.TargetGroup:
+    def _group(self, resource: str, name: str, role: str, args: ColourTargetArgs) -> aws.lb.TargetGroup:
         return aws.lb.TargetGroup(
             resource,
             name=name,
@@ -115,6 +117,7 @@ class ColourTarget(pulumi.ComponentResource):
                 healthy_threshold=_THRESHOLD,
                 unhealthy_threshold=_THRESHOLD,
             ),
+            tags=traffic_tags(args.environment, role, args.colour),
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         )
 

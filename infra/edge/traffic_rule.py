@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.edge.rules import ORIGIN_HEADER, TRAFFIC_PRIORITY
+from infra.edge.tags import TRAFFIC_RULE, traffic_tags
 from infra.stacks import Colour
 
 
@@ -16,6 +17,7 @@ from infra.stacks import Colour
 class TrafficRuleArgs:
     """`target_groups` are ARNs; `weights` are percentages, both by colour."""
 
+    environment: str
     listener_arn: pulumi.Input[str]
     origin_secret: pulumi.Input[str]
     target_groups: Mapping[Colour, pulumi.Input[str]]
@@ -59,6 +61,7 @@ class TrafficRule(pulumi.ComponentResource):
                     ),
                 )
             ],
+            tags=traffic_tags(args.environment, TRAFFIC_RULE),
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         )
         self.arn = rule.arn

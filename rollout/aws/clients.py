@@ -38,6 +38,11 @@ def quick_elbv2(region: str, timeout: float) -> Any:
     return boto3.session.Session(region_name=region).client("elbv2", config=_impatient(timeout))
 
 
+def patient(service: str, region: str) -> Any:
+    """One client alone, as :func:`clients` makes it."""
+    return boto3.session.Session(region_name=region).client(service, config=_PATIENT)
+
+
 def clients(region: str, probe_timeout: float = 2.0) -> Clients:
     """``probe_timeout`` in seconds."""
     session = boto3.session.Session(region_name=region)

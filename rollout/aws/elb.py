@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from rollout.aws.failures import AWS_ERRORS, failure
 from rollout.control.ports import TrafficError
+from rollout.journal.card import Card
 
 T = TypeVar("T")
 # As infra/edge/rules.py declares them.
@@ -21,9 +24,8 @@ class RuleMissing(TrafficError):
     """The load balancer has no such rule (any more)."""
 
 
-async def _call(
-    action: str, resource: str, work: Callable[[], T], service: str = "elasticloadbalancing"
-) -> T:
+async def call(action: str, resource: str, work: Callable[[], T], service: str = "elasticloadbalancing") -> T:
+    """Calls AWS in a thread; ``action`` and ``resource`` are for the message of a :class:`TrafficError`."""
     try:
         return await asyncio.to_thread(work)
     except AWS_ERRORS as error:
@@ -47,7 +49,7 @@ class OriginSecret:
 
     async def read(self) -> str:
         """Raises :class:`TrafficError`."""
-        return await _call("GetSecretValue", self._name, self.fetch, "secretsmanager")
+        return await call("GetSecretValue", self._name, self.fetch, "secretsmanager")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +84,7 @@ class WeightedRule:
 
     async def write_weight(self, weight: int) -> None:
         """Sets the candidate's weight (percent), ends stickiness and whatever else the rule did. Raises :class:`TrafficError`."""
-        forward = {
-            "TargetGroups": [
-                {"TargetGroupArn": self.groups["stable"], "Weight": 100 - weight},
-                {"TargetGroupArn": self.groups["candidate"], "Weight": weight},
-            ],
-            "TargetGroupStickinessConfig": {"Enabled": False},
-        }
-        await self._modify(Actions=[{"Type": "forward", "ForwardConfig": forward}])
+        await self._modify(Actions=forward_actions(self.groups, weight))
 
     async def make_whole(self) -> Mapping[str, str]:
         """Writes back conditions and priority where they are not what the program declares.
@@ -122,14 +117,14 @@ class WeightedRule:
             def put() -> None:
                 self.elbv2.set_rule_priorities(RulePriorities=[{"RuleArn": self.arn, "Priority": PRIORITY}])
 
-            await _call("SetRulePriorities", f"rule {self._id}", put)
+            await call("SetRulePriorities", f"rule {self._id}", put)
             written.append("priority")
 
     async def _modify(self, **changes: Any) -> None:
         def modify() -> None:
             self.elbv2.modify_rule(RuleArn=self.arn, **changes)
 
-        await _call("ModifyRule", f"rule {self._id}", modify)
+        await call("ModifyRule", f"rule {self._id}", modify)
 
     async def _rule(self) -> Mapping[str, Any]:
         def describe() -> list[dict[str, Any]]:
@@ -137,7 +132,7 @@ class WeightedRule:
             return rules
 
         try:
-            rules = await _call("DescribeRules", f"rule {self._id}", describe)
+            rules = await call("DescribeRules", f"rule {self._id}", describe)
         except TrafficError as error:
             answer = getattr(error.__cause__, "response", {})
             if answer.get("Error", {}).get("Code") != "RuleNotFound":
@@ -148,6 +143,25 @@ class WeightedRule:
                 f"the load balancer has no rule {self._id}; bring the traffic stack in line with `pulumi up --refresh`"
             )
         return rules[0]
+
+
+def forward_actions(groups: Mapping[str, str], weight: int) -> list[dict[str, Any]]:
+    """``weight`` percent to the candidate and the rest to stable, without stickiness. ``groups`` as above."""
+    forward = {
+        "TargetGroups": [
+            {"TargetGroupArn": groups["stable"], "Weight": 100 - weight},
+            {"TargetGroupArn": groups["candidate"], "Weight": weight},
+        ],
+        "TargetGroupStickinessConfig": {"Enabled": False},
+    }
+    return [{"Type": "forward", "ForwardConfig": forward}]
+
+
+def modify_rule_line(card: Card, weight: int = 0) -> str:
+    """The command line that does what :meth:`WeightedRule.write_weight` does, for whoever has to do it by hand."""
+    actions = json.dumps(forward_actions(card.groups, weight))
+    place = ["--region", card.region, "--rule-arn", card.rule_arn]
+    return shlex.join(["aws", "elbv2", "modify-rule", *place, "--actions", actions])
 
 
 def _forward(actions: list[dict[str, Any]]) -> Mapping[str, Any]:
@@ -197,7 +211,7 @@ async def target_health(elbv2: Any, group: str) -> TargetHealth:
         return found
 
     others, healthy = {}, 0
-    for target in await _call("DescribeTargetHealth", f"target group {group}", describe):
+    for target in await call("DescribeTargetHealth", f"target group {group}", describe):
         state = target["TargetHealth"]["State"]
         if state == "healthy":
             healthy += 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Self
 
+from rollout.journal.card import Card
 from rollout.journal.journal import JournalError, Record, utc
 from rollout.plan import Plan, parse_plan
 from rollout.policy import RULES
@@ -118,9 +119,14 @@ class Header:
         """Role to colour."""
         return {"stable": self.stable, "candidate": self.candidate}
 
+    @property
+    def card(self) -> Card:
+        """What of this it takes to move traffic."""
+        return Card(self.env, self.region, self.rule_arn, self.groups, self.roles, self.versions)
+
     def named(self, role: str) -> str:
         """``green 2.0.0``."""
-        return f"{self.roles[role]} {self.versions.get(role, '')}".strip()
+        return self.card.named(role)
 
     @property
     def other_rules(self) -> str:

@@ -111,12 +111,16 @@ def ended(records: Sequence[Record]) -> Ended | None:
     return next((note for note in notes if isinstance(note, Ended)), None)
 
 
+def promotion_begun(records: Sequence[Record]) -> bool:
+    """Whether the roles may have been exchanged, and were not taken back since."""
+    decided = {record.body.get("decision") for record in records if record.kind == "decision"}
+    watched = bool(records) and records[0].body.get("kind") == "watch"
+    return "promote" in decided or (watched and "set_weight" not in decided)
+
+
 def header_under_way(records: Sequence[Record]) -> Header | None:
     """The header of an unfinished rollout; ``None`` when there is none, or it may have exchanged the roles."""
-    promoted = any(
-        record.kind == "decision" and record.body.get("decision") == "promote" for record in records
-    )
-    if not records or promoted:
+    if not records or promotion_begun(records):
         return None
     try:
         return Header.read(records[0])
@@ -126,14 +130,7 @@ def header_under_way(records: Sequence[Record]) -> Header | None:
 
 def promotion(records: Sequence[Record]) -> Header | None:
     """The header of a release that has all of the traffic for good, or of a watch over it; ``None`` for anything else."""
-    promoted = any(
-        record.kind == "decision" and record.body.get("decision") == "promote" for record in records
-    )
-    watched = records and records[0].body.get("kind") == "watch"
-    taken_back = any(
-        record.kind == "decision" and record.body.get("decision") == "set_weight" for record in records
-    )
-    return Header.read(records[0]) if promoted or (watched and not taken_back) else None
+    return Header.read(records[0]) if promotion_begun(records) else None
 
 
 def _named(decision: Decision) -> str:

@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rollout.journal.card import BadCard, Card
+
 POLL = 0.1  # seconds between looks for a command or its answer
 ANSWER_LIMIT = 15.0
 
@@ -35,6 +37,7 @@ class Station:
         self.directory = project_dir / ".rollout" / env
         self._commands = self.directory / "commands"
         self._lock_file = self.directory / "controller.lock"
+        self._card_file = self.directory / "card.json"
         self._lock: int | None = None
 
     def new_journal(self, epoch: float, prefix: str = "") -> Path:
@@ -57,6 +60,17 @@ class Station:
     def latest(self) -> Path | None:
         link = self.directory / "latest"
         return link.resolve() if link.exists() else None
+
+    def write_card(self, card: Card) -> None:
+        """Keeps what moving traffic takes where `rollout abort` finds it without journal and Pulumi."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        _write(self._card_file, card.to_json())
+
+    def card(self) -> Card | None:
+        """What was kept last; ``None`` when there is nothing that can be read."""
+        with contextlib.suppress(OSError, ValueError, BadCard):
+            return Card.read(json.loads(self._card_file.read_text()))
+        return None
 
     # --- one controller
 

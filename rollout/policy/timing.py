@@ -25,6 +25,7 @@ CHECKS_LIMIT = 60.0  # for the checks that are made again after a gap
 
 # --- what carries its decisions out
 
+READING_LIMIT = 20.0  # for reading the stacks before an abort, which then goes without them
 DECREASE_LIMIT = 20.0  # for a stack update, before a decrease goes through the load balancer's own API
 SETTLE_GAP = 0.5  # between the two readings of a decrease that must agree
 DISK_WAIT = 1.0  # that a decrease waits for its intent to be durable

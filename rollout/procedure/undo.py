@@ -8,12 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from rollout.control.ports import ColourControl, PortError, Probes, TrafficControl, TrafficError
+from rollout.journal.card import OTHER
 from rollout.journal.header import Header
 from rollout.journal.notes import GoingBack
 from rollout.plan import WHOLE
 from rollout.plan.units import duration
 from rollout.policy import timing
-from rollout.stacks.environment import OTHER, Environment
+from rollout.stacks.environment import Environment
 from rollout.stacks.project import EnvironmentProblem
 
 

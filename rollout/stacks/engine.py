@@ -24,8 +24,10 @@ from pulumi.automation.errors import create_command_error
 
 from rollout.control.problems import one_line
 
+VERSION_LIMIT = 10.0  # seconds for `pulumi version`
 GRACE = 1.0  # seconds between asking an engine to end, which saves its state and lock, and killing it
 _MARKUP = re.compile(r"<\{%.*?%\}>")  # of colours
+_OBJECT = re.compile(r"^\{", re.MULTILINE)  # where the JSON begins in what a command printed
 _NOTE = "engine.{}.json"
 _ENV = {
     "PULUMI_AUTOMATION_API": "true",
@@ -55,7 +57,7 @@ class EndableCommand(PulumiCommand):
         )
 
 
-def end(process: subprocess.Popen[str], *, gently: bool = True) -> bool:
+def end(process: subprocess.Popen[Any], *, gently: bool = True) -> bool:
     """Ends an engine and all it started. True when it had to be killed: its lock and state are as they were."""
     if gently and process.poll() is None:
         process.send_signal(signal.SIGINT)
@@ -90,12 +92,15 @@ class Engine:
         self.project_dir, self._running = project_dir, running
         self._killed: set[str] = set()
         try:
+            _answers()
             self._command = EndableCommand()
+        except TimeoutError as error:
+            raise EngineMissing(f"the pulumi on PATH cannot be used: {error}") from None
         except FileNotFoundError:
             raise EngineMissing(
                 "pulumi is not on PATH: run `make setup` and `. .venv/bin/activate`, or install it from pulumi.com"
             ) from None
-        except (InvalidVersionError, subprocess.CalledProcessError) as error:
+        except (InvalidVersionError, OSError, subprocess.CalledProcessError, ValueError) as error:
             raise EngineMissing(f"the pulumi on PATH cannot be used: {error}") from None
 
     async def run(self, stack: str, *args: str) -> CommandResult:
@@ -122,8 +127,17 @@ class Engine:
         return result
 
     async def json(self, stack: str, *args: str) -> Any:
-        """Runs a command that prints JSON."""
-        return json.loads((await self.run(stack, *args)).stdout)
+        """Runs a command that prints an object in JSON, whatever lines it prints around that. Raises ``CommandError``."""
+        result = await self.run(stack, *args)
+        start = _OBJECT.search(result.stdout)
+        try:
+            if start:
+                return json.JSONDecoder().raw_decode(result.stdout, start.start())[0]
+        except ValueError:
+            pass
+        # What was printed may have secrets in it, so it is not shown.
+        answer = f"error: `pulumi {args[0]}` printed no JSON object. {result.stderr}"
+        raise create_command_error(CommandResult("", answer, result.code))
 
     async def outputs(self, stack: str) -> Mapping[str, Any]:
         """A stack's outputs with its secrets in the clear: not for logs."""
@@ -142,25 +156,45 @@ class Engine:
         """Ends the updates that a crashed controller left running. Returns the stacks that they were updating."""
         stacks = []
         for note in self._running.glob(_NOTE.format("*")) if self._running else ():
-            left = json.loads(note.read_text())
-            if _started(left["pid"]) == left["started"]:
-                _kill_session(left["pid"])
-                deadline = time.monotonic() + GRACE
-                while _started(left["pid"]) == left["started"] and time.monotonic() < deadline:
-                    time.sleep(0.01)  # until it has ended it may still write
-            self._killed.add(left["stack"])
-            stacks.append(left["stack"])
-            note.unlink()
+            with contextlib.suppress(OSError, ValueError, KeyError):  # of a torn note nobody knows the engine
+                stacks.append(self._end_noted(json.loads(note.read_text())))
+                note.unlink()
         return stacks
+
+    def _end_noted(self, left: Mapping[str, Any]) -> str:
+        if _started(left["pid"]) == left["started"]:
+            _kill_session(left["pid"])
+            deadline = time.monotonic() + GRACE
+            while _started(left["pid"]) == left["started"] and time.monotonic() < deadline:
+                time.sleep(0.01)  # until it has ended it may still write
+        self._killed.add(left["stack"])
+        return str(left["stack"])
 
     def _remember(self, process: subprocess.Popen[str], stack: str) -> Path | None:
         if not self._running:
             return None
         note = self._running / _NOTE.format(stack)
         scratch = note.with_suffix(".new")
-        scratch.write_text(json.dumps({"pid": process.pid, "started": _started(process.pid), "stack": stack}))
-        scratch.replace(note)
+        try:
+            scratch.write_text(
+                json.dumps({"pid": process.pid, "started": _started(process.pid), "stack": stack})
+            )
+            scratch.replace(note)
+        except OSError:
+            return None  # a full disk stops no rollback
         return note
+
+
+def _answers() -> None:
+    """Raises ``TimeoutError`` when Pulumi does not even say its version, which the Automation API would wait for for ever."""
+    command = ["pulumi", "version"]
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
+    try:
+        process.wait(VERSION_LIMIT)
+    except subprocess.TimeoutExpired:
+        end(process, gently=False)
+        raise TimeoutError(f"`pulumi version` did not answer within {VERSION_LIMIT:g} s") from None
 
 
 def _started(pid: int) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pulumi.automation import CommandError, StackNotFoundError
 
 from rollout.control.ports import TrafficRefused
+from rollout.journal.card import OTHER, Card
 from rollout.plan import WHOLE
 from rollout.stacks.engine import Engine, engine_problem
 from rollout.stacks.project import EnvironmentProblem
@@ -17,7 +18,6 @@ from rollout.stacks.traffic import Scope, find_scope
 
 RULE = "aws:lb/listenerRule:ListenerRule"
 WEB_ACL = "aws:wafv2/webAcl:WebAcl"
-OTHER = {"blue": "green", "green": "blue"}
 _OTHER_ROLE = {"stable": "candidate", "candidate": "stable"}
 T = TypeVar("T")
 
@@ -131,8 +131,24 @@ async def read_environment(engine: Engine, env: str, colours: Mapping[str, str] 
         raise EnvironmentProblem(
             f"the stacks of {env} lack the output {error}: bring them up to date with `pulumi up -s STACK`"
         ) from None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise EnvironmentProblem(
+            f"the outputs of the stacks of {env} are not what this version of rollout reads ({error})"
+        ) from None
     except TrafficRefused as error:
         raise EnvironmentProblem(str(error)) from None
+
+
+async def read_card(engine: Engine, env: str) -> Card:
+    """What an abort needs, of two stacks: when any other output or stack is not as it should be. Raises :class:`EnvironmentProblem`."""
+    foundation, traffic = await _all(_outputs(engine, env), _outputs(engine, f"{env}-traffic"))
+    try:
+        stable, groups = traffic["stable"], foundation["targetGroups"]
+        roles = {"stable": stable, "candidate": OTHER[stable]}
+        arns = {role: groups[colour]["arn"] for role, colour in roles.items()}
+        return Card(env, foundation["region"], traffic["ruleArn"], arns, roles)
+    except (KeyError, TypeError) as error:
+        raise EnvironmentProblem(f"the outputs of the stacks of {env} lack {error}") from None
 
 
 async def _all(*work: Awaitable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

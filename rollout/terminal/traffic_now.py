@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from rollout.journal.header import Header
+from rollout.journal.card import Card
 
 ANSWER_LIMIT = 3.0  # seconds for the load balancer's answer, credentials included
 
@@ -18,7 +18,7 @@ ANSWER_LIMIT = 3.0  # seconds for the load balancer's answer, credentials includ
 class TrafficNow:
     """The candidate's weight in percent, or why it is unknown."""
 
-    header: Header
+    card: Card
     weight: float | None
     why: str
     at: float  # epoch seconds
@@ -29,7 +29,7 @@ class TrafficNow:
             return f"unknown: {self.why}"
         when = time.strftime("%H:%M:%S UTC", time.gmtime(self.at))
         shares = (("candidate", self.weight), ("stable", 100 - self.weight))
-        has = ", ".join(f"{self.header.named(role)} has {share:g} %" for role, share in shares)
+        has = ", ".join(f"{self.card.named(role)} has {share:g} %" for role, share in shares)
         return f"{has} (load balancer, {when})"
 
 
@@ -40,28 +40,58 @@ def _elbv2(region: str) -> Any:
 
 
 def traffic_now(
-    header: Header, connect: Callable[[str], Any] = _elbv2, limit: float = ANSWER_LIMIT
+    card: Card, connect: Callable[[str], Any] = _elbv2, limit: float = ANSWER_LIMIT
 ) -> TrafficNow:
     """Asks for at most ``limit`` seconds and never raises. ``connect`` makes an elbv2 client of a region."""
-    if not (header.region and header.rule_arn and header.groups):
+    if not card.complete:
         why = "the journal does not name the load balancer's rule"
         return TrafficNow(
-            header, None, f"{why} (`pulumi stack output -s {header.env}-traffic` does)", time.time()
+            card, None, f"{why} (`pulumi stack output -s {card.env}-traffic` does)", time.time()
         )
-    found: list[float] = []
+
+    async def ask() -> tuple[Card, float]:
+        return card, await _weight(connect(card.region), card)
+
+    return _asked(ask, card, limit)
+
+
+def traffic_tagged(
+    env: str, region: str, connect: Callable[[str], Any] = _elbv2, limit: float = ANSWER_LIMIT
+) -> TrafficNow:
+    """The same without a card: rule and target groups are found by their tags, and only their colours are known."""
+
+    async def ask() -> tuple[Card, float]:
+        from rollout.aws.tagged import find  # noqa: PLC0415 -- boto3, which is slow to import
+
+        elbv2 = connect(region)
+        card = await find(elbv2, env, region, "blue")
+        return card, await _weight(elbv2, card)
+
+    return _asked(ask, Card(env, region, "", {}, {}), limit)
+
+
+async def _weight(elbv2: Any, card: Card) -> float:
+    from rollout.aws.elb import WeightedRule  # noqa: PLC0415 -- as above
+
+    return await WeightedRule(elbv2, card.rule_arn, card.groups).read_weight()
+
+
+def _asked(
+    ask: Callable[[], Coroutine[Any, Any, tuple[Card, float]]], card: Card, limit: float
+) -> TrafficNow:
+    found: list[tuple[Card, float]] = []
     problems: list[str] = []
 
-    def ask() -> None:
+    def run() -> None:
         try:
-            from rollout.aws.elb import WeightedRule  # noqa: PLC0415 -- as above
-
-            rule = WeightedRule(connect(header.region), header.rule_arn, header.groups)
-            found.append(asyncio.run(rule.read_weight()))
+            found.append(asyncio.run(ask()))
         except Exception as error:  # noqa: BLE001 -- whatever it is, the weight is unknown
             problems.append(str(error) or type(error).__name__)
 
-    asking = threading.Thread(target=ask, daemon=True)
+    asking = threading.Thread(target=run, daemon=True)
     asking.start()
     asking.join(limit)
+    if found:
+        return TrafficNow(*found[0], "", time.time())
     why = problems[0] if problems else f"the load balancer did not answer within {limit:g} s"
-    return TrafficNow(header, found[0] if found else None, "" if found else why, time.time())
+    return TrafficNow(card, None, why, time.time())

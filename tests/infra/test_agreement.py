@@ -9,6 +9,7 @@ from infra.layers.traffic import weights
 from infra.stacks import Colour
 from rollout import plan
 from rollout.aws import probes
+from rollout.journal import card
 from rollout.stacks import environment, stackfile
 from tests.infra.engine import deploy
 from tests.infra.examples import LIMITS, SECRET_OUTPUTS, STACKS, TRAFFIC
@@ -20,7 +21,7 @@ def test_the_test_routes_headers() -> None:
 
 
 def test_colours_and_weights() -> None:
-    assert {colour.value: colour.other.value for colour in Colour} == environment.OTHER
+    assert {colour.value: colour.other.value for colour in Colour} == card.OTHER
     assert weights.WHOLE == plan.WHOLE
 
 

@@ -130,6 +130,12 @@ def test_target_group(name: str) -> None:
     group = example().one("aws:lb/targetGroup:TargetGroup", f"{name}-group").inputs
     assert group["name"] == f"simple378-prod-{name}"
     assert group["targetType"] == "ip"
+    colour, _, probe = name.partition("-")
+    assert group["tags"] == {
+        "simple378:environment": "prod",
+        "simple378:role": "probe-group" if probe else "traffic-group",
+        "simple378:colour": colour,
+    }
     assert group["deregistrationDelay"] == 30
     assert group["stickiness"] == {"type": "lb_cookie", "enabled": False}
     check = group["healthCheck"]

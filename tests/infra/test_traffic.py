@@ -77,6 +77,7 @@ def test_the_rule() -> None:
                 },
             }
         ],
+        "tags": {"simple378:environment": "prod", "simple378:role": "traffic-rule"},
     }
     assert any(path.startswith("conditions") for path in rule.secrets)
     assert not any(path.startswith("actions") for path in rule.secrets)

@@ -19,7 +19,7 @@ from rollout import cli
 from rollout.control.ports import TrafficControl
 from rollout.control.testing import FakeTraffic
 from rollout.journal import Record, read_journal
-from rollout.journal.header import Header
+from rollout.journal.card import Card
 from rollout.journal.station import Station
 from rollout.plan import plan_text
 from rollout.session import Connector
@@ -86,7 +86,7 @@ def rollout(
         (["run", "--plan", "nowhere.yaml"], "nowhere.yaml: cannot read this plan"),
         (
             ["run", "--env", "staging"],
-            "--env staging: there is no Pulumi.staging-traffic.yaml in .; the environments here: prod",
+            "; the environments here: prod",
         ),
         (
             ["run", "--project-dir", "/"],
@@ -103,7 +103,7 @@ def rollout(
         (["pause", "--project-dir", "/"], "/: there is no Pulumi.yaml in it"),
         (["resume", "--project-dir", "/"], "/: there is no Pulumi.yaml in it"),
         (["report", "--project-dir", "/"], "/: there is no Pulumi.yaml in it"),
-        (["status", "--env", "staging"], "there is no Pulumi.staging-traffic.yaml in ."),
+        (["status", "--env", "staging"], "--env staging: there is no Pulumi.staging-traffic.yaml in /"),
         (["run", "--env", "prod-traffic"], "--env 'prod-traffic': not an environment's name"),
         (["status", "--env", "../prod"], "--env '../prod': not an environment's name"),
         (["abort", "--env", ""], "--env '': not an environment's name"),
@@ -181,8 +181,10 @@ def test_where_nothing_runs_is_no_bad_input(rollout: object) -> None:
     assert json.loads(ran.out) == {"journal": None, "env": "prod", "controller": None, "outcome": None}
     ran = rollout("pause")  # type: ignore[operator]
     assert ran.code == 1
-    assert "no controller is running in prod" in ran.err
-    assert ran.err.splitlines()[-1].startswith("rollout: traffic now: unknown: no journal")
+    assert "no controller of prod was started from this folder" in ran.err
+    assert ran.err.splitlines()[-1].startswith(
+        "rollout: traffic now: unknown: no stack file here names the region"
+    )
     ran = rollout("resume")  # type: ignore[operator]
     assert ran.code == 1
     assert "nothing to resume" in ran.err
@@ -258,8 +260,9 @@ def test_a_failed_abort_says_where_traffic_is(rollout: object, project: Path) ->
     record_of(project, ENDED)
     ran = rollout("abort", connector=Broken())  # type: ignore[operator]
     assert ran.code == 1
-    assert "traffic could NOT be moved: the load balancer's API does not answer" in ran.err
-    assert ran.err.splitlines()[-1].startswith("rollout: traffic now: unknown: record 1 does not describe")
+    assert "rollout: the load balancer's API does not answer" in ran.err
+    assert "traffic could NOT be moved: " in ran.err
+    assert "rollout: traffic now: unknown: " in ran.err
 
 
 class NoPulumi(FileConnector):
@@ -268,7 +271,7 @@ class NoPulumi(FileConnector):
     def engine(self, project_dir: Path, running: Path | None) -> Any:
         raise EngineMissing("pulumi is not on PATH")
 
-    def rule(self, header: Header) -> Any:
+    def rule(self, card: Card) -> Any:
         return FileRule()
 
 
@@ -304,14 +307,16 @@ def test_abort_with_neither_pulumi_nor_the_rule_is_refused(rollout: object, proj
     ran = rollout("abort", connector=NoPulumi())  # type: ignore[operator]
     assert (ran.code, weight(project)) == (1, 25)
     assert "could NOT be moved: the journal does not name the load balancer's rule" in ran.err
-    assert ran.err.splitlines()[-1].startswith("rollout: traffic now: unknown")
+    assert "rollout: traffic now: unknown" in ran.err
+    assert ran.err.splitlines()[-1].endswith("docs/emergency.md")
 
 
 def test_abort_with_neither_pulumi_nor_a_journal_reports_where_traffic_is(rollout: object) -> None:
     ran = rollout("abort", connector=NoPulumi())  # type: ignore[operator]
     assert ran.code == 1
-    assert "traffic could NOT be moved: pulumi is not on PATH" in ran.err
-    assert ran.err.splitlines()[-1].startswith("rollout: traffic now: unknown: no journal")
+    assert "rollout: pulumi is not on PATH" in ran.err
+    assert "traffic could NOT be moved: who is stable is not known here" in ran.err
+    assert "rollout: traffic now: unknown: no stack file here names the region" in ran.err
 
 
 def test_version_and_short_help(rollout: object) -> None:

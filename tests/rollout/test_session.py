@@ -17,6 +17,7 @@ from rollout.aws.probes import HttpProbes
 from rollout.control.controller import Controller
 from rollout.control.exits import Exit
 from rollout.journal import read_journal
+from rollout.journal.card import Card
 from rollout.journal.station import Station
 from rollout.plan import plan_text
 from rollout.procedure.preflight import Finding
@@ -57,10 +58,11 @@ class Adapters(driver.Adapters):
 class Connector(driver.FileConnector):
     def __init__(self) -> None:
         self.findings: list[Finding] = []
+        self.changes: dict[str, Any] = {}
         self.made: list[Adapters] = []
 
     async def read(self, engine: object, env: str, roles: Mapping[str, str] | None = None) -> Environment:
-        return replace(await super().read(engine, env, roles), secrets=(SECRET,))
+        return replace(await super().read(engine, env, roles), secrets=(SECRET,), **self.changes)
 
     def adapters(
         self, engine: object, environment: Environment, plan: object, start: float, clock: object
@@ -213,3 +215,36 @@ def test_the_clock_counts_the_time_that_the_machine_sleeps(monkeypatch: pytest.M
     slept = {time.CLOCK_BOOTTIME: 1200.0}
     monkeypatch.setattr(time, "clock_gettime", lambda which: real(which) + slept.get(which, 0.0))
     assert before + 1200 <= clock.now() < before + 1260
+
+
+def test_the_card_says_who_is_stable_before_and_after_a_promotion(
+    one: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Card | None] = []
+
+    async def conduct(*_: Any, **__: Any) -> Exit:
+        seen.append(one.station.card())
+        return codes.pop(0)
+
+    monkeypatch.setattr(session, "_conduct", conduct)
+    codes = [Exit.ROLLED_BACK, Exit.DONE]
+    one.connector.changes = {
+        "rule_arn": "arn:rule",
+        "groups": {"stable": "arn:blue", "candidate": "arn:green"},
+    }
+    one.run()
+    before = one.station.card()
+    one.run()
+    after = one.station.card()
+    assert before and after
+    assert seen == [before, before]
+    assert (before.rule_arn, before.named("stable"), before.groups["stable"]) == (
+        "arn:rule",
+        "blue 1.0.0",
+        "arn:blue",
+    )
+    assert (after.rule_arn, after.named("stable"), after.groups["stable"]) == (
+        "arn:rule",
+        "green 2.0.0",
+        "arn:green",
+    )

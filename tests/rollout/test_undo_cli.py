@@ -16,6 +16,7 @@ import pytest
 
 from rollout import cli
 from rollout.journal import Record, read_journal
+from rollout.journal.card import Card
 from rollout.journal.header import Header
 from rollout.journal.station import Station
 from rollout.stacks.engine import EngineMissing
@@ -208,7 +209,7 @@ class NoPulumi(driver.FileConnector):
     def engine(self, project_dir: Path, running: Path | None) -> Any:
         raise EngineMissing("pulumi is not on PATH")
 
-    def rule(self, header: Header) -> Any:
+    def rule(self, card: Card) -> Any:
         return Rule(self.healthy)
 
 

@@ -72,6 +72,7 @@ async def deploy(stack: StackName) -> None:
             colour.value,
             ColourTargetArgs(
                 prefix=prefix,
+                environment=stack.environment,
                 colour=colour,
                 vpc_id=network.vpc_id,
                 listener_arn=balancer.listener_arn,

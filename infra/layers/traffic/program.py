@@ -31,6 +31,7 @@ async def deploy(stack: StackName) -> None:
     rule = TrafficRule(
         "traffic",
         TrafficRuleArgs(
+            environment=stack.environment,
             listener_arn=foundation.require("listenerArn"),
             origin_secret=foundation.require_secret("originSecret"),
             target_groups={colour: target_groups[colour.value]["arn"] for colour in Colour},

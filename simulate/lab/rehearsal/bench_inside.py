@@ -19,9 +19,10 @@ from typing import Any
 
 from rollout.aws.clients import clients
 from rollout.aws.elb import WeightedRule
+from rollout.journal.card import OTHER
 from rollout.stacks import stackfile
 from rollout.stacks.engine import Engine
-from rollout.stacks.environment import OTHER, RULE
+from rollout.stacks.environment import RULE
 from rollout.stacks.traffic import StackTraffic, find_scope
 
 #: Up the stages and down again, so that both directions are measured.

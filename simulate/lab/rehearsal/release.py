@@ -16,7 +16,7 @@ import yaml
 
 from rollout.journal import read_journal
 from rollout.journal.account import Account, account_of
-from rollout.stacks.environment import OTHER
+from rollout.journal.card import OTHER
 from simulate.lab.errors import LabError
 from simulate.lab.faults import Fault
 from simulate.lab.lab import Lab, Progress

@@ -40,7 +40,7 @@ def header(**more: Any) -> Header:
 
 
 def status_at(records: tuple[Record, ...], now: float, controller: str | None = "process 7") -> Status:
-    live = traffic_now(Header.read(records[0]), lambda region: LoadBalancer(25))
+    live = traffic_now(Header.read(records[0]).card, lambda region: LoadBalancer(25))
     return status_of(Path("journal.jsonl"), records, controller, journals.START + now, live)
 
 
@@ -114,7 +114,7 @@ def test_json_has_the_same() -> None:
     ],
 )
 def test_an_unknown_weight_says_why(balancer: Any, why: str) -> None:
-    found = traffic_now(header(**PLACE), lambda region: balancer)
+    found = traffic_now(header(**PLACE).card, lambda region: balancer)
     assert found.weight is None
     assert found.in_words().startswith("unknown: ")
     assert why in found.why
@@ -124,7 +124,9 @@ def test_a_journal_without_the_rule_says_so_and_asks_nobody() -> None:
     def nobody(region: str) -> Any:
         raise AssertionError(region)
 
-    assert "the journal does not name the load balancer's rule" in traffic_now(header(), nobody).in_words()
+    assert (
+        "the journal does not name the load balancer's rule" in traffic_now(header().card, nobody).in_words()
+    )
 
 
 def test_a_load_balancer_that_hangs_is_not_waited_for() -> None:
@@ -134,6 +136,7 @@ def test_a_load_balancer_that_hangs_is_not_waited_for() -> None:
         released.wait(30)
 
     assert (
-        traffic_now(header(**PLACE), hang, limit=0.05).why == "the load balancer did not answer within 0.05 s"
+        traffic_now(header(**PLACE).card, hang, limit=0.05).why
+        == "the load balancer did not answer within 0.05 s"
     )
     released.set()
