@@ -50,11 +50,11 @@ def _tags(env: str, role: str, colour: str = "") -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def build(env: str, weights: dict[str, int], *, tagged: bool = True) -> Balancer:
+def build(env: str, weights: dict[str, int], region: str = REGION) -> Balancer:
     """A listener with the test rules' like and the rule with the weights. Needs :func:`emulated`."""
-    elbv2 = boto3.client("elbv2", region_name=REGION)
+    elbv2 = boto3.client("elbv2", region_name=region)
     # moto's default network by its own backend: botocore takes a second to learn EC2's API.
-    subnets = ec2_backends[DEFAULT_ACCOUNT_ID][REGION].describe_subnets()[:2]
+    subnets = ec2_backends[DEFAULT_ACCOUNT_ID][region].describe_subnets()[:2]
     balancer = elbv2.create_load_balancer(Name=f"simple378-{env}", Subnets=[subnet.id for subnet in subnets])[
         "LoadBalancers"
     ][0]["LoadBalancerArn"]
@@ -72,7 +72,7 @@ def build(env: str, weights: dict[str, int], *, tagged: bool = True) -> Balancer
             Port=8000,
             VpcId=subnets[0].vpc_id,
             TargetType="ip",
-            Tags=_tags(env, "traffic-group", colour) if tagged else [],
+            Tags=_tags(env, "traffic-group", colour),
         )["TargetGroups"][0]["TargetGroupArn"]
         elbv2.register_targets(
             TargetGroupArn=groups[colour], Targets=[{"Id": f"10.0.0.{10 + len(groups)}", "Port": 8000}]
@@ -92,7 +92,7 @@ def build(env: str, weights: dict[str, int], *, tagged: bool = True) -> Balancer
             {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "X-Origin", "Values": ["secret"]}}
         ],
         Actions=forward(groups, weights),
-        Tags=_tags(env, "traffic-rule") if tagged else [],
+        Tags=_tags(env, "traffic-rule"),
     )["Rules"][0]["RuleArn"]
     return Balancer(elbv2, rule, groups)
 
