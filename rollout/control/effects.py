@@ -295,6 +295,8 @@ class Effects:
                 topic = "warning"
             case DecisionKind.SET_WEIGHT if decision.criterion in RAISES:
                 topic = "notice"
+            case DecisionKind.BAKE:
+                topic = "notice"
             case DecisionKind.FINISH if decision.outcome in ("promoted", "watched"):
                 topic = "notice"
             case _:

@@ -28,7 +28,7 @@ from rollout.policy.events import (
     Traffic,
     parse_event,
 )
-from rollout.policy.state import changed
+from rollout.policy.state import AT_WORK, changed
 from rollout.policy.timeline import Retreat, Timeline
 
 Body = Mapping[str, Any]
@@ -75,6 +75,7 @@ class StageVisit:
     periods: int
     verdict: Verdict
     reason: str
+    bake: bool = False  # after the last stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ class _Reader:
                 self.edge[event.start] = event
             case Health():
                 self.rounds.append(event)
-        if decisions and (before.phase is Phase.WATCHING or before.phase is Phase.MOVING):
+        if decisions and before.phase in AT_WORK:
             self._leave(before, [d.to_json() for d in decisions])
         self.commanded += [
             (d.t, d.weight) for d in decisions if d.decision == "set_weight" and d.weight is not None
@@ -227,7 +228,9 @@ class _Reader:
             return
         if before.phase is Phase.MOVING and after.phase is Phase.WATCHING:
             return  # its window has just opened
-        ending = next((d for d in decisions if d["decision"] in ("set_weight", "hold", "promote")), None)
+        ending = next(
+            (d for d in decisions if d["decision"] in ("set_weight", "hold", "bake", "promote")), None
+        )
         if ending is None:
             return
         self.stages.append(
@@ -235,7 +238,8 @@ class _Reader:
         )
 
     def visit(self, state: State, left: float | None, verdict: Verdict, reason: str) -> StageVisit:
-        opened = state.window_start if state.phase is Phase.WATCHING else None
+        opened = state.window_start if state.phase in (Phase.WATCHING, Phase.BAKING) else None
+        baking = state.phase is Phase.BAKING
         # What the policy knew when the stage ended: its own state then, not periods that arrived later.
         known = changed(
             self.state,
@@ -245,14 +249,15 @@ class _Reader:
         )
         return StageVisit(
             weight=state.commanded,
-            window=self.plan.window_at(state.commanded),
-            commanded_s=state.commanded_at,
-            seen_s=opened,
+            window=self.plan.bake if baking else self.plan.window_at(state.commanded),
+            commanded_s=state.baking_since if baking else state.commanded_at,
+            seen_s=state.baking_since if baking else opened,
             left_s=left,
             good_periods=judge.good_periods(self.plan, known) if opened is not None else 0,
             periods=len(judge.whole_periods(known)) if opened is not None else 0,
             verdict=verdict,
             reason=reason,
+            bake=baking,
         )
 
 
@@ -272,7 +277,7 @@ def account_of(records: Sequence[Record]) -> Account:
                 reader.receive(parse_event(record.body))
             except BadEvent as error:
                 raise JournalError(f"record {record.seq}: {error}") from None
-    if reader.state.phase in (Phase.WATCHING, Phase.MOVING):
+    if reader.state.phase in AT_WORK:
         reader.stages.append(reader.visit(reader.state, None, Verdict.OPEN, "the journal ends here"))
     periods = tuple(sorted(reader.periods.values(), key=lambda p: (p.start, p.role)))
     notes = tuple((record.t, note) for record in records if (note := record.note))

@@ -191,7 +191,7 @@ def rollout_marks(account: Account, fault: tuple[float, str] | None) -> tuple[Ma
     marks = [
         Mark(decision["t"], _mark_kind(account, decision), str(number))
         for number, decision in enumerate(account.decisions, start=1)
-        if decision["decision"] in ("set_weight", "hold", "promote", "finish", "raise_rate_limit")
+        if decision["decision"] in ("set_weight", "hold", "bake", "promote", "finish", "raise_rate_limit")
     ]
     if fault:
         marks.append(Mark(fault[0], "fault", "fault begins"))
@@ -204,7 +204,11 @@ def _mark_kind(account: Account, decision: Mapping[str, Any]) -> str:
         return "good" if good else "bad"
     if decision["decision"] == "hold":
         return "waiting"
-    return "good" if decision.get("outcome") == "promoted" or decision["decision"] == "promote" else "neutral"
+    return (
+        "good"
+        if decision.get("outcome") == "promoted" or decision["decision"] in ("bake", "promote")
+        else "neutral"
+    )
 
 
 # --- words --------------------------------------------------------------------------------------------------------
@@ -253,7 +257,7 @@ def _sentence(account: Account) -> str:
     candidate, stable = account.header.named("candidate"), account.header.named("stable")
     if account.outcome == "promoted":
         return (
-            f"{candidate} passed {len(account.stages)} stages and carries all traffic after "
+            f"{candidate} passed {sum(not visit.bake for visit in account.stages)} stages and carries all traffic after "
             f"{seconds(account.ended_s)}. {account.candidate} is stable from now on, {account.stable} is the next candidate."
         )
     if account.outcome == "watched":

@@ -20,14 +20,15 @@ _NARROWEST = 40  # below it two columns of words are not legible
 
 
 def earliest(plan: Plan) -> float:
-    """Seconds in which a release can be promoted: every window, and the periods that it must hold."""
+    """Seconds in which a release can be promoted: every window, the periods that it must hold, and the bake."""
     metrics = plan.metrics
-    return sum(max(stage.window, metrics.min_periods * metrics.period) for stage in plan.stages)
+    return sum(max(stage.window, metrics.min_periods * metrics.period) for stage in plan.stages) + plan.bake
 
 
 def latest(plan: Plan) -> float:
     """Seconds after which it is promoted, held or aborted, when nobody pauses it and it was never held."""
-    return sum(plan.apply_limit + stage.window + plan.metrics.max_extension for stage in plan.stages)
+    stages = sum(plan.apply_limit + stage.window + plan.metrics.max_extension for stage in plan.stages)
+    return stages + plan.bake + plan.metrics.delay + plan.metrics.max_extension
 
 
 def explain(plan: Plan, width: int = WIDTH) -> Iterator[str]:
@@ -72,6 +73,12 @@ def _explained(plan: Plan) -> Iterator[str]:
     if plan.criteria.comparison:
         yield "Below 100 % a period counts only when it was compared with stable's."
     yield f"If these periods are missing, the stage waits up to {duration(metrics.max_extension)} longer; then it is held."
+    yield (
+        f"After the last stage the release bakes at {plan.stages[-1].weight} %{_for_so_long(plan)}. It is promoted when every metric period "
+        f"that began in the last window{' or the bake' if plan.bake else ''} was told and good; until then everything below holds. "
+        f"A period not told {duration(metrics.delay)} after its end, or not good {duration(metrics.delay + metrics.max_extension)} after "
+        "the bake, holds it."
+    )
     yield ""
     yield "What a breach does:"
     for name, text in breaches(plan).items():
@@ -111,6 +118,10 @@ def _explained(plan: Plan) -> Iterator[str]:
     yield ""
     yield f"Earliest end of a good release: {duration(earliest(plan))} (plus the stack updates)."
     yield f"Latest end without a hold or a pause: {duration(latest(plan))}."
+
+
+def _for_so_long(plan: Plan) -> str:
+    return f" for {duration(plan.bake)} more" if plan.bake else ""
 
 
 def breaches(plan: Plan) -> dict[str, str]:

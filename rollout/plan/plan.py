@@ -164,6 +164,7 @@ class Plan:
     apply_limit: Annotated[float, Duration(HOUR, scales=False)]  # a stack update takes the time it takes
     rate_limit: RateLimitRule
     verification: Verification
+    bake: Annotated[float, Duration(DAY, zero=True)] = 0.0  # longer than its numbers need
     alarms: Mapping[str, Rollback] = field(default_factory=dict)
 
     def below(self, weight: float) -> int:

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from rollout.plan import Plan
 from rollout.plan.units import duration
-from rollout.policy import front_door, judge, steady, verification
-from rollout.policy.events import DecisionKind, Reason
+from rollout.policy import bake, judge, steady, verification
+from rollout.policy.events import Reason
 from rollout.policy.state import ON_STABLE, Cause, Phase, State, changed
 from rollout.policy.step import Measured, Step
 
@@ -31,26 +31,27 @@ def act(step: Step, *, before_event: bool) -> None:
         due = [
             deadline
             for deadline in _deadlines(step.plan, step.state)
-            if deadline[0] <= step.t and (deadline[2] is not _advance or may_advance(step.plan, step.state))
+            if deadline[0] <= step.t and _CONDITIONS.get(deadline[2], _always)(step.plan, step.state)
         ]
         if not due:
             return
         at, _, do = min(due, key=_when)
         if before_event and at == step.t:
             return
+        step.since = at if before_event else step.t
         do(step)
 
 
 def resume(step: Step) -> None:
     """Nobody watched until now. Of what fell due meanwhile only a hold's time-out and an unseen decrease count.
 
-    Blindness, window, extension and the watch over stable begin anew: nothing passes, and nothing is condemned, for having
+    Blindness, window, extension, bake and the watch over stable begin anew: nothing passes, and nothing is condemned, for having
     gone unwatched. An increase gets its whole time again in which to be seen.
     """
     state = step.state
     began = changed(state, answered_at=step.t)
-    if state.phase in (Phase.WATCHING, Phase.VERIFYING):
-        began = changed(began, window_start=step.t)
+    if state.phase in (Phase.WATCHING, Phase.BAKING, Phase.VERIFYING):
+        began = changed(began, window_start=step.t, baking_since=step.t)
     if not state.settled and state.commanded > state.before and state.phase not in ON_STABLE:
         began = changed(began, commanded_at=step.t)
     step.state = began
@@ -64,10 +65,14 @@ def _deadlines(plan: Plan, state: State) -> list[_Deadline]:
     due: list[_Deadline] = []
     if not state.settled:
         due.append((state.commanded_at + plan.apply_limit, 2, _not_applied))
-    if state.phase is Phase.WATCHING and state.window_start is not None:
-        over = state.window_start + plan.window_at(state.commanded)
+    if state.phase in (Phase.WATCHING, Phase.BAKING) and state.window_start is not None:
         blind_since = max(state.answered_at, state.window_start)
         due.append((blind_since + plan.metrics.blind_limit, 1, _blind))
+    if state.phase is Phase.BAKING:
+        due += ((at, 3, bake.hold) for at in bake.deadlines(plan, state))
+        due.append((bake.over(plan, state), 0, bake.promote))
+    elif state.phase is Phase.WATCHING and state.window_start is not None:
+        over = state.window_start + plan.window_at(state.commanded)
         due.append((over + plan.metrics.max_extension, 3, _inconclusive))
         due.append((over, 0, _advance))
     elif state.phase is Phase.HELD:
@@ -111,16 +116,8 @@ def _inconclusive(step: Step) -> None:
     reason = f"the extension is over with {good} of {needed} good metric periods"
     if judge.compares(plan, state):
         reason += " that were compared with stable's"
-    if state.candidate_streak:
-        reason = "the extension is over and the last health round was not clean"
-    elif front_door.is_shut(state):
-        reason = "the extension is over and the last round at the front door failed"
-    elif front_door.are_missing(state):
-        reason = "the extension is over and most of the users' requests are missing"
-    elif state.unread_alarms:
-        reason = f"the extension is over and nobody knows the state of {' and '.join(state.unread_alarms)}"
-    elif pending := judge.pending(plan, state):
-        reason = f"the extension is over and the newest period's {' and '.join(pending)}"
+    if problem := next(judge.blocking(plan, state), ""):
+        reason = f"the extension is over and {problem}"
     elif good >= needed:
         reason = "the extension is over and the newest metric period is not good"
     step.hold(Reason.INCONCLUSIVE, reason, value=good, limit=needed)
@@ -146,16 +143,8 @@ def _remind(step: Step) -> None:
 
 def may_advance(plan: Plan, state: State) -> bool:
     """Whether a stage whose window is over has passed (rule 7)."""
-    # The guide continues only while health checks pass, so one failed round already waits for the next.
-    return (
-        not state.candidate_streak
-        and not front_door.is_shut(state)
-        and not front_door.are_missing(state)
-        and not state.unread_alarms
-        and judge.good_periods(plan, state) >= plan.metrics.min_periods
-        and judge.newest_is_good(plan, state)
-        and not judge.pending(plan, state)
-    )
+    enough = judge.good_periods(plan, state) >= plan.metrics.min_periods
+    return enough and judge.newest_is_good(plan, state) and not any(judge.blocking(plan, state))
 
 
 def _advance(step: Step) -> None:
@@ -168,14 +157,15 @@ def _advance(step: Step) -> None:
         step.move(Cause.PASSED)
         step.command(following.weight, Reason.STAGE_PASSED, reason, **measured)
         return
-    step.move(Cause.COMPLETED)
-    promoted = f"{reason}: candidate becomes stable"
-    step.emit(DecisionKind.PROMOTE, Reason.STAGE_PASSED, promoted, weight=state.commanded, **measured)
-    step.emit(
-        DecisionKind.FINISH,
-        Reason.STAGE_PASSED,
-        "promoted",
-        weight=state.commanded,
-        outcome="promoted",
-        **measured,
-    )
+    bake.begin(step, f"{reason}: not yet promoted", good)
+
+
+def _always(plan: Plan, state: State) -> bool:
+    return True
+
+
+# What does not happen merely because its time has come.
+_CONDITIONS: Mapping[Callable[[Step], None], Callable[[Plan, State], bool]] = {
+    _advance: may_advance,
+    bake.promote: bake.is_over,
+}

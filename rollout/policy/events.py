@@ -62,6 +62,7 @@ class DecisionKind(StrEnum):
     RAISE_RATE_LIMIT = "raise_rate_limit"
     ALERT = "alert"
     HOLD = "hold"
+    BAKE = "bake"
     PROMOTE = "promote"
     FINISH = "finish"
 

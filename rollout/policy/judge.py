@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from rollout.plan import WHOLE, BackTo, Comparison, Limit, Plan, Rollback
 from rollout.plan.criteria import CRITERIA, DB_CONNECTION_ERRORS, ERROR_RATE, LATENCY_P95, Criterion
+from rollout.policy import front_door
 from rollout.policy.compare import Pair, compare
 from rollout.policy.events import Breach, Metrics, Reason
 from rollout.policy.state import State
@@ -66,6 +67,21 @@ def _beyond(state: State, rule: Limit, row: Criterion, period: Metrics) -> tuple
         if len(beyond) >= rule.breaches:
             return beyond, len(looked_at)
     return [], 0
+
+
+def blocking(plan: Plan, state: State) -> Iterator[str]:
+    """What stops a stage whose window is over, or a bake, from going on although nothing was breached, in words."""
+    # The guide continues only while health checks pass, so one failed round already waits for the next.
+    if state.candidate_streak:
+        yield "the last health round was not clean"
+    if front_door.is_shut(state):
+        yield "the last round at the front door failed"
+    if front_door.are_missing(state):
+        yield "most of the users' requests are missing"
+    if state.unread_alarms:
+        yield f"nobody knows the state of {' and '.join(state.unread_alarms)}"
+    if found := pending(plan, state):
+        yield f"the newest period's {' and '.join(found)}"
 
 
 def pending(plan: Plan, state: State) -> list[str]:

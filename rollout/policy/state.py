@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AT_WORK",
+    "INSTANT",
     "ON_STABLE",
     "REMEMBERED",
     "STOPPED",
@@ -34,6 +35,7 @@ __all__ = [
     "changed",
 ]
 
+INSTANT = 0.001  # s: times are kept in milliseconds, so that a period may seem that much shorter
 REMEMBERED = 64  # periods of each role and of the edge, and weights, kept: more than any plan asks for, or any metric is late
 
 
@@ -41,6 +43,7 @@ class Phase(StrEnum):
     READY = "ready"  # nothing commanded yet
     MOVING = "moving"  # a higher weight is commanded, not yet seen
     WATCHING = "watching"  # a stage's window is open
+    BAKING = "baking"  # 100 % after the last stage, not yet promoted
     HELD = "held"  # traffic stays, a person decides; times out
     PAUSED = "paused"  # held by the operator; reminds, never times out
     ABORTED = "aborted"  # 0 % commanded for good, not yet seen
@@ -54,6 +57,7 @@ class Cause(StrEnum):
     SEEN = "commanded weight seen"
     PASSED = "stage passed"
     COMPLETED = "last stage passed"
+    BAKED = "bake over"
     HOLD = "breach, inconclusive or traffic astray"
     PAUSE = "operator pauses"
     RESUME = "operator resumes, weight seen"
@@ -70,7 +74,8 @@ _RESUMABLE = {Cause.RESUME: Phase.WATCHING, Cause.RESUME_MOVING: Phase.MOVING}
 TRANSITIONS: Mapping[Phase, Mapping[Cause, Phase]] = {
     Phase.READY: {Cause.STARTED: Phase.MOVING, Cause.ABORT: Phase.ABORTED, Cause.PROMOTED: Phase.STEADY},
     Phase.MOVING: {Cause.SEEN: Phase.WATCHING, **_HOLDABLE},
-    Phase.WATCHING: {Cause.PASSED: Phase.MOVING, Cause.COMPLETED: Phase.FINISHED, **_HOLDABLE},
+    Phase.WATCHING: {Cause.PASSED: Phase.MOVING, Cause.COMPLETED: Phase.BAKING, **_HOLDABLE},
+    Phase.BAKING: {Cause.BAKED: Phase.FINISHED, **_HOLDABLE},
     Phase.HELD: {**_RESUMABLE, **_HOLDABLE},
     Phase.PAUSED: {**_RESUMABLE, **_HOLDABLE},
     Phase.ABORTED: {Cause.SEEN: Phase.VERIFYING},
@@ -78,7 +83,7 @@ TRANSITIONS: Mapping[Phase, Mapping[Cause, Phase]] = {
     Phase.STEADY: {Cause.ABORT: Phase.ABORTED, Cause.WATCHED: Phase.FINISHED},
     Phase.FINISHED: {},
 }
-AT_WORK = (Phase.MOVING, Phase.WATCHING)
+AT_WORK = (Phase.MOVING, Phase.WATCHING, Phase.BAKING)
 STOPPED = (Phase.HELD, Phase.PAUSED)
 ON_STABLE = (Phase.ABORTED, Phase.VERIFYING)
 
@@ -110,6 +115,7 @@ class State:
     seen: float = 0  # the weight last read back
     seen_history: tuple[tuple[float, float], ...] = ()  # (t, weight) at each change of what was read back
     window_start: float | None = None
+    baking_since: float = 0.0
     held_since: float = 0.0
     reminded_at: float = 0.0
     periods: tuple[Metrics | EdgeMetrics, ...] = ()  # newest last

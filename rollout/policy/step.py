@@ -44,6 +44,7 @@ class Step:
         self.plan, self.event, self.t = plan, event, event.t
         self.state = changed(state, t=event.t)
         self.decisions: list[Decision] = []
+        self.since = event.t  # when that became true which a deadline acts on: not after ``t``
 
     def move(self, cause: Cause) -> None:
         """To the next phase, by the table of transitions. Raises :class:`IllegalEvent`."""

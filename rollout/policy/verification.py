@@ -12,11 +12,8 @@ from rollout.plan import Plan
 from rollout.plan.criteria import ERROR_RATE, LATENCY_P95, VERIFIED, Criterion
 from rollout.policy import front_door
 from rollout.policy.events import Breach, DecisionKind, Metrics, Reason
-from rollout.policy.state import Cause, State, changed
+from rollout.policy.state import INSTANT, Cause, State, changed
 from rollout.policy.step import Step
-
-_INSTANT = 0.001  # s: times are kept in milliseconds, so that a period may seem that much shorter
-
 
 # --- what periods of stable come to
 
@@ -73,7 +70,7 @@ def over(plan: Plan, state: State) -> float:
 
 def watched(plan: Plan, state: State) -> list[Metrics]:
     """Stable's periods that lie within the watch, in order."""
-    opened, closed = state.window_start or 0.0, over(plan, state) + _INSTANT
+    opened, closed = state.window_start or 0.0, over(plan, state) + INSTANT
     periods = [
         period
         for period in state.periods
@@ -92,7 +89,7 @@ def gaps(plan: Plan, state: State, periods: Sequence[Metrics]) -> int:
         edges += [period.start, period.end]
     edges.append(over(plan, state))
     room = zip(edges[::2], edges[1::2], strict=True)
-    return sum(max(int((until - since + _INSTANT) // plan.metrics.period), 0) for since, until in room)
+    return sum(max(int((until - since + INSTANT) // plan.metrics.period), 0) for since, until in room)
 
 
 def ends(plan: Plan, state: State) -> float:
@@ -102,7 +99,7 @@ def ends(plan: Plan, state: State) -> float:
     """
     periods = watched(plan, state)
     complete = all(map(is_measured, periods)) and not gaps(plan, state, periods)
-    settled = complete and not state.stable_streak
+    settled = complete and not state.stable_streak and not front_door.is_shut(state)
     hopeless = state.stable_streak >= plan.health.abort_after
     return over(plan, state) + (0.0 if settled or hopeless else plan.metrics.delay)
 

@@ -17,7 +17,7 @@ from rollout.journal.notes import (
 )
 from rollout.plan import Plan
 from rollout.plan.units import duration
-from rollout.policy import verification
+from rollout.policy import bake, verification
 from rollout.policy.state import Phase, State
 
 _COLOURS = {
@@ -108,6 +108,12 @@ def awaited(plan: Plan, state: State, t: float) -> str:
         if left > 0:
             return f"window: {duration(round(left))} left"
         return f"window over; waits for good periods, at most {duration(round(max(left + plan.metrics.max_extension, 0)))} more"
+    if state.phase is Phase.BAKING:
+        left = bake.over(plan, state) - t
+        if left > 0:
+            return f"bake at {state.commanded:g} %: {duration(round(left))} left"
+        most = duration(round(max(min(bake.deadlines(plan, state)) - t, 0)))
+        return f"bake at {state.commanded:g} %: waits for metrics, at most {most} more"
     if state.phase is Phase.HELD:
         left = max(state.held_since + plan.hold_timeout - t, 0)
         return f"held: `rollout resume` or `rollout abort`; aborts automatically in {duration(round(left))}"

@@ -141,6 +141,8 @@ def _decided(decision: Decision) -> str:
             return f"decided: raise the rate limit ({decision.reason})"
         case DecisionKind.ALERT:
             return f"{decision.severity or 'alert'}: {decision.reason}"
+        case DecisionKind.BAKE:
+            return f"bakes at {weight} ({decision.reason})"
         case DecisionKind.PROMOTE:
             return f"promoted ({decision.reason})"
         case DecisionKind.FINISH:

@@ -130,7 +130,7 @@ def test_a_plan_with_an_unknown_key_is_refused_before_anything(rollout: object, 
     (project / "bad.yaml").write_text(plan_text("phase-c")[0] + "\nstagse: []\n")
     ran = rollout("run", "--yes", "--plan", "bad.yaml")  # type: ignore[operator]
     assert (ran.code, ran.err.count("\n")) == (2, 1)
-    assert "bad.yaml: line 43: stagse: unknown key" in ran.err
+    assert "bad.yaml: line 45: stagse: unknown key" in ran.err
     assert not (project / ".rollout").exists()
 
 

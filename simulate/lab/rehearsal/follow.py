@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rollout.journal import Record, parse_record
 
-_REPORTED = ("set_weight", "hold", "promote", "prepare_rollback", "raise_rate_limit")
+_REPORTED = ("set_weight", "hold", "bake", "promote", "prepare_rollback", "raise_rate_limit")
 
 
 @dataclass(slots=True)

@@ -53,6 +53,7 @@ def summarize(result: ReleaseResult) -> dict[str, Any]:
                 "left_s": _rounded(visit.left_s),
             }
             for visit in account.stages
+            if not visit.bake
         ],
         "time_scale": account.time_scale,
         "as_expected": not result.differs,

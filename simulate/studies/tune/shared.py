@@ -43,7 +43,7 @@ from simulate.studies.replication.job import plane_of
 
 _NO_LIMIT = Limit(0, Rollback.HOLD)
 # Decisions that change nothing in the world.
-_SILENT = (DecisionKind.ALERT, DecisionKind.PREPARE_ROLLBACK, DecisionKind.PROMOTE)
+_SILENT = (DecisionKind.ALERT, DecisionKind.PREPARE_ROLLBACK, DecisionKind.BAKE, DecisionKind.PROMOTE)
 # The only reasons on which a rehearsal acts differently.
 _REASONS_THAT_MATTER = (Reason.HEALTH, Reason.OPERATOR)
 

@@ -72,7 +72,8 @@ def until_decided(records: tuple[Record, ...], kind: str) -> tuple[Record, ...]:
 def test_a_good_release_kept_every_window_after_its_weight_was_seen() -> None:
     account = account_of(journals.good_release())
     assert account.outcome == "promoted"
-    assert [visit.weight for visit in account.stages] == [5, 25, 50, 100]
+    assert [visit.weight for visit in account.stages] == [5, 25, 50, 100, 100]
+    assert [visit.bake for visit in account.stages] == [False] * 4 + [True]
     assert all(visit.verdict is Verdict.SUCCESSFUL for visit in account.stages)
     for visit in account.stages:
         assert visit.seen_s is not None and visit.left_s is not None
@@ -280,7 +281,7 @@ def test_marks_are_numbered_as_the_decisions_are() -> None:
     assert (found.title, found.extra) == ("A night", "<p>more</p>")
     assert section(account).title == "Release of green v2 to local"
     promoted = [mark.kind for mark in section(account_of(journals.good_release())).marks]
-    assert promoted == ["good"] * 6
+    assert promoted == ["good"] * 7  # four weights, bake, promote, finish
 
 
 @pytest.mark.parametrize(

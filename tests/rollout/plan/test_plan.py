@@ -179,7 +179,7 @@ def test_all_mistakes_are_named_at_once_in_the_order_of_their_lines() -> None:
         parse_plan(text, "night.yaml")
     assert "not readable as YAML" in str(unreadable.value)
     with pytest.raises(PlanError) as caught:
-        parse_plan(text.rstrip() + "}\n", "night.yaml")
+        parse_plan(text.replace("stable: 5m\n", "stable: 5m}\n"), "night.yaml")
     assert str(caught.value).splitlines() == [
         "night.yaml: 4 mistakes",
         "  line 8: stages.2.windw: unknown key; did you mean window?",

@@ -24,7 +24,13 @@ def test_stages_are_the_guides() -> None:
 def test_a_good_release_goes_through_all_stages_to_promotion() -> None:
     run, t = at_weight(100)
     assert run.metrics(t + 120, t + 30) == []
-    assert brief(run(t + 300, "tick")) == [("promote", 100, "stage_passed"), ("finish", 100, "stage_passed")]
+    assert brief(run(t + 300, "tick")) == [("bake", 100, "stage_passed")]
+    for minute in (1, 2, 3):
+        assert run.metrics(t + 300 + 10 * minute, t + 30 + 60 * minute) == []
+    assert brief(run.metrics(t + 370, t + 270)) == [
+        ("promote", 100, "stage_passed"),
+        ("finish", 100, "stage_passed"),
+    ]
     assert [d["weight"] for d in run.all if d["decision"] == "set_weight"] == [5, 25, 50, 100]
     assert run.all[-1]["outcome"] == "promoted"
 
@@ -565,8 +571,9 @@ def test_an_abort_is_heard_before_a_promotion_that_fell_due() -> None:
 
 def test_after_the_end_events_change_nothing_and_orders_are_illegal() -> None:
     run, t = at_weight(100)
-    run.metrics(t + 120, t + 30)
-    run(t + 300, "tick")
+    for minute in range(5):
+        run.metrics(t + 61 + 60 * minute, t + 60 * minute)
+    assert run.state.phase is Phase.FINISHED
     assert run.metrics(t + 400, t + 300, errors=99) == []
     with pytest.raises(IllegalEvent, match="finished"):
         run(t + 401, "operator", command="abort")

@@ -156,7 +156,7 @@ def test_at_100_percent_there_is_nothing_to_compare_with() -> None:
     run, t = at_weight(100, COMPARING)
     run.metrics(t + 61, t)
     run.metrics(t + 61, t, colour="stable", requests=0, errors=None)
-    assert brief(run(t + 300, "tick"))[0] == ("promote", 100, "stage_passed")
+    assert brief(run(t + 300, "tick"))[0] == ("bake", 100, "stage_passed")
 
 
 def test_after_an_abort_nothing_is_compared() -> None:

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from rollout.plan import Comparison, Rollback, load_plan
 from rollout.policy import IllegalEvent, Phase, decide, initial_state
-from rollout.policy.events import Decision, DecisionKind, Event, event_to_json, parse_event
+from rollout.policy.events import Decision, DecisionKind, Event, Metrics, event_to_json, parse_event
 
 PLAN = load_plan("phase-c")
 LEGAL_WEIGHTS = {0.0, *(float(s.weight) for s in PLAN.stages)}
@@ -129,6 +129,22 @@ class Policy(RuleBasedStateMachine):
         if any(d.decision is DecisionKind.PROMOTE for d in self.decisions):
             assert self.state.phase is Phase.FINISHED and self.state.commanded == 100
             assert self.t >= sum(s.window for s in PLAN.stages)
+
+    @invariant()
+    def nothing_is_promoted_that_did_not_bake_to_the_end(self) -> None:
+        """The bake follows the last command, no hold follows it, and no metric period is told whose like was not good."""
+        kinds = [d.decision for d in self.decisions]
+        if DecisionKind.PROMOTE not in kinds:
+            return
+        promoted = kinds.index(DecisionKind.PROMOTE)
+        baked = max(i for i, kind in enumerate(kinds[:promoted]) if kind is DecisionKind.BAKE)
+        assert not {DecisionKind.SET_WEIGHT, DecisionKind.HOLD} & set(kinds[baked:promoted])
+        assert self.state.baking_since >= self.decisions[baked].t
+        opened = self.state.window_start
+        assert opened is not None and self.t >= opened + PLAN.stages[-1].window
+        told = [p for p in self.state.periods if isinstance(p, Metrics) and p.role == "candidate"]
+        since = [p for p in told if p.start >= opened]
+        assert max(p.end for p in since) >= self.state.baking_since
 
     @invariant()
     def memory_is_bounded(self) -> None:
