@@ -26,6 +26,10 @@ def words(odds: Odds, width: int = WIDTH) -> Iterator[str]:
         yield f"  {'bad, % that fail':<22}{'missed (promoted)':<26}else rolled back after"
     for line in odds.bad:
         yield _row(line, line.promoted)
+    yield f"  {'stable, % that fail':<22}verified after a rollback"
+    for line in odds.healthy:
+        if line.verified:
+            yield f"  {f'  {number(line.errors)} %':<22}{_interval(line.verified)}"
     yield ""
     yield from wrapped(advice(odds), width)
 

@@ -76,8 +76,8 @@ def _explained(plan: Plan) -> Iterator[str]:
     yield (
         f"After the last stage the release bakes at {plan.stages[-1].weight} %{_for_so_long(plan)}. It is promoted when every metric period "
         f"that began in the last window{' or the bake' if plan.bake else ''} was told and good; until then everything below holds. "
-        f"A period not told {duration(metrics.delay)} after its end, or not good {duration(metrics.delay + metrics.max_extension)} after "
-        "the bake, holds it."
+        f"A period that is not told (the poll after {duration(metrics.delay)} tells at least that there is no data), or that is not good "
+        f"{duration(metrics.delay + metrics.max_extension)} after the bake, holds it."
     )
     yield ""
     yield "What a breach does:"

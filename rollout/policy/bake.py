@@ -12,7 +12,7 @@ from rollout.plan import Plan
 from rollout.plan.criteria import CRITERIA
 from rollout.plan.plan import LONGEST_LOOK
 from rollout.plan.units import duration
-from rollout.policy import judge
+from rollout.policy import judge, timing
 from rollout.policy.events import DecisionKind, Metrics, Reason
 from rollout.policy.state import INSTANT, Cause, State, changed
 from rollout.policy.step import Step
@@ -61,7 +61,7 @@ def deadlines(plan: Plan, state: State) -> tuple[float, float]:
     """When a period that was not told holds the rollout, and when whatever is not good does (s)."""
     last = over(plan, state) + plan.metrics.delay + plan.metrics.max_extension
     ended = untold(plan, state)
-    return (last if ended is None else ended + plan.metrics.delay), last
+    return (last if ended is None else ended + timing.told_within(plan)), last
 
 
 def promote(step: Step) -> None:
@@ -98,7 +98,7 @@ def _waits_for(plan: Plan, state: State) -> Iterator[str]:
     """What is missing, in words."""
     ended = untold(plan, state)
     if ended is not None:
-        yield f"no metrics of the period up to {ended:.0f} s within {duration(plan.metrics.delay)} of its end"
+        yield f"no metrics of the period up to {ended:.0f} s within {duration(timing.told_within(plan))} of its end"
     bad = sum(not _accepted(plan, period) for period in told(plan, state))
     if bad:
         yield f"{_periods(bad)} of the last window and the bake not good"

@@ -187,10 +187,7 @@ def _adopt(step: Step, weight: float, measured: Measured) -> None:
         f"the load balancer shows {weight:g} %, not the commanded {state.commanded:g} %: {weight:g} % is kept"
     )
     step.state = changed(state, commanded=weight, settled=True)
-    if state.phase is Phase.PAUSED:
-        step.emit(DecisionKind.HOLD, Reason.TRAFFIC, reason, weight=weight, **measured)
-    else:
-        step.hold(Reason.TRAFFIC, reason, **measured)
+    step.hold(Reason.TRAFFIC, reason, **measured)
 
 
 def receive_health(step: Step, event: Health) -> None:

@@ -80,6 +80,8 @@ def blocking(plan: Plan, state: State) -> Iterator[str]:
         yield "most of the users' requests are missing"
     if state.unread_alarms:
         yield f"nobody knows the state of {' and '.join(state.unread_alarms)}"
+    if standing := [name for name in state.standing_alarms if name in plan.alarms]:
+        yield f"{' and '.join(f'alarm {name}' for name in standing)} stands"
     if found := pending(plan, state):
         yield f"the newest period's {' and '.join(found)}"
 

@@ -77,7 +77,7 @@ TRANSITIONS: Mapping[Phase, Mapping[Cause, Phase]] = {
     Phase.WATCHING: {Cause.PASSED: Phase.MOVING, Cause.COMPLETED: Phase.BAKING, **_HOLDABLE},
     Phase.BAKING: {Cause.BAKED: Phase.FINISHED, **_HOLDABLE},
     Phase.HELD: {**_RESUMABLE, **_HOLDABLE},
-    Phase.PAUSED: {**_RESUMABLE, **_HOLDABLE},
+    Phase.PAUSED: {**_RESUMABLE, **_HOLDABLE, Cause.HOLD: Phase.PAUSED},  # whatever fails under it
     Phase.ABORTED: {Cause.SEEN: Phase.VERIFYING},
     Phase.VERIFYING: {Cause.LOST: Phase.ABORTED, Cause.VERIFIED: Phase.FINISHED},
     Phase.STEADY: {Cause.ABORT: Phase.ABORTED, Cause.WATCHED: Phase.FINISHED},

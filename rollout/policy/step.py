@@ -20,10 +20,10 @@ from rollout.policy.events import (
 from rollout.policy.state import (
     ON_STABLE,
     REMEMBERED,
+    STOPPED,
     TRANSITIONS,
     Cause,
     IllegalEvent,
-    Phase,
     State,
     changed,
 )
@@ -116,7 +116,8 @@ class Step:
         )
 
     def hold(self, criterion: Reason, reason: str, **measured: Unpack[Measured]) -> None:
-        if self.state.phase is not Phase.HELD:
+        """Stops; under the operator's pause the rollout stays paused."""
+        if self.state.phase not in STOPPED:
             self.state = changed(self.state, held_since=self.t)
         self.move(Cause.HOLD)
         self.emit(DecisionKind.HOLD, criterion, reason, weight=self.state.commanded, **measured)

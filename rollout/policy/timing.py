@@ -70,6 +70,11 @@ def poll_interval(plan: Plan) -> float:
     return plan.metrics.period / POLLS_A_PERIOD
 
 
+def told_within(plan: Plan) -> float:
+    """From a period's end until it was told, if only that it has no datapoint: by the poll after ``metrics.delay``."""
+    return plan.metrics.delay + poll_interval(plan) + poll_limit(plan)
+
+
 def poll_limit(plan: Plan) -> float:
     """For one query of the metrics: three must fit into the time after which the policy is blind."""
     return min(plan.metrics.blind_limit / 3, POLL_LIMIT)

@@ -231,3 +231,119 @@ def test_one_good_minute_of_stable_verifies_nothing() -> None:
     assert finish["reason"] == (
         "all traffic on stable, not verified: 3 of 4 metric periods not measured; the last health round failed"
     )
+
+
+# --- a pause stays a pause
+
+
+def paused(weight: int = 50) -> tuple[Run, float]:
+    run, t = at_weight(weight)
+    run(t + 1, "operator", command="pause")
+    return run, t
+
+
+def still_paused(run: Run) -> None:
+    """No time-out takes a decision out of the operator's hands."""
+    assert run.state.phase is Phase.PAUSED
+    since = int(run.state.t) + 1
+    for second in range(since, since + 1300, 5):
+        run(second, "traffic", weight=run.state.commanded)
+        if second % 60 < 5:
+            run.metrics(second, second - 60)
+    assert run.state.phase is Phase.PAUSED
+    assert {d["decision"] for d in run.all if d["t"] >= since} == {"alert"}, "reminders"
+
+
+def test_a_breach_under_a_pause_lowers_the_weight_and_stays_paused() -> None:
+    run, t = paused()
+    assert brief(run.metrics(t + 61, t, errors=5)) == [
+        ("set_weight", 5, "error_rate"),
+        ("hold", 5, "error_rate"),
+    ]
+    still_paused(run)
+    assert run(t + 1500, "operator", command="resume") == []
+    assert run.state.phase is Phase.WATCHING
+
+
+def test_an_increase_that_is_not_seen_under_a_pause_goes_back_and_stays_paused() -> None:
+    run, t = at_weight(25)
+    run.metrics(t + 61, t)
+    assert brief(run(t + 180, "tick")) == [("set_weight", 50, "stage_passed")]
+    run(t + 185, "operator", command="pause")
+    assert brief(run(t + 240, "tick")) == [("set_weight", 25, "traffic"), ("hold", 25, "traffic")]
+    still_paused(run)
+
+
+def test_traffic_astray_under_a_pause_is_kept_and_stays_paused() -> None:
+    run, t = paused()
+    assert brief(run(t + 5, "traffic", weight=10)) == [("hold", 10, "traffic")]
+    still_paused(run)
+
+
+def test_an_alarm_under_a_pause_lowers_the_weight_and_stays_paused() -> None:
+    run, t = at_weight(50, WITH_ALARM)
+    run(t + 1, "operator", command="pause")
+    assert brief(run(t + 5, "alarm", name=ALARM, tier="warning", state="ALARM"))[0] == (
+        "set_weight",
+        25,
+        "alarm",
+    )
+    still_paused(run)
+
+
+def test_what_aborts_aborts_under_a_pause_as_well() -> None:
+    run, t = paused()
+    assert brief(run.metrics(t + 61, t, db_connection_errors=1)) == [
+        ("set_weight", 0, "db_connection_errors")
+    ]
+
+
+# --- an alarm of the plan that stands
+
+
+def standing(weight: int) -> tuple[Run, float]:
+    """Resumed although the plan's alarm stands; the time at which the new window opened."""
+    run, t = at_weight(weight, parse_plan(plan_text("phase-c")[0] + f"\nalarms:\n  {ALARM}: hold\n"))
+    run(t + 1, "alarm", name=ALARM, tier="warning", state="ALARM")
+    assert run.state.phase is Phase.HELD
+    run(t + 2, "operator", command="resume")
+    return run, t + 2
+
+
+def good_minutes(run: Run, t: float, since: int, until: int) -> list[dict[str, Any]]:
+    return [d for minute in range(since, until) for d in run.metrics(t + 60 * minute + 60, t + 60 * minute)]
+
+
+def test_nothing_passes_while_an_alarm_of_the_plan_stands() -> None:
+    run, t = standing(50)
+    assert good_minutes(run, t, 0, 7) == []
+    (held,) = good_minutes(run, t, 7, 9)
+    assert brief([held]) == [("hold", 50, "inconclusive")]
+    assert held["reason"] == f"the extension is over and alarm {ALARM} stands"
+
+
+def test_a_stage_passes_when_the_alarm_is_ok_again() -> None:
+    run, t = standing(50)
+    good_minutes(run, t, 0, 5)
+    assert run(t + 310, "alarm", name=ALARM, tier="warning", state="INSUFFICIENT_DATA") == []
+    assert brief(run(t + 320, "alarm", name=ALARM, tier="warning", state="OK")) == [
+        ("set_weight", 100, "stage_passed")
+    ]
+
+
+def test_nothing_is_promoted_while_an_alarm_of_the_plan_stands() -> None:
+    run, t = at_weight(100, parse_plan(plan_text("phase-c")[0] + f"\nalarms:\n  {ALARM}: hold\n"))
+    good_minutes(run, t + 20, 0, 4)
+    run(t + 300, "tick")
+    assert run.state.phase is Phase.BAKING
+    run(t + 301, "alarm", name=ALARM, tier="warning", state="ALARM")
+    run(t + 302, "operator", command="resume")
+    assert good_minutes(run, t + 302, 0, 9) == []
+    (held,) = good_minutes(run, t + 302, 9, 10)
+    assert held["reason"] == f"the extension is over and alarm {ALARM} stands"
+
+
+def test_an_alarm_that_is_no_criterion_blocks_nothing() -> None:
+    run, t = at_weight(50, WITH_ALARM)
+    run(t + 1, "alarm", name="simple378-prod-disk", tier="warning", state="ALARM")
+    assert brief(good_minutes(run, t, 0, 3)) == [("set_weight", 100, "stage_passed")]
