@@ -32,6 +32,7 @@ MUST_SHOW = (
     "targets-unreachable",
     "metrics-missing",
     "metrics-failing",
+    "bad-rule",
 )
 
 
@@ -121,6 +122,11 @@ def _check(name: str, account: Account) -> None:
         assert not any(r.failed for r in candidate_rounds), "health must stay clean: metrics alone decide"
     if name == "failing-probe":
         assert {probe for r in candidate_rounds for probe in r.failed} == {"deep"}
+    if name == "bad-rule":
+        assert not any(r.failed for r in candidate_rounds), "probes go round the rule"
+        (retreat,) = account.retreats
+        assert retreat.moved is not None
+        assert retreat.moved - retreat.detected <= account.plan.verification.deadlines.moved, "back within T+2"
     if name == "metrics-missing":
         assert account.stages[-1].verdict is Verdict.INCONCLUSIVE
     if name == "metrics-failing":
