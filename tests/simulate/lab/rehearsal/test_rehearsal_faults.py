@@ -85,6 +85,22 @@ def test_clients_see_the_declared_weight(good: ReleaseResult, rig: Rig, weight: 
     assert _two_sided(len(colours), candidates, weight / 100) > 1e-4
 
 
+def test_metrics_of_a_good_release_count_users_and_no_probes(good: ReleaseResult, rig: Rig) -> None:
+    """36 probes a period go to the candidate, which has about 150 requests of users in one at 25 %."""
+    account = good.account
+    visit = next(visit for visit in account.stages if visit.weight == 25)
+    assert visit.seen_s is not None and visit.left_s is not None
+    whole = [p for p in account.of("candidate") if visit.seen_s <= p.start and p.end <= visit.left_s]
+    assert whole
+    sent = [
+        request.at - account.header.start
+        for request in read_requests(rig.clients.records)
+        if request.colour == account.candidate
+    ]
+    for period in whole:
+        assert period.requests == pytest.approx(sum(period.start <= t < period.end for t in sent), abs=12)
+
+
 def _two_sided(n: int, k: int, p: float) -> float:
     """The probability of a count at least as unlikely as ``k`` of ``n`` at probability ``p`` (exact binomial)."""
 
@@ -126,7 +142,9 @@ def _check(name: str, account: Account) -> None:
         assert not any(r.failed for r in candidate_rounds), "probes go round the rule"
         (retreat,) = account.retreats
         assert retreat.moved is not None
-        assert retreat.moved - retreat.detected <= account.plan.verification.deadlines.moved, "back within T+2"
+        assert retreat.moved - retreat.detected <= account.plan.verification.deadlines.moved, (
+            "back within T+2"
+        )
     if name == "metrics-missing":
         assert account.stages[-1].verdict is Verdict.INCONCLUSIVE
     if name == "metrics-failing":
