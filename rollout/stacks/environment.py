@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, fields
+from typing import Any
 
 from pulumi.automation import CommandError, StackNotFoundError
 
@@ -19,7 +19,6 @@ from rollout.stacks.traffic import Scope, find_scope
 RULE = "aws:lb/listenerRule:ListenerRule"
 WEB_ACL = "aws:wafv2/webAcl:WebAcl"
 _OTHER_ROLE = {"stable": "candidate", "candidate": "stable"}
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +61,12 @@ class Environment:
         return f"{self.colours[role]} {self.versions[role]}"
 
     def exchanged(self) -> Environment:
-        """The same environment with stable and candidate exchanged."""
-
-        def swapped(by_role: Mapping[str, T]) -> Mapping[str, T]:
-            return {_OTHER_ROLE[role]: value for role, value in by_role.items()}
-
-        return replace(
-            self,
-            colours=swapped(self.colours),
-            versions=swapped(self.versions),
-            replicas=swapped(self.replicas),
-            groups=swapped(self.groups),
-            group_suffixes=swapped(self.group_suffixes),
-            deployed_weight=WHOLE - self.deployed_weight,
-        )
+        """The same environment with stable and candidate exchanged, in every map that goes by role."""
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name, value in values.items():
+            if isinstance(value, Mapping) and set(value) == set(_OTHER_ROLE):
+                values[name] = {role: value[other] for role, other in _OTHER_ROLE.items()}
+        return Environment(**values | {"deployed_weight": WHOLE - self.deployed_weight})
 
 
 async def read_environment(engine: Engine, env: str, colours: Mapping[str, str] | None = None) -> Environment:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,19 @@ from tests.rollout import driver, journals
 
 # After the promotion: green 2.0.0 is stable, blue 1.0.0 is idle.
 DEPLOYED = driver.environment("prod").exchanged()
+
+
+def test_everything_that_goes_by_role_is_exchanged() -> None:
+    by_role = {"stable": "s", "candidate": "c"}
+    maps = [f.name for f in fields(Environment) if isinstance(getattr(DEPLOYED, f.name), Mapping)]
+    others = ("topics", "notify_urls")  # by tier
+    values: dict[str, Any] = {name: by_role for name in maps if name not in others}
+    one = replace(DEPLOYED, **values, topics={"notice": "arn"})
+    found = one.exchanged()
+    for name in maps:
+        wanted = getattr(one, name) if name in others else {"stable": "c", "candidate": "s"}
+        assert getattr(found, name) == wanted, name
+    assert found.exchanged() == one
 
 
 def header(**versions: str) -> Header:
