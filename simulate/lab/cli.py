@@ -236,17 +236,20 @@ def bench(
     updates: Annotated[
         int, typer.Option("--updates", metavar="N", min=FEWEST_UPDATES, help="Traffic updates to measure.")
     ] = 12,
+    undos: Annotated[
+        int, typer.Option("--undos", metavar="N", min=0, help="Undos under load to measure.")
+    ] = 20,
     out: Annotated[
         Path,
         typer.Option("--out", metavar="FILE", help="Where the figures go.", show_default="build/bench.json"),
     ] = BUILD / "bench.json",
 ) -> None:
-    """Measure how long a traffic update by Pulumi takes, beside a bare ModifyRule call."""
+    """Measure how long a traffic update by Pulumi takes, beside a bare ModifyRule call, and undos under load."""
     from rich.console import Console
 
     from simulate.lab.rehearsal import bench as work
 
-    raise typer.Exit(_orderly(lambda: work.bench(updates, out, Console())))
+    raise typer.Exit(_orderly(lambda: work.bench(updates, undos, out, Console())))
 
 
 @app.command()

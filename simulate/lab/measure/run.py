@@ -26,7 +26,7 @@ from simulate.lab.lab import Lab, Progress
 from simulate.lab.measure.machine import machine, versions
 from simulate.lab.measure.points import POINTS, SHORT, Point
 from simulate.lab.measure.sender import quantiles
-from simulate.lab.rehearsal.bench import LAYERS, measured_updates
+from simulate.lab.rehearsal.bench import LAYERS, measured
 from simulate.lab.rehearsal.release import FIRST_STABLE, Rig
 from simulate.lab.rehearsal.run import WARM_UP_S, interrupted_by_signals, reporter
 from simulate.lab.rehearsal.summary import ReleaseResult, summarize
@@ -163,7 +163,7 @@ def _updates(rig: Rig, options: MeasureOptions) -> dict[str, Any]:
     updates = 10 if options.short else UPDATES
     rig.report(f"{updates} traffic updates")
     done = [
-        line for line in measured_updates(rig, updates, rig.directory / "logs") if line["kind"] == "update"
+        line for line in measured("update", rig, updates, rig.directory / "logs") if line["kind"] == "update"
     ]
     return {
         name: _times([line[key] for line in done if increase in (None, line["increase"])])

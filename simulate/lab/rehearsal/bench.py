@@ -1,4 +1,4 @@
-"""``simulate lab bench``: how long a traffic update takes, beside a bare ModifyRule call in the same run."""
+"""``simulate lab bench``: how long a traffic update takes, beside a bare ModifyRule call in the same run; and undos under load."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import statistics
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from rollout.stacks.environment import OTHER
 from simulate.lab.errors import LabError
 from simulate.lab.lab import Lab
 from simulate.lab.rehearsal.release import ENVIRONMENT, Rig
@@ -21,8 +23,9 @@ from simulate.lab.rehearsal.stacks import last_words
 
 LAB = "bench"
 AIM_S = 3.0
-#: The traffic stack needs the foundation, which needs the limits; the colours are not needed.
+#: The traffic stack needs the foundation, which needs the limits; the updates need no colours, the undos do.
 LAYERS = ("limits", "", "traffic")
+AFTER_S = 2.0  # a request that is sent so long after an undo is still counted with it
 _PHASES = {
     "engine_s": "engine: start, lock, state",
     "language_host_s": "language host, started twice",
@@ -33,8 +36,8 @@ _PHASES = {
 }
 
 
-def bench(updates: int, out: Path, console: Console) -> int:
-    """Measures in a lab of its own and writes ``out``. Raises :class:`LabError`."""
+def bench(updates: int, undos: int, out: Path, console: Console) -> int:
+    """Measures in a lab of its own and writes ``out``. ``undos`` may be 0. Raises :class:`LabError`."""
     lab = Lab(LAB, time_scale=10)
     report = reporter(console)
     logs = out.parent / "bench-logs"
@@ -45,28 +48,58 @@ def bench(updates: int, out: Path, console: Console) -> int:
             for layer in LAYERS:
                 rig.deploy(layer)
             report(f"measuring {updates} traffic updates")
-            lines = measured_updates(rig, updates, logs)
+            lines = measured("update", rig, updates, logs)
+            figures = summarize(lines)
+            if undos:
+                figures["undos"] = undos_under_load(rig, undos, logs)
         finally:
             lab.stop()
-    figures = summarize(lines)
     _write(out, figures)
     _show(figures, console)
     console.print(f"figures: {out}", soft_wrap=True)
     return 0
 
 
-def measured_updates(rig: Rig, updates: int, logs: Path) -> list[dict[str, Any]]:
-    """What ``bench_inside`` printed, line by line. Raises :class:`LabError` if it is not all of it."""
+def measured(what: str, rig: Rig, number: int, logs: Path) -> list[dict[str, Any]]:
+    """What ``bench_inside`` printed of so many updates or undos, line by line. Raises :class:`LabError` if it is not all of it."""
     logs.mkdir(parents=True, exist_ok=True)
-    output, log = logs / "measured.jsonl", logs / "bench.log"
-    command = [sys.executable, "-m", "simulate.lab.rehearsal.bench_inside", ENVIRONMENT, str(updates)]
+    output, log = logs / f"{what}s.jsonl", logs / "bench.log"
+    command = [sys.executable, "-m", "simulate.lab.rehearsal.bench_inside", what, ENVIRONMENT, str(number)]
     with output.open("w") as lines, log.open("w") as errors:
         process = rig.lab.popen(command, output=lines, errors=errors)
     rig.watch.wait(process, "the measurement", log)
     found = [json.loads(line) for line in output.read_text().splitlines()]
-    if sum(line["kind"] == "update" for line in found) != updates:
+    if sum(line["kind"] == what for line in found) != number:
         raise LabError(f"the measurement is incomplete:\n{last_words(log)}", f"see {log}")
     return found
+
+
+def undos_under_load(rig: Rig, number: int, logs: Path) -> dict[str, Any]:
+    """Deploys both colours, sends requests, and undoes ``number`` promotions. Raises :class:`LabError`."""
+    for layer in OTHER:
+        rig.deploy(layer)
+        rig.await_healthy(layer, int(rig.stacks.setting(layer, "replicas")))
+    rig.clients.start()
+    rig.report(f"measuring {number} undos under {rig.clients.rate} requests a second")
+    lines = measured("undo", rig, number, logs)
+    time.sleep(AFTER_S)
+    rig.clients.stop()
+    lost = [rig.clients.counted(line["began"], line["ended"] + AFTER_S) for line in lines]
+    return summarize_undos(lines, [(counts.requests, counts.failed) for counts in lost])
+
+
+def summarize_undos(lines: Sequence[Mapping[str, Any]], counted: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """By either way: how many, seconds until the load balancer followed, requests sent meanwhile and how many of them failed."""
+    figures = {}
+    for name, glass in (("stack_update", False), ("break_glass", True)):
+        mine = [(line, c) for line, c in zip(lines, counted, strict=True) if line["break_glass"] is glass]
+        figures[name] = {
+            "undos": len(mine),
+            "seconds": _figures([line for line, _ in mine], "took_s"),
+            "requests": sum(requests for _, (requests, _) in mine),
+            "failed": sum(failed for _, (_, failed) in mine),
+        }
+    return figures
 
 
 def summarize(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -130,6 +163,22 @@ def _show(figures: Mapping[str, Any], console: Console) -> None:
         if key in figures["one_update_by_phase_s"]:
             where.add_row(name, f"{figures['one_update_by_phase_s'][key]:.3f}")
     console.print(where)
+    if "undos" in figures:
+        _show_undos(figures["undos"], console)
     median = figures["stack_update_s"]["median"]
     verdict = "met" if median <= AIM_S else "[bold red]not met[/]"
     console.print(f"aim: {AIM_S:g} s or less; the median is {median:.2f} s: {verdict}")
+
+
+def _show_undos(figures: Mapping[str, Any], console: Console) -> None:
+    console.print("Undos of a promotion under load, from the command to the load balancer until it followed:")
+    table = Table()
+    for column in ("", "undos", "median", "worst", "requests meanwhile", "failed"):
+        table.add_column(column, justify="right" if column else "left")
+    for way, name in (("stack_update", "by stack update"), ("break_glass", "by break-glass")):
+        found = figures[way]
+        times = (
+            [f"{found['seconds'][key]:.3f} s" for key in ("median", "max")] if found["undos"] else ["", ""]
+        )
+        table.add_row(name, str(found["undos"]), *times, f"{found['requests']:,}", f"{found['failed']:,}")
+    console.print(table)

@@ -1,7 +1,7 @@
 """The measuring part of ``simulate lab bench``, run inside the lab, in the project's directory.
 
-Prints one JSON object a line: an ``update`` as ``rollout run`` does it, with the bare ModifyRule call made beside it,
-and at last the ``phases`` of one more update whose engine logged what it did.
+Prints one JSON object a line: an ``update`` as ``rollout run`` does it, with the bare ModifyRule call made beside it, and the
+``phases`` of one more update whose engine logged what it did; or an ``undo`` by stack update and one by break-glass in turn.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from itertools import cycle, islice
 from pathlib import Path
@@ -55,6 +56,31 @@ async def measure(traffic: StackTraffic, updates: int) -> None:
         bare = time.monotonic() - began
         _print("update", weight=weight, increase=increase, total_s=total, modify_rule_s=bare, **detail)
         before = weight
+
+
+async def undos(engine: Engine, environment: str, number: int) -> None:
+    """Each after a promotion, as ``rollout undo`` moves traffic: to the old colour, whose name in the stack is not stable."""
+    for n in range(number):
+        release = await traffic_of(engine, environment)
+        await release.set_weight(100, increase=True)
+        await release.promote()
+        promoted = await traffic_of(engine, environment)
+        back = {"stable": promoted.colours["candidate"], "candidate": promoted.colours["stable"]}
+        undo = _with_roles(promoted, back)
+        glass = n % 2 == 1
+        began, epoch = time.monotonic(), time.time()
+        await (undo.break_glass(0) if glass else undo.set_weight(0, increase=False))
+        took = time.monotonic() - began
+        _print("undo", break_glass=glass, took_s=took, began=epoch, ended=time.time())
+        if glass:
+            await undo.reconcile(0)
+
+
+def _with_roles(traffic: StackTraffic, colours: Mapping[str, str]) -> StackTraffic:
+    """The same traffic with the roles exchanged."""
+    groups = {"stable": traffic.rule.groups["candidate"], "candidate": traffic.rule.groups["stable"]}
+    rule = replace(traffic.rule, groups=groups)
+    return StackTraffic(traffic.engine, traffic.stack, rule, traffic.scope, traffic.generation, colours)
 
 
 async def phases(traffic: StackTraffic, weight: int) -> None:
@@ -117,11 +143,15 @@ def _print(kind: str, **fields: Any) -> None:
     print(json.dumps({"kind": kind, **shown}), flush=True)
 
 
-async def main(environment: str, updates: int) -> None:
-    traffic = await traffic_of(Engine(Path.cwd()), environment)
-    await measure(traffic, updates)
+async def main(what: str, environment: str, number: int) -> None:
+    engine = Engine(Path.cwd())
+    if what == "undo":
+        await undos(engine, environment, number)
+        return
+    traffic = await traffic_of(engine, environment)
+    await measure(traffic, number)
     await phases(traffic, 1)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))

@@ -88,16 +88,17 @@ class Rig:
             colour, {"version": version, "replicas": replicas, "backendEnv": dict(env) if env else None}
         )
         self.deploy(colour)
-        self._await_healthy(colour, replicas)
+        self.await_healthy(colour, replicas)
 
     def deploy_as_set(self) -> None:
         """All five stacks as their settings files say. In a fresh lab: both colours at 1.0.0, all traffic on blue."""
         for layer in (*LAYERS, OTHER[FIRST_STABLE]):
             self.deploy(layer)
         for colour in OTHER:
-            self._await_healthy(colour, int(self.stacks.setting(colour, "replicas")))
+            self.await_healthy(colour, int(self.stacks.setting(colour, "replicas")))
 
-    def _await_healthy(self, colour: str, replicas: int) -> None:
+    def await_healthy(self, colour: str, replicas: int) -> None:
+        """Waits until the load balancer finds a colour's targets healthy, in both groups. Raises :class:`LabError`."""
         began = time.monotonic()
         outputs = self.stacks.outputs("")
         for kind in ("targetGroups", "probeTargetGroups"):

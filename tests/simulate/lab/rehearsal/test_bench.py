@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simulate.lab.rehearsal.bench import summarize
+from simulate.lab.rehearsal.bench import summarize, summarize_undos
 from simulate.lab.rehearsal.bench_inside import split
 
 LOG = [
@@ -41,6 +41,23 @@ def test_the_figures_of_ten_updates() -> None:
     assert figures["ratio_of_medians"] == 72.5
     assert figures["decrease_s"]["max"] == 1.9
     assert figures["one_update_by_phase_s"] == {"engine_s": 0.2}
+
+
+def test_the_figures_of_undos_by_either_way() -> None:
+    lines = [{"kind": "undo", "break_glass": n % 2 == 1, "took_s": 1.0 + n} for n in range(4)]
+    figures = summarize_undos(lines, [(100, 0), (10, 1), (120, 2), (12, 0)])
+    assert figures["stack_update"] == {
+        "undos": 2,
+        "seconds": {"median": 2.0, "max": 3.0},
+        "requests": 220,
+        "failed": 2,
+    }
+    assert figures["break_glass"] == {
+        "undos": 2,
+        "seconds": {"median": 3.0, "max": 4.0},
+        "requests": 22,
+        "failed": 1,
+    }
 
 
 def test_an_engines_log_says_where_the_time_went() -> None:
