@@ -253,6 +253,12 @@ DEFECTS = {
         "pass\n        return answered",
         CONTROLLER + "an_answer_is_on_the_disk_before_it_is_given",
     ),
+    "a message that was refused counts as sent": Defect(
+        "journal/resume.py",
+        'not answers.get((effect, "notify"), {}).get("ok")',
+        '(effect, "notify") not in answers',
+        "journal/test_resume.py::test_what_has_no_good_result_is_pending",
+    ),
     "an increase without a result is begun again": Defect(
         "journal/resume.py",
         "return not decision.increase",
