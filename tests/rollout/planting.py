@@ -75,7 +75,9 @@ def run(file: str, old: str, new: str, tests: list[str]) -> int:
         return load(self, name)
 
     SourceFileLoader.get_code = get_code  # type: ignore[assignment, method-assign]
-    if file.removesuffix(".py").replace("/", ".") in sys.modules:  # the defect is in what was imported before: once more
+    if (
+        file.removesuffix(".py").replace("/", ".") in sys.modules
+    ):  # the defect is in what was imported before: once more
         for name in [name for name in sys.modules if name.partition(".")[0] == "rollout"]:
             del sys.modules[name]
     os._exit(pytest.main([*_OPTIONS, *(str(ROOT / test) for test in tests)]))
