@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from rollout.stacks.environment import OTHER
+from rollout.journal.card import OTHER
 from simulate.lab.errors import LabError
 from simulate.lab.lab import Lab
 from simulate.lab.rehearsal.release import ENVIRONMENT, Rig
