@@ -31,7 +31,7 @@ from rollout.control.ports import (
 from rollout.journal import FileJournal, Record
 from rollout.journal.card import Card
 from rollout.journal.header import Header
-from rollout.journal.notes import EnginesEnded, Note
+from rollout.journal.notes import EnginesEnded, Note, WarmedUp
 from rollout.journal.resume import Past, check_rules, recall
 from rollout.journal.station import Station
 from rollout.plan import Plan
@@ -39,6 +39,7 @@ from rollout.policy import timing
 from rollout.procedure import baseline
 from rollout.procedure.preflight import Finding, check
 from rollout.procedure.undo import OldColour, going_back
+from rollout.procedure.warm_up import in_words, warm_up
 from rollout.stacks.colours import StackColours
 from rollout.stacks.engine import Engine
 from rollout.stacks.environment import Environment, read_card, read_environment
@@ -79,6 +80,9 @@ class Adapters(Protocol):
     async def check(self, *, moving: bool) -> Sequence[Finding]:
         """The checks before a rollout; ``moving`` is False for a dry run."""
 
+    async def ask(self, role: str, path: str) -> str:
+        """One request to a colour through the test route; what is wrong with its answer, '' for nothing."""
+
     async def baseline_rpm(self) -> int | None:
         """The users' requests a minute before the rollout; ``None``: unknown."""
 
@@ -106,7 +110,7 @@ class AwsAdapters:
         self.notifier = notifier(self.aws.sns, environment.topics, environment.notify_urls, environment.name)
         probe_log = ProbeLog(clock.now)
         self._http = probe_client(plan.health.timeout)
-        self.probes: Probes = HttpProbes(
+        self._to_colours = HttpProbes(
             self._http,
             self.aws.probing,
             environment.probe_url,
@@ -123,6 +127,7 @@ class AwsAdapters:
                 probe_log,
             ),
         )
+        self.probes: Probes = self._to_colours
         watched = Watched(
             load_balancer=environment.load_balancer_suffix,
             groups=environment.group_suffixes,
@@ -148,6 +153,9 @@ class AwsAdapters:
 
     async def check(self, *, moving: bool) -> Sequence[Finding]:
         return await check(self.environment, self.aws, self.probes, self.traffic, self.plan, moving=moving)
+
+    async def ask(self, role: str, path: str) -> str:
+        return await self._to_colours.ask(role, path)
 
     async def baseline_rpm(self) -> int | None:
         try:
@@ -244,7 +252,15 @@ async def run_new(
         _show(await adapters.check(moving=not dry), screen)
         if not dry and not confirm(environment):
             raise EnvironmentProblem("not confirmed, nothing was touched")
-        return await _begin(adapters, header, station, journal_path, clock, screen)
+        warmed = () if dry else await _warm_up(adapters, plan, "candidate", screen)
+        if warmed and warmed[0].failed:
+            raise TrafficError(f"the candidate could not be warmed up: {in_words(warmed[0])}")
+        return await _begin(adapters, header, station, journal_path, clock, screen, *warmed)
+
+
+async def _warm_up(adapters: Adapters, plan: Plan, role: str, screen: Screen) -> tuple[WarmedUp, ...]:
+    """The requests before the first users', if the plan asks for any."""
+    return (await warm_up(plan.warm_up, role, adapters.ask, screen.say),) if plan.warm_up else ()
 
 
 async def undo(
@@ -279,7 +295,9 @@ async def undo(
     async with connector.adapters(engine, environment, header.plan, header.start, clock) as adapters:
         old = OldColour(environment, adapters.colours, adapters.probes, adapters.ports.traffic, screen.say)
         found = await old.ready(named_stable=deployed.colours["stable"] == old.colour)
-        return await _begin(adapters, header, station, None, clock, screen, found)
+        # New pods; what fails is told, and is no reason to stay on a bad release.
+        warmed = () if found.scaled_s is None else await _warm_up(adapters, header.plan, "stable", screen)
+        return await _begin(adapters, header, station, None, clock, screen, found, *warmed)
 
 
 async def watch(

@@ -152,11 +152,27 @@ class HttpProbes:
         except (TimeoutError, httpx.HTTPError, TrafficError):
             return False
 
+    async def ask(self, role: str, path: str) -> str:
+        """One request through the test route; what is wrong with its answer, '' for nothing."""
+        try:
+            async with asyncio.timeout(self.timeout):
+                answer = await self._get(role, path)
+        except (TimeoutError, httpx.TimeoutException):
+            return f"no answer within {self.timeout:g} s"
+        except httpx.HTTPError as error:
+            return connection_problem(error)
+        if answer.headers.get(COLOUR_HEADER, self.colours[role]) != self.colours[role]:
+            return "another colour answered"
+        return str(answer.status_code) if answer.is_error else ""
+
+    async def _get(self, role: str, path: str) -> httpx.Response:
+        return await self.client.get(
+            self.url + path, headers={TEST_HEADER: self.secret, COLOUR_HEADER: self.colours[role]}
+        )
+
     async def _answers(self, role: str, path: str, versions: set[str]) -> bool:
         colour = self.colours[role]
-        answer = await self.client.get(
-            self.url + path, headers={TEST_HEADER: self.secret, COLOUR_HEADER: colour}
-        )
+        answer = await self._get(role, path)
         by_target = COLOUR_HEADER in answer.headers
         self.log.add(role, answer.status_code, by_target)
         asked = answer.headers.get(COLOUR_HEADER, colour) == colour

@@ -193,6 +193,18 @@ class GoingBack:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmedUp:
+    """What the requests before the first users' came to; ``why`` names what failed."""
+
+    what: ClassVar[str] = "warmed_up"
+    role: str
+    requests: int
+    failed: int
+    took_s: float
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Other:
     """A note that this version does not know."""
 
@@ -219,6 +231,7 @@ Known = (
     | Untold
     | EnginesEnded
     | GoingBack
+    | WarmedUp
 )
 Note = Known | Other
 _KINDS: dict[str, type[Known]] = {kind.what: kind for kind in Known.__args__}

@@ -15,6 +15,7 @@ from rollout.plan.plan import (
     Rollback,
     Stage,
     Verification,
+    WarmUp,
 )
 from rollout.plan.reading import BUILT_IN, PlanError, load_plan, parse_plan, plan_text
 
@@ -35,6 +36,7 @@ __all__ = [
     "Rollback",
     "Stage",
     "Verification",
+    "WarmUp",
     "load_plan",
     "parse_plan",
     "plan_text",

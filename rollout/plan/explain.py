@@ -58,6 +58,11 @@ def _explained(plan: Plan) -> Iterator[str]:
     yield "Stages (a window begins when the new weight is read back from the load balancer):"
     for stage in plan.stages:
         yield f"  {stage.weight:>3} % of the traffic to the candidate, watched for {duration(stage.window)}"
+    if warm := plan.warm_up:
+        yield (
+            f"Before the first stage the candidate gets {warm.requests} requests for {warm.path} through the test route, "
+            f"{warm.concurrency} at a time; if one fails, the release does not begin."
+        )
     yield ""
     yield "A stage is passed when"
     yield "  - its window is over,"
@@ -189,11 +194,18 @@ def _others(one: Any, other: Any, path: str = "") -> Iterator[Row]:
         mine, its = getattr(one, name), getattr(other, name)
         if name in ("name", "stages", "criteria", "alarms") or mine == its:
             continue
-        if is_dataclass(mine):
+        if mine is None or its is None:
+            yield f"{path}{name}", _part(mine), _part(its)
+        elif is_dataclass(mine):
             yield from _others(mine, its, f"{path}{name}.")
         else:
             words = duration if isinstance(key.mark, Duration) else number
             yield f"{path}{name}", words(mine), words(its)
+
+
+def _part(part: Any) -> str:
+    """An optional part that one of two plans lacks."""
+    return "-" if part is None else ", ".join(f"{name} {getattr(part, name)}" for name in keys(type(part)))
 
 
 def table(rows: Iterator[Row], width: int = WIDTH) -> Iterator[str]:

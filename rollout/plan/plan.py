@@ -152,6 +152,15 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmUp:
+    """Requests for ``path`` that the candidate gets through the test route before its first users', so many at once."""
+
+    requests: Requests
+    concurrency: Annotated[int, Number(1, 1000)] = 10
+    path: str = "/"
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A rollout plan. All durations in seconds."""
 
@@ -166,6 +175,7 @@ class Plan:
     verification: Verification
     bake: Annotated[float, Duration(DAY, zero=True)] = 0.0  # longer than its numbers need
     alarms: Mapping[str, Rollback] = field(default_factory=dict)
+    warm_up: WarmUp | None = None
 
     def below(self, weight: float) -> int:
         """The weight of the stage before the one at ``weight``; 0 from the first."""

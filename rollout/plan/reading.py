@@ -16,7 +16,17 @@ from typing import Any, get_args, get_origin
 import yaml
 
 from rollout.plan.marks import Duration, Key, Number, keys
-from rollout.plan.plan import LONGEST_LOOK, WHOLE, BackTo, HealthRule, Limit, Plan, RateLimitRule, Rollback
+from rollout.plan.plan import (
+    LONGEST_LOOK,
+    WHOLE,
+    BackTo,
+    HealthRule,
+    Limit,
+    Plan,
+    RateLimitRule,
+    Rollback,
+    WarmUp,
+)
 from rollout.plan.units import duration
 
 BUILT_IN = ("phase-c", "tuned")
@@ -229,6 +239,11 @@ def _check_rate_limit(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "cap", f" is {given['cap']}: it must not be below initial, which is {given['initial']}"
 
 
+def _check_warm_up(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if "path" in given and not given["path"].startswith("/"):
+        yield "path", f" is {given['path']}: a path begins with /"
+
+
 def _check_plan(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _check_looks(given)
     if "stages" not in given:
@@ -266,6 +281,7 @@ _CHECKS: Mapping[type, _Check] = {
     HealthRule: _check_health,
     RateLimitRule: _check_rate_limit,
     Plan: _check_plan,
+    WarmUp: _check_warm_up,
 }
 
 

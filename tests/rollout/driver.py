@@ -70,6 +70,9 @@ class Adapters:
     async def baseline_rpm(self) -> int | None:
         return 6000
 
+    async def ask(self, role: str, path: str) -> str:
+        return os.environ.get("WARM_UP", "") if role == "candidate" else ""
+
     def begin(self, start: float) -> None:
         pass
 

@@ -353,3 +353,31 @@ def test_ctrl_c_ends_a_watch_without_a_question(project: Path) -> None:
     out, _ = controller.communicate(timeout=30)
     assert (controller.returncode, weight(project)) == (1, 100)
     assert "nobody watches any more; `rollout watch` watches again" in out
+
+
+# --- warming up
+
+
+def test_a_candidate_that_fails_to_warm_up_gets_no_traffic(
+    rollout: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = project / "warm.yaml"
+    plan.write_text((project / "quick.yaml").read_text() + "warm_up: {requests: 20}\n")
+    monkeypatch.setenv("WARM_UP", "503")
+    ran = rollout("run", "--yes", "--plan", "warm.yaml", connector=driver.FileConnector())
+    assert (ran.code, weight(project)) == (1, 0)
+    assert "the candidate could not be warmed up: 20 of 20 requests failed: 503 (20)" in ran.err
+    assert "traffic now: " in ran.err
+    assert Station(project, "prod").latest() is None
+
+
+@pytest.mark.lab
+def test_a_candidate_is_warmed_up_before_its_first_traffic(rollout: Run, project: Path) -> None:
+    plan = project / "warm.yaml"
+    plan.write_text((project / "quick.yaml").read_text() + "warm_up: {requests: 20}\n")
+    ran = rollout("run", "--yes", "--plan", "warm.yaml", connector=driver.FileConnector())
+    assert ran.code == 0, ran.err
+    assert ran.out.splitlines()[0].startswith("warmed up candidate: 20 requests in ")
+    latest = Station(project, "prod").latest()
+    assert latest
+    assert [record.body.get("what") for record in read_journal(latest)[:3]][1] == "warmed_up"

@@ -26,6 +26,7 @@ CHANGES: dict[str, Any] = {
     },
     "alarms": {"memory": "abort", "disk": "hold"},
     "hold_timeout": "1500ms",
+    "warm_up": {"requests": 200, "concurrency": 20, "path": "/api/cases"},
 }
 
 

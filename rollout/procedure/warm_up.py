@@ -1,0 +1,52 @@
+"""Requests to a colour before its first users', so that those do not meet empty caches and pools."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+from rollout.journal.notes import WarmedUp
+from rollout.plan import WarmUp
+
+Ask = Callable[[str, str], Awaitable[str]]  # role, path -> what is wrong with the answer, '' for nothing
+_PROGRESS = 5.0  # seconds between lines that say how far it is
+_KINDS = 3  # of failures that are named
+
+
+async def warm_up(rule: WarmUp, role: str, ask: Ask, say: Callable[[str], None]) -> WarmedUp:
+    """Sends the requests that a plan asks for, and says what came of them."""
+    loop = asyncio.get_running_loop()
+    began = told = loop.time()
+    left, done = iter(range(rule.requests)), 0
+    failures: Counter[str] = Counter()
+
+    async def client() -> None:
+        nonlocal done, told
+        for _ in left:
+            if problem := await ask(role, rule.path):
+                failures[problem] += 1
+            done += 1
+            if loop.time() - told >= _PROGRESS:
+                told = loop.time()
+                say(f"warming up {role}: {done} of {rule.requests} requests")
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(rule.concurrency, rule.requests)):
+            group.create_task(client())
+    took = round(loop.time() - began, 1)
+    found = WarmedUp(role, rule.requests, failures.total(), took, _named(failures))
+    say(f"warmed up {role}: {in_words(found)} in {took:g} s")
+    return found
+
+
+def in_words(found: WarmedUp) -> str:
+    """``3 of 200 requests failed: 500 (2), no answer within 2 s (1)``."""
+    if not found.failed:
+        return f"{found.requests} requests"
+    return f"{found.failed} of {found.requests} requests failed: {found.why}"
+
+
+def _named(failures: Counter[str]) -> str:
+    named = [f"{problem} ({count})" for problem, count in failures.most_common(_KINDS)]
+    return ", ".join([*named, *(["and others"] if len(failures) > _KINDS else [])])
