@@ -64,7 +64,10 @@ def test_a_good_release_fails_no_request_and_swaps_the_roles(good: ReleaseResult
     account = good.account
     assert good.differs == ()
     assert good.client.failed == 0 and good.client.requests > 5000
-    assert [visit.weight for visit in account.stages] == [5, 25, 50, 100]
+    assert [(visit.weight, visit.bake) for visit in account.stages] == [
+        *((weight, False) for weight in (5, 25, 50, 100)),
+        (100, True),
+    ]
     assert all(visit.verdict is Verdict.SUCCESSFUL for visit in account.stages)
     for told, planned in zip(summarize(good)["stages"], account.plan.stages, strict=True):
         assert told["left_s"] - told["seen_s"] >= planned.window
