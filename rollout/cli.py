@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rollout.journal import Record
     from rollout.journal.header import Header
     from rollout.journal.station import Station
+    from rollout.journal.store import Shared
     from rollout.plan import Plan
     from rollout.session import Connector
     from rollout.stacks.environment import Environment
@@ -43,6 +44,7 @@ app = typer.Typer(
     "undone, but stable is not verified to be back to normal.",
 )
 HERE = Path()
+_given = {"store": ""}  # options before the command
 WATCH_INTERVAL = 2.0  # seconds between two looks of `status --watch`
 
 
@@ -111,8 +113,18 @@ def _main(
         bool,
         typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
     ] = False,
+    store: Annotated[
+        str,
+        typer.Option(
+            "--store",
+            metavar="s3://BUCKET/PREFIX",
+            envvar="SIMPLE378_STORE",
+            help="Keep journals and the controller's lease in S3 as well, so that any machine can look, resume and abort.",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
-    pass
+    _given["store"] = store
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -152,7 +164,30 @@ def _station(project_dir: Path, env: str) -> Station:
     from rollout.journal.station import Station
 
     check_project(project_dir, env)
-    return Station(project_dir, env)
+    station = Station(project_dir, env, _shared(env))
+    _fetch(station)
+    return station
+
+
+def _shared(env: str) -> Shared | None:
+    """What the store holds of the environment; None without `--store`."""
+    url = _given["store"]
+    if not url:
+        return None
+    from rollout.aws.store import BadStore, S3Store
+    from rollout.journal.store import Shared
+
+    try:
+        return Shared(S3Store(url, env))
+    except BadStore as error:
+        fail(str(error))
+
+
+def _fetch(station: Station) -> None:
+    try:
+        station.fetch()
+    except OSError as error:
+        say(f"rollout: {error}. What follows is what this machine knows", err=True)
 
 
 def _scaled(plan: Plan, time_scale: float) -> Plan:
@@ -247,6 +282,10 @@ def run(
     text, source = plan_text(plan)
     _scaled(parse_plan(text, source), time_scale)
     station = _station(project_dir, env)
+    if journal and station.shared:
+        fail(
+            f"--journal {journal}: with --store the journal has the store's name for it; leave one of them out"
+        )
     if journal and journal.exists():
         fail(f"--journal {journal}: the file exists; only `rollout resume` continues a journal")
     if not (yes or dry_run or sys.stdin.isatty()):
@@ -276,7 +315,7 @@ def run(
         code = _conduct(work, screen)
         screen.say(_DRY_ENDS[code])
         raise typer.Exit(code)
-    station.take()
+    station.take(say)
     try:
         code = _conduct(work, screen)
     finally:
@@ -389,7 +428,14 @@ def _status(station: Station) -> Status | None:
         return None
     # Once a rollout is over the rule is the next one's, and boto3 is slow to import.
     traffic = None if ended(records) else traffic_now(Header.read(records[0]).card)
-    return status_of(path, records, station.holder(), time.time(), traffic)
+    return status_of(path, records, _controller_of(station), time.time(), traffic)
+
+
+def _controller_of(station: Station) -> str | None:
+    try:
+        return station.holder() or station.elsewhere()
+    except OSError as error:
+        return f"unknown: {error}"
 
 
 @app.command()
@@ -398,13 +444,22 @@ def pause(env: Env = "prod", project_dir: ProjectDir = HERE) -> None:
     station = _station(project_dir, env)
     if station.holder() is None:
         say(
-            f"rollout: no controller of {env} was started from this folder ({station.directory.resolve()}), so nothing was paused; "
+            f"rollout: {_elsewhere(station)}no controller of {env} was started from this folder ({station.directory.resolve()}), so nothing was paused; "
             "one that runs on another machine or from another folder was not asked. `rollout resume` continues an unfinished "
             "rollout, `rollout abort` sends all traffic to stable",
             err=True,
         )
         fail(_traffic_now(station), Exit.FAILED)
     _ask(station, "pause")
+
+
+def _elsewhere(station: Station) -> str:
+    """Who holds the lease of the store, as the beginning of a sentence."""
+    try:
+        who = station.elsewhere()
+    except OSError as error:
+        return f"{error}; "
+    return f"the lease is held by {who}; " if who else ""
 
 
 @app.command()
@@ -418,7 +473,7 @@ def resume(context: typer.Context, env: Env = "prod", project_dir: ProjectDir = 
     else:
         from rollout.stacks.engine import EngineMissing
 
-        station.take()
+        station.take(say)
         try:
             path, records = _unfinished(station, env)
             _continue(_connector(context), project_dir, station, path, records)
@@ -459,7 +514,7 @@ def abort(
 
     if stable not in {"", "blue", "green"}:
         fail(f"--stable {stable}: it takes blue or green")
-    station = _station_if_any(project_dir, env, stable, region)
+    station, stacks = _station_if_any(project_dir, env, stable, region)
     alone = False
     try:
         if station and station.holder() is not None:
@@ -470,34 +525,52 @@ def abort(
                 )
             _ask(station, _ABORTS[stop])
             return
-        if station:
+        if station and stacks:
             station.take()
             alone = True
     except (StationError, OSError) as error:
         say(f"rollout: {error}: going on without the controller", err=True)
     try:
         _abort(
-            _connector(context), project_dir, station, env, stop, alone=alone, stable=stable, region=region
+            _connector(context),
+            project_dir,
+            station,
+            env,
+            stop,
+            stacks=stacks,
+            alone=alone,
+            stable=stable,
+            region=region,
         )
     finally:
         if station:
             station.give_back()
 
 
-def _station_if_any(project_dir: Path, env: str, stable: str, region: str) -> Station | None:
-    """None in a folder that holds no such environment. Raises :class:`EnvironmentProblem` when nothing else says where to act."""
+def _station_if_any(project_dir: Path, env: str, stable: str, region: str) -> tuple[Station | None, bool]:
+    """And whether the folder holds such an environment; without it there is a station if there is a store.
+
+    Raises :class:`EnvironmentProblem` when nothing else says where to act.
+    """
+    import tempfile
+
+    from rollout.journal.station import Station
     from rollout.stacks.project import default_region
 
     try:
-        return _station(project_dir, env)
+        return _station(project_dir, env), True
     except EnvironmentProblem as error:
+        if shared := _shared(env):
+            station = Station(Path(tempfile.mkdtemp(prefix="rollout-")), env, shared)
+            _fetch(station)
+            return station, False
         if not stable:
             raise EnvironmentProblem(
                 f"{error}. From any folder: `rollout abort --env {env} --stable blue --region REGION` (or green)"
             ) from None
     if not region:
         default_region(project_dir, env)
-    return None
+    return None, False
 
 
 @app.command()
@@ -549,7 +622,7 @@ def undo(
     if station.holder() is not None:
         _undo_by_another(_connector(context), project_dir, station, version, stop)
         return
-    station.take()
+    station.take(say)
     try:
         _undo(_connector(context), project_dir, station, version, plan, time_scale, reason, stop)
     finally:
@@ -579,7 +652,7 @@ def watch(
     if not seconds:
         fail(f"--for {length}: it takes a time above 0, such as 24h or 90m")
     station = _station(project_dir, env)
-    station.take()
+    station.take(say)
     try:
         _watch(_connector(context), project_dir, station, seconds)
     finally:
@@ -846,6 +919,7 @@ def _abort(
     stop: bool | None,
     *,
     alone: bool,
+    stacks: bool = True,
     stable: str = "",
     region: str = "",
 ) -> NoReturn:
@@ -868,6 +942,7 @@ def _abort(
         env,
         project_dir,
         station,
+        stacks,
         alone,
         stable,
         region,
@@ -1053,6 +1128,7 @@ def _explained(error: Exception) -> tuple[str, Exit | None]:
     from rollout.journal.replay import ReplayError
     from rollout.journal.resume import ResumeError
     from rollout.journal.station import StationError
+    from rollout.journal.store import StoreError
     from rollout.plan import PlanError
     from rollout.stacks.engine import EngineMissing
     from rollout.stacks.stackfile import StackFileError
@@ -1068,6 +1144,8 @@ def _explained(error: Exception) -> tuple[str, Exit | None]:
     )
     if isinstance(error, bad_input):
         return str(error), Exit.BAD_INPUT
+    if isinstance(error, StoreError):
+        return f"{error}\ntraffic now: as it was before this command", Exit.FAILED
     if isinstance(error, TrafficError):
         return f"{error}\ntraffic now: as it was before this command", Exit.FAILED
     return "", None

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,7 @@ from rollout.stacks.project import EnvironmentProblem, default_region
 from rollout.terminal.traffic_now import traffic_now, traffic_tagged
 
 Say = Callable[[str], None]
+MARK_LIMIT = 10.0  # seconds that the end waits for the mark of the abort
 LOOK_LIMIT = (
     20.0  # seconds for the load balancer's answer on where traffic is, when nothing else is left to do
 )
@@ -48,7 +50,8 @@ _NOT_VERIFIED = "all traffic is on stable, which is not verified to be back to n
 class Emergency:
     """One abort. ``stable`` and ``region`` are the operator's words, or ''.
 
-    ``station`` is None in a folder that holds no such environment. ``alone``: its lock is held, so that no controller is at work.
+    ``station`` is None and ``stacks`` False in a folder that holds no such environment; with a store there is a station all the same.
+    ``alone``: its lock is held, so that no controller is at work.
     ``paste`` prints a line that must not be wrapped.
     """
 
@@ -56,6 +59,7 @@ class Emergency:
     env: str
     project_dir: Path
     station: Station | None
+    stacks: bool
     alone: bool
     stable: str
     region: str
@@ -76,13 +80,32 @@ class Emergency:
         header = None if self._over else header_under_way(records)
         self._check(header)
         unfinished = bool(records) and not self._over and not self._problem
-        self._engine_failed = self.station is None
+        self._engine_failed = not self.stacks
         if self.alone and unfinished and (code := self._continued(records)) is not None:
             return code
+        leaving = self._leave_mark(records)
         ways = [self._by_stacks, self._by_api] if self.alone else [self._by_api, self._by_stacks]
-        if any(way(header, records) for way in ways):
-            return Exit.ROLLED_BACK_RED
-        return self._failed()
+        moved = any(way(header, records) for way in ways)
+        leaving.join(MARK_LIMIT)
+        return Exit.ROLLED_BACK_RED if moved else self._failed()
+
+    def _leave_mark(self, records: Sequence[Record]) -> threading.Thread:
+        """A controller that lives or is resumed hears the mark as the operator's abort. Traffic does not wait for it."""
+        over = self._over or promotion_begun(records)
+        path = None if over or self.station is None else self.station.latest()
+
+        def leave() -> None:
+            try:
+                if path and self.station:
+                    self.station.mark(path.stem)
+            except OSError as error:
+                self.warn(
+                    f"the mark of the abort could not be left, so a controller that lives does not hear of it: {error}"
+                )
+
+        leaving = threading.Thread(target=leave, daemon=True)
+        leaving.start()
+        return leaving
 
     def _read(self) -> Sequence[Record]:
         """The latest journal, as far as there is one to continue; tells what is wrong with it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -349,7 +349,9 @@ async def _begin(
     adapters.begin(start)
     header = replace(header, start=start)
     path = path or station.new_journal(start, "dry-" if header.dry_run else "")
-    journal = FileJournal(path, clock.now, secrets=adapters.environment.secrets)
+    journal = station.open_journal(
+        path, clock.now, secrets=adapters.environment.secrets, local=header.dry_run
+    )
     try:
         journal.append("rollout", 0.0, header.to_json())
         await journal.durable()
@@ -389,7 +391,7 @@ async def run_again(
         environment = await connector.read(engine, header.env, header.roles)
     clock = WallClock()
     async with connector.adapters(engine, environment, plan, header.start, clock) as adapters:
-        journal = FileJournal(path, clock.now, resume=True, secrets=environment.secrets)
+        journal = station.open_journal(path, clock.now, resume=True, secrets=environment.secrets)
         try:
             controller = _controller(adapters, header, journal, clock, screen)
             if left:
@@ -499,7 +501,9 @@ async def _conduct(
     asyncio.get_running_loop().set_default_executor(
         ThreadPoolExecutor(_THREADS, thread_name_prefix="rollout")
     )
-    helpers = [asyncio.create_task(station.serve(operate))] if station else []
+    helpers = [
+        asyncio.create_task(work) for work in (_watches(controller, station, operate) if station else ())
+    ]
     if command:
         helpers.append(asyncio.create_task(_command(controller, command)))
     signals = Signals(controller, screen.say, screen.live, asks=asks and station is not None)
@@ -510,6 +514,24 @@ async def _conduct(
         signals.remove()
         for helper in helpers:
             helper.cancel()
+
+
+def _watches(
+    controller: Controller, station: Station, operate: Callable[[str], Awaitable[tuple[bool, str]]]
+) -> list[Coroutine[Any, Any, None]]:
+    """What goes on beside a controller: commands, marks of an abort, the lease."""
+
+    def down(problem: str) -> None:
+        controller.page(
+            "the store cannot be written", f"{problem}. Traffic is not raised until it can; decreases go on."
+        )
+
+    current = station.latest()
+    watches = [
+        station.serve(operate),
+        station.keep_lease(lambda who: controller.leave(f"{who} has taken over"), down),
+    ]
+    return [*watches, station.hear_marks(current.stem, operate)] if current else watches
 
 
 async def _command(controller: Controller, command: str) -> None:

@@ -43,6 +43,15 @@ def patient(service: str, region: str) -> Any:
     return boto3.session.Session(region_name=region).client(service, config=_PATIENT)
 
 
+def brief(service: str) -> Any:
+    """One client of the default region, which answers or fails within a few seconds: nothing waits for it."""
+    config = Config(
+        connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2}, **_COMMON
+    )
+    session = boto3.session.Session()
+    return session.client(service, config=config, region_name=session.region_name or CLOUDFRONT)
+
+
 def clients(region: str, probe_timeout: float = 2.0) -> Clients:
     """``probe_timeout`` in seconds."""
     session = boto3.session.Session(region_name=region)

@@ -146,8 +146,11 @@ class FileJournal:
         line = Record(self._seq, utc(self._now()), kind, t, body).to_line()
         for secret in self._secrets:
             line = line.replace(secret, "[secret]")
-        self._queue.put(_Write(line.encode()))
+        self._accept(line.encode())
         return self._seq
+
+    def _accept(self, line: bytes) -> None:
+        self._queue.put(_Write(line))
 
     async def durable(self) -> None:
         loop = asyncio.get_running_loop()

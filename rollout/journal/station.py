@@ -1,5 +1,7 @@
 """The directory of an environment's rollouts, ``.rollout/<env>/``: journals, who is at work, the operator's commands.
 
+With a store (:mod:`rollout.journal.store`) it is this machine's copy of what every machine can see.
+
 One controller at a time: it holds a lock that the kernel gives back when the process ends, however it ends. Commands
 from another terminal are small files, answered by small files: nothing listens anywhere, and a path may be as long as
 it likes (a Unix socket's may not).
@@ -14,15 +16,19 @@ import json
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rollout.journal.card import BadCard, Card
+from rollout.journal.journal import FileJournal
+from rollout.journal.store import RENEWAL, TERM, Lease, LeaseHeld, LeaseLost, Shared, StoreError
+from rollout.journal.stored import StoredJournal
 
 POLL = 0.1  # seconds between looks for a command or its answer
 ANSWER_LIMIT = 15.0
+MARK_POLL = 2.0  # seconds between looks for the mark of an abort
 
 
 class StationError(Exception):
@@ -32,13 +38,15 @@ class StationError(Exception):
 class Station:
     """One environment's directory."""
 
-    def __init__(self, project_dir: Path, env: str) -> None:
-        self.env = env
+    def __init__(self, project_dir: Path, env: str, shared: Shared | None = None) -> None:
+        self.env, self.shared = env, shared
         self.directory = project_dir / ".rollout" / env
         self._commands = self.directory / "commands"
         self._lock_file = self.directory / "controller.lock"
         self._card_file = self.directory / "card.json"
+        self._marks = self.directory / "aborted"
         self._lock: int | None = None
+        self._lease = Lease(shared.store, str(self.directory.resolve())) if shared else None
 
     def new_journal(self, epoch: float, prefix: str = "") -> Path:
         """The path of a journal that begins now."""
@@ -61,21 +69,94 @@ class Station:
         link = self.directory / "latest"
         return link.resolve() if link.exists() else None
 
+    def open_journal(
+        self,
+        path: Path,
+        now: Callable[[], float],
+        *,
+        resume: bool = False,
+        secrets: Sequence[str] = (),
+        local: bool = False,
+    ) -> FileJournal:
+        """Opens a journal of this directory, which is in the store too unless it is ``local``. Raises ``OSError``."""
+        if self.shared is None or local:
+            return FileJournal(path, now, resume=resume, secrets=secrets)
+        return StoredJournal(path, now, self.shared, path.stem, resume=resume, secrets=secrets)
+
+    def fetch(self) -> None:
+        """Brings the newest journal of the store here. Raises ``OSError``.
+
+        What a controller of this machine did not send before it died is kept: `resume` sends it. Where another has gone on meanwhile
+        with records of its own, that counts, and what was here is set aside.
+        """
+        if self.shared and self.holder() is None:
+            self._bring(self.shared)
+
+    def _bring(self, shared: Shared) -> None:
+        name, here = shared.latest(), self.latest()
+        if name is None or (here and here.stem > name):
+            return
+        stored, path = shared.lines(name), self.directory / f"{name}.jsonl"
+        local = path.read_bytes() if path.exists() else b""
+        if not local.startswith(stored):
+            self.directory.mkdir(parents=True, exist_ok=True)
+            if not stored.startswith(local):
+                path.replace(path.with_suffix(f".diverged-{time.time_ns()}"))
+            scratch = path.with_suffix(f".{os.getpid()}.tmp")
+            scratch.write_bytes(stored)
+            scratch.replace(path)
+        if stored:
+            self.point_at(path)
+
     def write_card(self, card: Card) -> None:
         """Keeps what moving traffic takes where `rollout abort` finds it without journal and Pulumi."""
         self.directory.mkdir(parents=True, exist_ok=True)
         _write(self._card_file, card.to_json())
+        if self.shared:
+            with contextlib.suppress(StoreError):  # the journal, which is there too, outweighs an old card
+                self.shared.write_card(card)
 
     def card(self) -> Card | None:
         """What was kept last; ``None`` when there is nothing that can be read."""
+        if self.shared:
+            with contextlib.suppress(StoreError):
+                return self.shared.card()
         with contextlib.suppress(OSError, ValueError, BadCard):
             return Card.read(json.loads(self._card_file.read_text()))
         return None
 
+    # --- an abort that no controller carried out
+
+    def mark(self, name: str) -> None:
+        """Leaves a mark at a rollout, which its controller hears as the operator's abort. Raises ``OSError``."""
+        try:
+            self._marks.mkdir(parents=True, exist_ok=True)
+            (self._marks / name).touch()
+        finally:
+            if self.shared:
+                self.shared.mark(name)
+
+    async def hear_marks(self, name: str, operate: Callable[[str], Awaitable[tuple[bool, str]]]) -> None:
+        """Hands the mark of an abort to ``operate``, once."""
+        while not await asyncio.to_thread(self._marked, name):  # noqa: ASYNC110 -- another process leaves it
+            await asyncio.sleep(MARK_POLL)
+        await operate("abort")
+
+    def _marked(self, name: str) -> bool:
+        if (self._marks / name).exists():
+            return True
+        with contextlib.suppress(StoreError):
+            return self.shared is not None and self.shared.marked(name)
+        return False
+
     # --- one controller
 
-    def take(self) -> None:
-        """Becomes the controller of this environment. Raises :class:`StationError` when there is one."""
+    def take(self, say: Callable[[str], None] | None = None) -> None:
+        """Becomes the controller of this environment.
+
+        Raises :class:`StationError` when there is one. With a store, another machine's is watched to see whether it lives, and ``say``
+        tells of that; without ``say`` nobody waits. Raises ``OSError``.
+        """
         self._commands.mkdir(parents=True, exist_ok=True)
         lock = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -90,13 +171,45 @@ class Station:
         os.ftruncate(lock, 0)
         os.write(lock, holder.encode())
         self._lock = lock
+        try:
+            if self._lease and self.shared:
+                self._lease.take(say)
+                self._bring(self.shared)
+        except LeaseHeld as error:
+            self.give_back()
+            raise StationError(
+                f"another controller is running: {error}; see `rollout status`. It is not taken over before its lease stands still for "
+                f"{TERM:g} s; `rollout abort` moves traffic all the same"
+            ) from None
+        except OSError:
+            self.give_back()
+            raise
         for left in self._commands.iterdir():
             left.unlink(missing_ok=True)
 
     def give_back(self) -> None:
         if self._lock is not None:
+            if self._lease:
+                with contextlib.suppress(StoreError):  # it ends by itself
+                    self._lease.give_back()
             os.close(self._lock)
             self._lock = None
+
+    async def keep_lease(self, lost: Callable[[str], None], down: Callable[[str], None]) -> None:
+        """Renews the lease until it is ``lost`` to another; tells once when the store is ``down``."""
+        told = False
+        while self._lease:
+            await asyncio.sleep(RENEWAL)
+            try:
+                await asyncio.to_thread(self._lease.renew)
+                told = False
+            except LeaseLost as error:
+                lost(str(error))
+                return
+            except StoreError as error:
+                if not told:
+                    down(str(error))
+                told = True
 
     def holder(self) -> str | None:
         """Who is the controller, in words; ``None`` when nobody is."""
@@ -111,6 +224,10 @@ class Station:
         finally:
             os.close(lock)
         return None
+
+    def elsewhere(self) -> str | None:
+        """Who holds the lease of the store, in words. Raises ``OSError``."""
+        return self.shared.holder() if self.shared and self.holder() is None else None
 
     def _who(self) -> str:
         try:

@@ -11,16 +11,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from infra.edge.tags import TRAFFIC_GROUP, TRAFFIC_RULE, traffic_tags
 from infra.stacks import Colour
 from rollout import cli
 from rollout.aws import tagged
+from rollout.aws.store import S3Store
 from rollout.journal import Record, read_journal
 from rollout.journal import station as station_module
+from rollout.journal import store as store_module
 from rollout.journal.header import FORMAT, Header
 from rollout.journal.station import Station
+from rollout.journal.store import Shared
+from rollout.journal.stored import StoredJournal
 from rollout.plan import plan_text
 from rollout.policy import RULES, timing
 from rollout.stacks import engine, traffic
@@ -469,3 +474,67 @@ def test_the_tags_are_those_of_the_program() -> None:
         tagged.ROLE: tagged.GROUP,
         tagged.COLOUR: "blue",
     }
+
+
+# --- with a store
+
+
+STORE = "s3://releases/simple378"
+
+
+def begin_elsewhere(tmp_path: Path, balancer: Balancer, more: str = "") -> Station:
+    """A rollout that another machine began: its lease stands, its journal and card are in the store."""
+    boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="releases")
+    other = tmp_path / "other machine"
+    begin(other, balancer, more=more)
+    path = Station(other, "prod").latest()
+    assert path
+    station = Station(other, "prod", Shared(S3Store(STORE, "prod")))
+    station.take()
+    copied = StoredJournal(path, time.time, Shared(S3Store(STORE, "prod")), path.stem, resume=True)
+    copied.close()
+    station.write_card(Header.read(read_journal(path)[0]).card)
+    return station
+
+
+def test_with_a_store_any_machine_and_folder_aborts_and_a_living_controller_hears_it(
+    rollout: Run, project: Path, balancer: Balancer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = begin_elsewhere(tmp_path, balancer)
+    path = other.latest()
+    assert path
+    status = rollout("--store", STORE, "status")
+    assert "process" in status.out and "(lease last renewed at" in status.out, status.all
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    ran = rollout("--store", STORE, "abort")
+    assert (ran.code, balancer.weights) == (4, {"blue": 100, "green": 0}), ran.all
+    assert other.shared and other.shared.marked(path.stem)
+    assert not list(elsewhere.iterdir())
+
+
+def test_with_a_store_the_lease_of_another_machine_does_not_keep_an_abort_waiting(
+    rollout: Run, project: Path, balancer: Balancer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = begin_elsewhere(tmp_path, balancer)
+    path = other.latest()
+    assert path
+    monkeypatch.setattr(store_module, "TERM", 0.2)
+    monkeypatch.setenv("SIMPLE378_STORE", STORE)
+    ran = rollout("abort")
+    assert (ran.code, balancer.weights) == (4, {"blue": 100, "green": 0}), ran.all
+    assert "another controller is running: process" in ran.err
+    assert other.shared and other.shared.marked(path.stem)
+
+
+def test_a_store_that_cannot_be_reached_stops_no_abort(
+    rollout: Run, project: Path, balancer: Balancer
+) -> None:
+    begin(project, balancer)
+    ran = rollout("--store", "s3://nowhere", "abort")
+    assert (ran.code, balancer.weights) == (4, {"blue": 100, "green": 0}), ran.all
+    assert "s3:ListBucket of s3://nowhere/prod/journals failed: NoSuchBucket" in ran.err
+    ran = rollout("--store", "s3://nowhere", "resume")
+    assert (ran.code, ran.err.count("Traceback")) == (1, 0)
+    assert rollout("--store", "nowhere", "status").code == 2

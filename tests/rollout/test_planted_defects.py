@@ -286,8 +286,8 @@ DEFECTS = {
     ),
     "secrets are written to the journal": Defect(
         "session.py",
-        "FileJournal(path, clock.now, secrets=adapters.environment.secrets)",
-        "FileJournal(path, clock.now)",
+        "path, clock.now, secrets=adapters.environment.secrets, local",
+        "path, clock.now, local",
         SESSION + "no_secret_is_written_to_the_journal",
     ),
     "nobody needs to confirm": Defect(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -248,3 +248,34 @@ def test_the_card_says_who_is_stable_before_and_after_a_promotion(
         "green 2.0.0",
         "arn:green",
     )
+
+
+def test_whose_lease_is_gone_leaves_and_a_store_that_is_down_is_paged(one: Session) -> None:
+    told: list[str] = []
+
+    class Told:
+        def leave(self, why: str) -> None:
+            told.append(f"left: {why}")
+
+        def page(self, subject: str, body: str) -> None:
+            told.append(f"paged: {subject}")
+
+    class Taken:
+        def serve(self, operate: object) -> str:
+            return "serves"
+
+        def latest(self) -> Path:
+            return Path("one.jsonl")
+
+        def hear_marks(self, name: str, operate: object) -> str:
+            return f"hears marks of {name}"
+
+        def keep_lease(self, lost: Callable[[str], None], down: Callable[[str], None]) -> str:
+            down("no answer")
+            lost("process 1 on b")
+            return "keeps"
+
+    controller, station, operate = (cast("Any", made) for made in (Told(), Taken(), None))
+    watches: list[Any] = session._watches(controller, station, operate)
+    assert watches == ["serves", "keeps", "hears marks of one"]
+    assert told == ["paged: the store cannot be written", "left: process 1 on b has taken over"]

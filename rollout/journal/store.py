@@ -1,0 +1,221 @@
+"""What every machine can see of an environment's rollouts: journals, the controller's lease, the card, the marks of aborts.
+
+The objects are kept by a :class:`Store` (``rollout.aws.store``: S3), below a prefix of the environment:
+
+=========================== =============================================================================================
+journals/NAME/0000001.json  one record, exactly its line of the journal; created only if absent, so no record is written twice
+lease.json                  who is the controller; replaced only in the version that was read
+card.json                   :class:`rollout.journal.card.Card`
+aborted/NAME                somebody moved that rollout's traffic to stable without its controller, which hears it as an abort
+=========================== =============================================================================================
+
+A lease is renewed by replacing it. Whether its holder lives is seen by whether it changes within the seconds that it names,
+counted by the clock of whoever looks: clocks of two machines are never compared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from rollout.journal.card import BadCard, Card
+
+TERM = 30.0  # seconds without a renewal after which a lease is anybody's
+RENEWAL = 5.0  # seconds between renewals
+LOOK = 0.5  # seconds between looks at another's lease
+_READERS = 32  # records read at once
+_LEASE, _CARD = "lease.json", "card.json"
+
+
+def _utc() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class StoreError(OSError):
+    """The store cannot be read or written; the message says what was tried and why it failed."""
+
+
+class LeaseHeld(Exception):
+    """Another controller holds the lease; the message is who."""
+
+
+class LeaseLost(Exception):
+    """Another controller has taken the lease over; the message is who."""
+
+
+class Store(Protocol):
+    """Objects by key. Everything blocks for a few seconds at most and raises :class:`StoreError`."""
+
+    where: str  # for messages
+
+    def create(self, key: str, body: bytes) -> bool:
+        """False when there is one."""
+
+    def replace(self, key: str, body: bytes, tag: str) -> bool:
+        """False when it is no longer the version ``tag``."""
+
+    def write(self, key: str, body: bytes) -> None: ...
+
+    def read(self, key: str) -> tuple[bytes, str] | None:
+        """The object and the tag of its version."""
+
+    def names(self, folder: str, after: str = "") -> list[str]:
+        """What is directly in ``folder``, sorted, from behind ``after``."""
+
+
+@dataclass(slots=True)
+class Lease:
+    """One process's claim to be the controller. ``place``: its directory, which says with the host whose it is after a crash."""
+
+    store: Store
+    place: str
+    _owner: str = field(default_factory=lambda: uuid.uuid4().hex)
+    _since: str = field(default_factory=_utc)
+    _renewals: int = 0
+    _tag: str = ""
+
+    def take(self, say: Callable[[str], None] | None = None) -> None:
+        """Raises :class:`LeaseHeld`: at once without ``say``, else only if the holder is seen to live. Raises :class:`StoreError`."""
+        while True:
+            found = self.store.read(_LEASE)
+            if found is None:
+                if self.store.create(_LEASE, self._body()):
+                    break
+                continue
+            body, tag = found
+            held = _parsed(body)
+            mine = (held.get("host"), held.get("place")) == (socket.gethostname(), self.place)
+            if not (held.get("left") or mine) and (say is None or self._lives(held, tag, say)):
+                raise LeaseHeld(in_words(held))
+            if self.store.replace(_LEASE, self._body(), tag):
+                break
+        self._read_tag()
+
+    def renew(self) -> None:
+        """Raises :class:`LeaseLost`, :class:`StoreError`."""
+        self._renewals += 1
+        self._replace(self._body())
+
+    def give_back(self) -> None:
+        """Raises :class:`StoreError`; a lease that is another's by now is left alone."""
+        if self._tag:
+            self.store.replace(_LEASE, self._body(left=True), self._tag)
+            self._tag = ""
+
+    def _replace(self, body: bytes) -> None:
+        if not self.store.replace(_LEASE, body, self._tag):
+            # Perhaps only the answer to the last renewal was lost.
+            found = self.store.read(_LEASE)
+            if found is None or _parsed(found[0]).get("owner") != self._owner:
+                raise LeaseLost(
+                    in_words(_parsed(found[0])) if found else "nobody: somebody removed the lease"
+                )
+            if not self.store.replace(_LEASE, body, found[1]):
+                raise LeaseLost("another controller")
+        self._read_tag()
+
+    def _read_tag(self) -> None:
+        found = self.store.read(_LEASE)
+        if found is None or _parsed(found[0]).get("owner") != self._owner:
+            raise LeaseLost(in_words(_parsed(found[0])) if found else "nobody")
+        self._tag = found[1]
+
+    def _lives(self, held: dict[str, Any], tag: str, say: Callable[[str], None]) -> bool:
+        term = float(held.get("term", TERM))
+        say(f"the lease is held by {in_words(held)}; watching for {term:g} s whether it is renewed")
+        until = time.monotonic() + term
+        while time.monotonic() < until:
+            time.sleep(LOOK)
+            now = self.store.read(_LEASE)
+            if now and now[1] != tag:
+                return not _parsed(now[0]).get("left")
+        return False
+
+    def _body(self, *, left: bool = False) -> bytes:
+        fields = {
+            "owner": self._owner,
+            "host": socket.gethostname(),
+            "place": self.place,
+            "pid": os.getpid(),
+            "since": self._since,
+            "renewed": _utc(),
+            "renewals": self._renewals,
+            "term": TERM,
+        }
+        return json.dumps(fields | ({"left": True} if left else {})).encode()
+
+
+def in_words(held: dict[str, Any]) -> str:
+    """``process 12 on host a, since 2025-12-20T02:00:05+00:00``."""
+    return f"process {held.get('pid')} on {held.get('host')}, since {held.get('since')}"
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What a store holds of an environment."""
+
+    store: Store
+
+    def holder(self) -> str | None:
+        """Who holds the lease, in words, and when it was renewed last; nobody says whether it lives. Raises :class:`StoreError`."""
+        found = self.store.read(_LEASE)
+        held = _parsed(found[0]) if found else {"left": True}
+        if held.get("left"):
+            return None
+        return f"{in_words(held)} (lease last renewed at {held.get('renewed')} by its clock)"
+
+    def latest(self) -> str | None:
+        """The name of the newest journal."""
+        names = self.store.names("journals")
+        return names[-1] if names else None
+
+    def lines(self, name: str) -> bytes:
+        """A journal as far as it is here without a gap."""
+        keys = self.store.names(f"journals/{name}")
+        whole = [key for number, key in enumerate(keys, start=1) if key == record_name(number)]
+        with ThreadPoolExecutor(_READERS) as readers:
+            found = readers.map(lambda key: self.store.read(f"journals/{name}/{key}"), whole)
+            return b"".join(one[0] for one in found if one)
+
+    def write_card(self, card: Card) -> None:
+        self.store.write(_CARD, json.dumps(card.to_json()).encode())
+
+    def card(self) -> Card | None:
+        found = self.store.read(_CARD)
+        try:
+            return Card.read(_parsed(found[0])) if found else None
+        except BadCard:
+            return None
+
+    def mark(self, name: str) -> None:
+        """Leaves the mark of an abort."""
+        who = {"host": socket.gethostname(), "pid": os.getpid(), "at": _utc()}
+        self.store.create(f"aborted/{name}", json.dumps(who).encode())
+
+    def marked(self, name: str) -> bool:
+        return self.store.read(f"aborted/{name}") is not None
+
+
+def record_name(number: int) -> str:
+    return f"{number:07}.json"
+
+
+def missing_from(stored: bytes, local: bytes) -> Sequence[bytes] | None:
+    """The lines of ``local`` that ``stored`` lacks; ``None`` when they are not the same journal."""
+    return local[len(stored) :].splitlines(keepends=True) if local.startswith(stored) else None
