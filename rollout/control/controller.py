@@ -192,9 +192,12 @@ class Controller:
         self._inbox.put_nowait((partial(Operator, command=name, stop=stop), answer))
         answered = await answer
         # What somebody was told outlives this process, if the disk works.
-        with suppress(OSError, TimeoutError):
+        try:
             async with asyncio.timeout(timing.DISK_WAIT):
                 await self.durable()
+        except (OSError, TimeoutError) as error:
+            problem = problem_of(error, timing.DISK_WAIT)
+            return replace(answered, text=f"{answered.text}; the journal cannot be written: {problem}")
         return answered
 
     def leave(self, why: str) -> None:

@@ -131,6 +131,17 @@ class TrafficActor:
             else:
                 self._recorder.note(Foreseen(weight, ok=True))
 
+    def keep(self, weight: float) -> None:
+        """Stops an increase under way to more than ``weight``, which is kept from now on."""
+        if (
+            self.busy
+            and self.task
+            and self._running
+            and self._running.increase
+            and self._running.weight > weight
+        ):
+            self.task.cancel()
+
     def stop(self) -> asyncio.Task[None] | None:
         """Stops an increase under way because the controller leaves, but no decrease. Returns what to wait for."""
         self._end_foresight()
@@ -277,6 +288,8 @@ class Effects:
                 self.traffic.command(
                     effect, weight, increase=decision.increase, break_glass=decision.break_glass
                 )
+            case DecisionKind.HOLD if decision.weight is not None:
+                self.traffic.keep(decision.weight)
             case DecisionKind.PREPARE_ROLLBACK:
                 self._spawn(self._prepare(effect, *describe(decision)))
             case DecisionKind.RAISE_RATE_LIMIT:

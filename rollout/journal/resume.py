@@ -94,7 +94,7 @@ def recall(plan: Plan, records: Sequence[Record]) -> Past:
         state=state,
         received=tuple(received),
         unwritten=tuple(expected),
-        pending=tuple(_pending(written, [r.body for r in records if r.kind == "result"])),
+        pending=tuple(_pending(written, [r.body for r in records if r.kind == "result"], state.commanded)),
         untold=tuple(_untold(records)),
         reconcile=_must_reconcile(records),
         stopped=any(
@@ -147,7 +147,9 @@ _SILENT = (DecisionKind.PREPARE_ROLLBACK, DecisionKind.PROMOTE)  # tell people t
 _LATEST_ONLY = (DecisionKind.SET_WEIGHT, DecisionKind.RAISE_RATE_LIMIT)
 
 
-def _pending(written: Sequence[tuple[int, Decision]], results: Sequence[Mapping[str, Any]]) -> list[Pending]:
+def _pending(
+    written: Sequence[tuple[int, Decision]], results: Sequence[Mapping[str, Any]], commanded: float
+) -> list[Pending]:
     answers = {(result.get("effect"), result.get("act")): result for result in results}
     latest = {decision.decision: effect for effect, decision in written}
     pending = []
@@ -155,9 +157,14 @@ def _pending(written: Sequence[tuple[int, Decision]], results: Sequence[Mapping[
         kind = decision.decision
         act = _ACTS.get(kind)
         again = act is not None and _again(decision, answers.get((effect, act)))
+        told = bool(answers.get((effect, "notify"), {}).get("ok"))
+        if kind is DecisionKind.PREPARE_ROLLBACK:
+            again = not told  # it tells people itself, what it found
         if kind in _LATEST_ONLY and effect != latest[kind]:
             again = False
-        notify = kind not in _SILENT and not answers.get((effect, "notify"), {}).get("ok")
+        if kind is DecisionKind.SET_WEIGHT and decision.weight != commanded:
+            again = False  # less was seen since, and is kept
+        notify = kind not in _SILENT and not told
         if again or notify:
             pending.append(Pending(effect, decision, again, notify))
     return pending

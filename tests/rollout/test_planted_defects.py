@@ -249,14 +249,14 @@ DEFECTS = {
     ),
     "an answer does not wait for the disk": Defect(
         "control/controller.py",
-        "await self.durable()\n        return answered",
-        "pass\n        return answered",
+        "await self.durable()\n        except (OSError",
+        "pass\n        except (OSError",
         CONTROLLER + "an_answer_is_on_the_disk_before_it_is_given",
     ),
     "a message that was refused counts as sent": Defect(
         "journal/resume.py",
-        'not answers.get((effect, "notify"), {}).get("ok")',
-        '(effect, "notify") not in answers',
+        'bool(answers.get((effect, "notify"), {}).get("ok"))',
+        '(effect, "notify") in answers',
         "journal/test_resume.py::test_what_has_no_good_result_is_pending",
     ),
     "an increase without a result is begun again": Defect(

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from rollout.control.effects import describe
 from rollout.control.exits import Exit
+from rollout.control.faulty.ports import STRANGE
 from rollout.journal.notes import Page, Untold
 from rollout.journal.resume import ResumeError, recall
+from rollout.policy import timing
 from rollout.policy.events import DecisionKind
 from rollout.policy.state import ON_STABLE
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from rollout.control.faulty.night import World
 
 _AT_ONCE = 0.002  # seconds: a request that lands in the instant of the decision was on its way
+_UNSEEN = timing.READ_LIMIT + 20  # seconds: a reading that hangs, and one that is old
 _SILENT = (DecisionKind.PROMOTE,)
 
 
@@ -35,7 +38,7 @@ class Violation:
 def of_a_move(world: World, weight: float, by: str) -> Iterator[Violation]:
     """The rollout's own hand never raises traffic above what the policy has decided."""
     before, state, now = world.balancer.weight, world.policy_state(), asyncio.get_running_loop().time()
-    if by in ("stranger", "late") or weight <= before:
+    if by in STRANGE or weight <= before:
         return
     t = world.controller.t if world.controller else None
     if weight > state.commanded and (t is None or t - state.commanded_at > _AT_ONCE):
@@ -81,6 +84,8 @@ def of_the_calm(world: World) -> Iterator[Violation]:
 
 def of_the_end(world: World, weight_at_end: float) -> Iterator[Violation]:
     now, weight = asyncio.get_running_loop().time(), world.balancer.weight
+    if world.ended_at - world.strange_at < _UNSEEN:
+        return  # moved from elsewhere in the last moment
     if weight != weight_at_end:
         yield Violation(now, f"traffic went from {weight_at_end:g} to {weight:g} % after the end")
     promoted = world.played.exit is Exit.DONE
@@ -112,7 +117,8 @@ def _journal(world: World, now: float) -> Iterator[Violation]:
     )
     if aborted and world.balancer.weight:
         yield Violation(now, "aborted, but traffic is not on stable")
-    if world.told_aborted and not aborted:
+    worked = not any(fault.startswith("durable") for fault in world.played.faults)
+    if world.told_aborted and not aborted and worked:
         yield Violation(now, "the operator was told that the abort is accepted, and it was lost")
     refused = [r for r in records if r.kind == "rejected" and r.body.get("event") != "operator"]
     if refused:

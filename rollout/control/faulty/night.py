@@ -14,8 +14,10 @@ from rollout.control.exits import Exit
 from rollout.control.faulty import invariants
 from rollout.control.faulty.invariants import Violation
 from rollout.control.faulty.ports import (
-    CALLS,
     KINKS,
+    OFTEN,
+    SELDOM,
+    STRANGE,
     Balancer,
     Fault,
     Faults,
@@ -95,6 +97,7 @@ class Night:
     rates: dict[str, float]
     outages: tuple[Outage, ...]
     engine: tuple[float, float]  # the shortest and longest stack update
+    killed_by_operator: bool  # as soon as an abort is accepted
     refused_from: float  # previews are refused from then on, while the world misbehaves
     calm_at: float  # from then on the world behaves
 
@@ -151,6 +154,7 @@ def draw_night(seed: int) -> Night:
         rates=_rates(luck, (0.0, 0.02, 0.1, 0.4)),
         outages=tuple(_outage(luck, when()) for _ in range(luck.choice((0, 1, 2, 3)))),
         engine=luck.choice(((0.5, 2.0), (2.0, 4.0), (2.0, 4.0), (1.0, 1.5 * plan.apply_limit))),
+        killed_by_operator=luck.random() < _HALF,
         refused_from=luck.choice((1e9, 1e9, 1e9, when())),
         calm_at=calm_at,
     )
@@ -184,10 +188,14 @@ def _plan(luck: random.Random, name: str, scale: float) -> Plan:
 
 
 def _death(luck: random.Random, calm_at: float) -> Death:
-    at = luck.choice(("time", "record", "call"))
+    at = luck.choice(("time", "record", "call", "step", "step"))
     if at == "time":
         return Death(at, round(luck.uniform(0, calm_at), 2))
-    return Death(at, luck.choice((luck.randint(1, 12), luck.randint(1, 300))), luck.random() < _HALF)
+    return Death(
+        at,
+        luck.choice((luck.randint(1, 12), luck.randint(1, 40 if at == "step" else 300))),
+        luck.random() < _HALF,
+    )
 
 
 def _release(luck: random.Random, calm_at: float) -> Release:
@@ -216,13 +224,17 @@ def _alarm(luck: random.Random, at: float) -> tuple[float, Alarm]:
 
 def _outage(luck: random.Random, begin: float) -> Outage:
     return Outage(
-        luck.choice(CALLS), luck.choice(tuple(Fault)), begin, begin + luck.choice((5.0, 30.0, 120.0, 1000.0))
+        luck.choice((luck.choice(OFTEN), luck.choice(SELDOM))),
+        luck.choice(tuple(Fault)),
+        begin,
+        begin + luck.choice((5.0, 30.0, 120.0, 1000.0)),
     )
 
 
 def _rates(luck: random.Random, shares: Sequence[float]) -> dict[str, float]:
     most = luck.choice(shares)
-    return {place: luck.choice((0.0, most, most)) for place in (*CALLS, *KINKS)}
+    rates = {place: luck.choice((0.0, most, most)) for place in (*OFTEN, *KINKS)}
+    return rates | {place: luck.choice((0.0, 0.0, most, 0.5)) for place in SELDOM}
 
 
 @dataclass(slots=True)
@@ -276,7 +288,8 @@ class World:
         self.state = State()  # of the process that died last
         self.start = 0.0
         self.violations: list[Violation] = []
-        self.ended = False
+        self.ended, self.ended_at = False, 0.0
+        self.strange_at = -1e9  # the last time somebody else moved traffic
         self.told_aborted = False  # an operator's abort was accepted
         self._due_alarms = sorted(night.alarms, key=lambda due: due[0])
 
@@ -326,7 +339,7 @@ class World:
             if fault in (Fault.ERROR, Fault.LOST):
                 raise OSError(28, "No space left on device")
             if fault is Fault.HANG:
-                await self.faults.hang()
+                await asyncio.Event().wait()
             if fault:
                 await asyncio.sleep(self.faults.seconds("durable"))
 
@@ -371,7 +384,7 @@ class World:
 
     async def _end(self) -> None:
         """Traffic must stay where it is."""
-        self.ended = True
+        self.ended, self.ended_at = True, asyncio.get_running_loop().time()
         weight = self.balancer.weight
         await asyncio.sleep(_STAYS)
         self.played.records = tuple(self.journal.records) if self.journal else ()
@@ -415,6 +428,8 @@ class World:
         answer = await controller.operate(command)
         if answer.accepted and command == "abort":
             self.told_aborted = True
+            if self.night.killed_by_operator and self.process:
+                self.process.kill()
 
     def _decide_a_pause(self) -> None:
         """Somebody comes and decides what the operator paused."""
@@ -430,6 +445,8 @@ class World:
         return self.controller.state if self.controller else self.state
 
     def _moved(self, weight: float, by: str) -> None:
+        if by in STRANGE:
+            self.strange_at = asyncio.get_running_loop().time()
         self.violations += invariants.of_a_move(self, weight, by)
 
     def _increase_begun(self, weight: int) -> None:

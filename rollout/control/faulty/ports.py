@@ -22,19 +22,19 @@ class Fault(StrEnum):
 
     ERROR = "error"  # nothing was done
     LOST = "lost answer"  # it was done, the caller gets an error
-    HANG = "no answer"  # nothing is done, and the call never ends
+    HANG = "no answer"  # nothing is done, and the call never ends, also when the world behaves again
     DELAY = "delay"  # it is done late
     SLOW = "slow answer"  # it is done, and the answer comes late
 
 
-CALLS = (
-    "read_weight", "foresee", "set_weight", "break_glass", "reconcile", "promote", "check_rollback", "set_rate_limit",
-    "send", "round", "poll", "durable", "recheck",
-)  # fmt: skip
+OFTEN = ("read_weight", "set_weight", "send", "round", "poll", "durable")
+SELDOM = ("foresee", "break_glass", "reconcile", "promote", "check_rollback", "set_rate_limit", "recheck")
+CALLS = (*OFTEN, *SELDOM)
 # What else may go wrong at them: a reading of some seconds ago; a request of an update that was stopped, or one sent twice, that
 # arrives later; metrics of which half come with the next answer, or in another order and some of them twice.
 KINKS = ("old reading", "late request", "request twice", "half an answer", "mixed answer")
 _DELAYS = (0.1, 0.6, 2.0, 6.0, 25.0, 90.0)  # seconds
+STRANGE = ("late", "stranger")  # by whom traffic may move without the policy
 LATEST = 8.0  # seconds by which a request may arrive late, or an answer be old
 
 
@@ -99,11 +99,6 @@ class Faults:
         )  # fmt: skip
         raise self.luck(place).choice(errors)
 
-    async def hang(self) -> NoReturn:
-        """Until cancelled, or until the world behaves: then it fails."""
-        await asyncio.sleep(max(self.calm_at - asyncio.get_running_loop().time(), 0))
-        raise TrafficError("the connection was closed")
-
 
 class Balancer(FakeTraffic):
     """The load balancer. ``observe(weight, by)`` is called at each change; by: the controller's engine, its API, a stranger."""
@@ -160,7 +155,7 @@ class Ports:
         if fault is Fault.ERROR:
             faults.fail(place)
         if fault is Fault.HANG:
-            await faults.hang()
+            await asyncio.Event().wait()
         if fault is Fault.DELAY:
             await asyncio.sleep(faults.seconds(place))
         done = await act()

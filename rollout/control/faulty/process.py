@@ -14,9 +14,12 @@ from rollout.journal import Record, parse_journal, utc
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """When a process dies: after so many seconds, or at its nth record or call of a port, before or after it."""
+    """When a process dies: after so many seconds, or at its nth record, step or call of a port, before or after it.
 
-    at: str  # "time", "record", "call"
+    A step is a record that is no event: a decision, an intent, a result, a note.
+    """
+
+    at: str  # "time", "record", "step", "call"
     number: float
     after: bool = False
 
@@ -31,7 +34,7 @@ class Process:
     def __init__(self, death: Death | None = None) -> None:
         self.alive = True
         self.died = asyncio.Event()
-        self.calls = self.records = 0
+        self.calls = self.records = self.steps = 0
         self._death = death
         if death and death.at == "time":
             asyncio.get_running_loop().call_later(death.number, self.kill)
@@ -82,11 +85,16 @@ class FaultyJournal:
         self._failed_at: int | None = None  # how many records the disk has taken
 
     def append(self, kind: str, t: float, body: Mapping[str, Any]) -> int:
-        self._process.records += 1
-        self._process.meets("record", self._process.records, after=False)
+        process, step = self._process, kind != "event"
+        process.records, process.steps = process.records + 1, process.steps + step
+        process.meets("record", process.records, after=False)
+        if step:
+            process.meets("step", process.steps, after=False)
         number = len(self.records) + 1
         self.records.append(Record(number, utc(self._clock.now()), kind, t, dict(body)))
-        self._process.meets("record", self._process.records, after=True)
+        process.meets("record", process.records, after=True)
+        if step:
+            process.meets("step", process.steps, after=True)
         return number
 
     async def durable(self) -> None:

@@ -25,6 +25,7 @@ from rollout.control.testing import (
     Release,
     run_virtually,
 )
+from rollout.journal.resume import recall
 from rollout.plan import Comparison, Rollback
 from rollout.policy import decide, initial_state, timing
 from rollout.policy.events import event_to_json, parse_event
@@ -37,6 +38,23 @@ def test_a_good_release_is_promoted() -> None:
     assert run.weights == [5, 25, 50, 100]
     assert run.cloud.traffic.promoted
     assert [retreat for note in run.notes("ended") for retreat in note.body["retreats"]] == []
+
+
+def test_an_increase_in_flight_is_stopped_when_less_is_kept() -> None:
+    """Somebody else takes traffic off the candidate while its next stage is deployed."""
+    cloud = FakeCloud()
+    cloud.traffic.seconds = 12
+    second = 222  # the increase to 25 % is under way since 210
+    run = release(
+        cloud,
+        (second, lambda run: cloud.traffic._move(0)),
+        (second + 20, lambda run: run.controller.leave("SIGTERM")),
+    )
+    assert [d.body["weight"] for d in run.decisions("set_weight")] == [5, 25]
+    assert run.decisions("hold")[0].body["weight"] == 0
+    assert run.weights == [5, 0]
+    past = recall(PLAN, run.journal.records)
+    assert [(p.decision.weight, p.act) for p in past.pending if p.act] == []
 
 
 def test_each_window_is_held_after_the_weight_was_seen() -> None:

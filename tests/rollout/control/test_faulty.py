@@ -12,12 +12,15 @@ from rollout.control.faulty.night import draw_night, play
 ONCE_BROKEN = {
     2: "after a crash an increase was begun a second time",
     21: "after a crash an increase was begun a second time, twice in one night",
+    24: "the check of a rollback never returned, and nobody was told",
+    226: "the controller died before a service accepted what the check of a rollback had found",
+    3401: "an increase under way went on after less was seen and kept",
 }
 FIRST = 378
 MINUTE = 60.0
 
 
-@pytest.mark.parametrize("seed", [*ONCE_BROKEN, *range(FIRST, FIRST + 6)])
+@pytest.mark.parametrize("seed", [*ONCE_BROKEN, *range(FIRST, FIRST + 4)])
 def test_what_must_hold_holds_in_a_world_that_fails(seed: int) -> None:
     played = play(seed)
     assert [str(violation) for violation in played.violations] == [], f"python -m tools.soak --seed {seed}"
