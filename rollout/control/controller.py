@@ -56,6 +56,7 @@ from rollout.policy.events import (
     EdgeMetrics,
     Event,
     Health,
+    Limit,
     MetricsError,
     Operator,
     Started,
@@ -173,6 +174,9 @@ class Controller:
 
     def page(self, subject: str, body: str) -> None:
         self._effects.send(self.note(Page(subject, body)), "immediate", subject[:100], body)
+
+    def limit_read(self, per_minute: int) -> None:
+        self._post(partial(Limit, value=per_minute))
 
     def snapshot(self) -> Snapshot:
         return Snapshot(
@@ -334,18 +338,22 @@ class Controller:
         self.note(Resumed(state.phase, state.commanded, state.seen))
         self._effects.promoted = past.promoted
         lost = [(self.record("decision", d.to_json()), d) for d in past.unwritten]
-        for effect, decision, act, notify in [
+        again = [
             *((p.effect, p.decision, p.act, p.notify) for p in past.pending),
             *((effect, decision, not decision.increase, True) for effect, decision in lost),
-        ]:
+        ]
+        for effect, decision, act, notify in again:
             if act:
                 # What has been seen since it was decided may have made an increase none.
-                again = replace(decision, increase=state.raises(decision.weight or 0))
-                self._effects.act(effect, again)
+                increase = state.raises(decision.weight or 0)
+                self._effects.act(effect, replace(decision, increase=increase))
             if notify:
                 self._effects.notify(effect, decision)
         for number, page in past.untold:
             self._effects.send(number, "immediate", page.subject[:100], page.text)
+        raises = (d.decision for _, d, act, _ in again if act)
+        if state.limit_awaited and DecisionKind.RAISE_RATE_LIMIT not in raises:
+            self._effects.read_limit()
         if past.reconcile and not self._effects.traffic.busy:
             self._effects.traffic.finish_reconcile(int(state.commanded))
         # Last: what it orders comes after what the process before had ordered.

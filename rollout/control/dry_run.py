@@ -43,9 +43,16 @@ class _Traffic:
         return {}
 
 
+@dataclass(slots=True)
 class _Limits:
+    deployed: int = 0
+
     async def set_rate_limit(self, per_minute: int) -> Mapping[str, Any]:
+        self.deployed = per_minute
         return _NOT_DONE
+
+    async def read_rate_limit(self) -> int:
+        return self.deployed
 
 
 class _Notifier:

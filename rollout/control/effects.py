@@ -46,6 +46,7 @@ class Recorder(Protocol):
     async def durable(self) -> None: ...
     def note(self, note: Note) -> int: ...
     def page(self, subject: str, body: str) -> None: ...
+    def limit_read(self, per_minute: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,6 +402,27 @@ class Effects:
                 "the rate limit could not be raised",
                 f"It should be {per_minute} requests per minute and client: {outcome.error}",
             )
+        await self._read_limit()
+
+    def read_limit(self) -> None:
+        """Begins to read the deployed rate limit back, for the policy: it raises none before."""
+        self._spawn(self._read_limit())
+
+    async def _read_limit(self) -> None:
+        problem = ""
+        for wait in (*timing.RETRY_WAIT, None):
+            try:
+                async with asyncio.timeout(timing.RAISE_LIMIT):
+                    self._recorder.limit_read(await self._ports.limits.read_rate_limit())
+            except Exception as error:  # noqa: BLE001 -- see above
+                problem = problem_of(error, timing.RAISE_LIMIT)
+            else:
+                return
+            if wait:
+                await asyncio.sleep(wait)
+        self._recorder.page(
+            "the rate limit cannot be read", f"It is not raised again in this rollout: {problem}"
+        )
 
     async def _promote(self, effect: int) -> None:
         for wait in (*timing.RETRY_WAIT[: timing.PROMOTE_TRIES - 1], None):

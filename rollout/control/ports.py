@@ -109,6 +109,9 @@ class RateLimits(Protocol):
     async def set_rate_limit(self, per_minute: int) -> Mapping[str, Any]:
         """Sets the edge's limit, in requests per minute and client. Raises :class:`TrafficError`."""
 
+    async def read_rate_limit(self) -> int:
+        """The limit that is deployed. Raises :class:`TrafficError`."""
+
 
 class Notifier(Protocol):
     async def send(self, topic: str, subject: str, body: str) -> str:

@@ -234,13 +234,17 @@ class FakeColours:
 
 @dataclass(slots=True)
 class FakeRateLimits:
-    """The rate limits that were set, oldest first."""
+    """The rate limits that were set, oldest first; ``deployed`` before."""
 
     limits: list[int] = field(default_factory=list)
+    deployed: int = 1000
 
     async def set_rate_limit(self, per_minute: int) -> Mapping[str, Any]:
         self.limits.append(per_minute)
         return {}
+
+    async def read_rate_limit(self) -> int:
+        return self.limits[-1] if self.limits else self.deployed
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ at 2 a.m. Rules it keeps, whatever the plan:
 from __future__ import annotations
 
 from rollout.plan import WHOLE, Plan
-from rollout.policy import deadlines, front_door, identity, metric_rules, steady
+from rollout.policy import deadlines, front_door, identity, metric_rules, rate_limit, steady
 from rollout.policy.events import (
     FRONT_DOOR,
     Alarm,
@@ -31,6 +31,7 @@ from rollout.policy.events import (
     EdgeMetrics,
     Event,
     Health,
+    Limit,
     Metrics,
     MetricsError,
     Operator,
@@ -116,8 +117,8 @@ def _receive(step: Step) -> None:
         case Metrics() as event:
             metric_rules.receive_metrics(step, event)
             front_door.receive_metrics(step, event)
-        case EdgeMetrics() as event:
-            metric_rules.receive_edge(step, event)
+        case EdgeMetrics() | Limit() as event:
+            rate_limit.receive(step, event)
         case Alarm() as event:
             metric_rules.receive_alarm(step, event)
         case Checked(failed=failed):

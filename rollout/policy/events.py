@@ -177,6 +177,14 @@ class Alarm:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """The deployed rate limit was read back: requests per minute and client."""
+
+    t: float
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     t: float
 
@@ -214,6 +222,7 @@ Event = (
     | EdgeMetrics
     | MetricsError
     | Alarm
+    | Limit
     | Tick
     | Resumed
     | Checked
@@ -426,6 +435,7 @@ _FORMS: dict[str, tuple[Callable[..., Event], dict[str, _Reader], dict[str, _Rea
         {"t": _time, "name": _text, "tier": _one_of(*TIERS), "state": _one_of(*ALARM_STATES)},
         {},
     ),
+    "limit": (Limit, {"t": _time, "value": _count}, {}),
     "tick": (Tick, {"t": _time}, {}),
     "resumed": (Resumed, {"t": _time, "since": _time}, {}),
     "checked": (Checked, {"t": _time, "failed": _texts}, {}),

@@ -1,14 +1,13 @@
 """What the policy makes of metric periods and of alarms: breaches and retreats, and the rate limit.
 
-Rules 2 to 4, 6 and 8 to 10 of docs/theory.md.
+Rules 2 to 4, 6, 8 and 10 of docs/theory.md.
 """
 
 from __future__ import annotations
 
 from rollout.plan import Limit
-from rollout.plan.criteria import requests
 from rollout.policy import judge, verification
-from rollout.policy.events import UNKNOWN, Alarm, Breach, DecisionKind, EdgeMetrics, Metrics, Reason, Severity
+from rollout.policy.events import UNKNOWN, Alarm, Breach, DecisionKind, Metrics, Reason, Severity
 from rollout.policy.state import ON_STABLE, REMEMBERED, STOPPED, Phase, changed
 from rollout.policy.step import Measured, Step
 
@@ -88,40 +87,6 @@ def count_anew(step: Step) -> None:
     state = step.state
     newest = max((p.start for p in judge.candidates(state)), default=state.counted_to)
     step.state = changed(state, counted_to=max(newest, state.counted_to), pairs=())
-
-
-def receive_edge(step: Step, event: EdgeMetrics) -> None:
-    state, rule = step.state, step.plan.rate_limit
-    already = state.raised_at is not None and event.end <= state.raised_at
-    if (
-        not step.remember(event)
-        or already
-        or event.share <= rule.share
-        or state.phase in (*STOPPED, Phase.STEADY)
-    ):
-        return
-    if event.start < 0:
-        return  # it was counted before this rollout, under whatever limit stood then
-    now = state.rate_limit or rule.initial
-    measured: Measured = {"value": event.share, "limit": rule.share}
-    step.state = changed(step.state, raised_at=event.end)
-    arrived = requests(event.requests + event.rate_limited)
-    limited = (
-        f"{event.share:.3g} % of the requests were rate limited ({event.rate_limited:,} of {arrived}), "
-        f"more than {rule.share:g} %"
-    )
-    if now >= rule.cap:
-        step.page(Reason.RATE_LIMITED, f"{limited}; the limit is at its cap of {rule.cap}/min", **measured)
-        return
-    raised = min(now + rule.step, rule.cap)
-    step.state = changed(step.state, rate_limit=raised)
-    step.emit(
-        DecisionKind.RAISE_RATE_LIMIT,
-        Reason.RATE_LIMITED,
-        f"{limited}: from {now} to {raised} requests per minute",
-        rate_limit=raised,
-        **measured,
-    )
 
 
 def receive_alarm(step: Step, event: Alarm) -> None:

@@ -124,6 +124,8 @@ class State:
     candidate_streak: int = 0  # failed health rounds in a row
     stable_streak: int = 0
     rate_limit: int | None = None  # requests per minute and client; None: the plan's initial one
+    limit_read_at: float = 0.0  # when the deployed limit was last read back
+    limit_awaited: bool = False  # a raise was not read back yet
     abort_criterion: Reason | None = None
     verification_paged: bool = False
     spent: tuple[tuple[float, float], ...] = ()  # (start, end) of the candidate's periods that count no more

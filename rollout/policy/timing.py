@@ -33,6 +33,9 @@ RETRY_WAIT = (1.0, 2.0, 5.0, 10.0)  # between tries of a decrease; the last one 
 RECONCILE_LIMIT = 120.0
 PROMOTE_LIMIT, PROMOTE_TRIES = 60.0, 3  # for one try, and tries
 CHECK_LIMIT = 20.0  # for looking whether a rollback would work
+LIMIT_SETTLES = (
+    60.0  # after the edge's limit was changed its counts begin anew, and until then it may limit nobody
+)
 RAISE_LIMIT = 120.0  # for the stack update of the rate limit
 NOTIFY_LIMIT = 10.0  # for one try of a notification
 NOTIFY_RETRY = (1.0, 2.0, 5.0, 10.0, 30.0)  # between tries of a notification; the last one repeats
@@ -68,6 +71,11 @@ def probe_interval(plan: Plan, *, steady: bool, t: float = 0.0, time_scale: floa
 def poll_interval(plan: Plan) -> float:
     """Between queries of the metrics."""
     return plan.metrics.period / POLLS_A_PERIOD
+
+
+def limit_settles(plan: Plan) -> float:
+    """From the read-back of the edge's limit until what is counted counts. A rehearsal shortens it with the metric period."""
+    return min(LIMIT_SETTLES, plan.metrics.period)
 
 
 def told_within(plan: Plan) -> float:

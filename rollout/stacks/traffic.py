@@ -297,3 +297,12 @@ class StackLimits:
             raise TrafficError(f"the update of {self.stack} failed: {engine_problem(error)}") from error
         self._unclean = False
         return {"update_s": round(time.monotonic() - began, 3)}
+
+    async def read_rate_limit(self) -> int:
+        """As the last update left it."""
+        try:
+            return int((await self.engine.outputs(self.stack))["rateLimit"])
+        except CommandError as error:
+            raise TrafficError(
+                f"the outputs of {self.stack} cannot be read: {engine_problem(error)}"
+            ) from error

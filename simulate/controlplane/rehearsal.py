@@ -24,6 +24,7 @@ from rollout.policy.events import (
     EdgeMetrics,
     Event,
     Health,
+    Limit,
     Metrics,
     Operator,
     Reason,
@@ -85,7 +86,7 @@ class Rehearsal(Surroundings):
     def _start(self) -> None:
         if self.thorough:
             self.agenda.at(self._interval // timing.TICKS_A_ROUND, Rehearsal._every_tick)
-        self.receive(Started(0.0), Traffic(0.0, self.plane.weight))
+        self.receive(Started(0.0, self._deployed_limit), Traffic(0.0, self.plane.weight))
 
     def _look(self) -> None:
         """A time at which the rehearsal may end."""
@@ -287,6 +288,20 @@ class Rehearsal(Surroundings):
         self.result.limits.append((self.now / 1000, per_minute))
         if self.plane.model.rate_limit:
             self.plane.set_rate_limit(per_minute)
+        self._report_limit()
+
+    @property
+    def _deployed_limit(self) -> int | None:
+        """Requests per minute and client; ``None`` without a rate rule."""
+        rule, raised = self.plane.model.rate_limit, self.result.limits
+        if raised:
+            return raised[-1][1]
+        return round(rule.per_window) if rule else None
+
+    def _report_limit(self) -> None:
+        """The deployed limit is read back."""
+        if (deployed := self._deployed_limit) is not None:
+            self.receive(Limit(self.now / 1000, deployed))
 
     # --- the operator
 
@@ -315,5 +330,7 @@ class Rehearsal(Surroundings):
         self.look_again()
         if not state.settled:
             self._move(state.commanded, increase=state.raises(state.commanded), by_api=False)
+        if state.limit_awaited:
+            self.agenda.at(self.now, Rehearsal._report_limit)
         self._look_for_rounds()
         self._plan_wake()

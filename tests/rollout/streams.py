@@ -26,7 +26,7 @@ _KINDS = (
 )
 
 
-EVERY_KIND = (*_KINDS, "resumed", "named alarm", "named alarm", "metrics_error", "edge", "edge")
+EVERY_KIND = (*_KINDS, "resumed", "named alarm", "named alarm", "metrics_error", "edge", "edge", "limit")
 
 
 def night(
@@ -59,12 +59,8 @@ def _something(draw: random.Random, state: State, t: float, kinds: Sequence[str]
             return {"event": kind, "colour": draw.choice(["candidate", "stable"]), "failed": failed}
         case "metrics":
             return _period(draw, t)
-        case "edge":
-            limited = draw.choice([0, 20, 500])
-            return {
-                "event": "metrics", "colour": "edge", "start": t - 60, "end": t, "requests": 500,
-                "rate_limited": limited,
-            }  # fmt: skip
+        case "edge" | "limit":
+            return _edge(draw, state, t, kind)
         case "operator":
             return {
                 "event": kind,
@@ -85,6 +81,15 @@ def _something(draw: random.Random, state: State, t: float, kinds: Sequence[str]
             return {"event": kind, "reason": "throttled"}
         case _:
             return {"event": kind}
+
+
+def _edge(draw: random.Random, state: State, t: float, kind: str) -> dict[str, Any]:
+    if kind == "limit":
+        return {"event": kind, "value": draw.choice([state.rate_limit or 1000, 1000])}
+    limited = draw.choice([0, 20, 500])
+    return {
+        "event": "metrics", "colour": "edge", "start": t - 60, "end": t, "requests": 500, "rate_limited": limited,
+    }  # fmt: skip
 
 
 def _period(draw: random.Random, t: float) -> dict[str, Any]:

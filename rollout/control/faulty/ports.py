@@ -28,7 +28,16 @@ class Fault(StrEnum):
 
 
 OFTEN = ("read_weight", "set_weight", "send", "round", "poll", "durable")
-SELDOM = ("foresee", "break_glass", "reconcile", "promote", "check_rollback", "set_rate_limit", "recheck")
+SELDOM = (
+    "foresee",
+    "break_glass",
+    "reconcile",
+    "promote",
+    "check_rollback",
+    "set_rate_limit",
+    "recheck",
+    "read_rate_limit",
+)
 CALLS = (*OFTEN, *SELDOM)
 # What else may go wrong at them: a reading of some seconds ago; a request of an update that was stopped, or one sent twice, that
 # arrives later; metrics of which half come with the next answer, or in another order and some of them twice.
@@ -258,6 +267,9 @@ class FaultyLimits:
 
     async def set_rate_limit(self, per_minute: int) -> Mapping[str, Any]:
         return await self._ports.call("set_rate_limit", lambda: self._limits.set_rate_limit(per_minute))
+
+    async def read_rate_limit(self) -> int:
+        return await self._ports.call("read_rate_limit", self._limits.read_rate_limit)
 
 
 class FaultyNotifier:

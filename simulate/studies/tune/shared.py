@@ -290,6 +290,7 @@ class _Response:
             state.held_since,
             state.candidate_streak,
             state.stable_streak,
+            state.limit_awaited,
             self.refused,
             *(_effect(one) for one in self.decisions if one.decision not in _SILENT),
         )

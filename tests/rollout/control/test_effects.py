@@ -27,6 +27,7 @@ class Ledger:
     records: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     pages: list[str] = field(default_factory=list)  # their subjects
     bodies: list[str] = field(default_factory=list)
+    limits_read: list[int] = field(default_factory=list)
     disk: Callable[[], Awaitable[None]] = field(default=lambda: asyncio.sleep(0))
 
     def record(self, kind: str, body: Mapping[str, Any]) -> int:
@@ -42,6 +43,9 @@ class Ledger:
     def page(self, subject: str, body: str) -> None:
         self.pages.append(subject)
         self.bodies.append(body)
+
+    def limit_read(self, per_minute: int) -> None:
+        self.limits_read.append(per_minute)
 
     def results(self, act: str) -> list[Mapping[str, Any]]:
         return [body for kind, body in self.records if kind == "result" and body.get("act") == act]
@@ -271,7 +275,8 @@ def test_the_rate_limit_waits_for_a_weight_change() -> None:
         world.act(DecisionKind.RAISE_RATE_LIMIT, rate_limit=1500)
         await world.effects.drain(60)
 
-    assert play(work, World(limits=Limits())).limits.limits == [1500]
+    world = play(work, World(limits=Limits()))
+    assert world.limits.limits == world.ledger.limits_read == [1500]
     assert raised == [pytest.approx(12)]  # the preview and the update of the weight come first
 
 
@@ -287,6 +292,29 @@ def test_a_rate_limit_that_cannot_be_raised_is_paged() -> None:
     ledger = play(work, World(limits=Broken())).ledger
     assert ledger.pages == ["the rate limit could not be raised"]
     assert ledger.bodies == ["It should be 1500 requests per minute and client: OSError: no"]
+    assert ledger.limits_read == [1000], "the policy learns what is deployed whatever came of it"
+
+
+def test_a_rate_limit_that_cannot_be_read_is_tried_again_and_then_paged() -> None:
+    class Unreadable(FakeRateLimits):
+        failures = 2
+
+        async def read_rate_limit(self) -> int:
+            self.failures -= 1
+            if self.failures >= 0:
+                raise OSError("no")
+            return await super().read_rate_limit()
+
+    async def work(world: World) -> None:
+        world.act(DecisionKind.RAISE_RATE_LIMIT, rate_limit=1500)
+        await world.effects.drain(60)
+
+    assert play(work, World(limits=Unreadable())).ledger.limits_read == [1500]
+    for_good = Unreadable()
+    for_good.failures = 99
+    ledger = play(work, World(limits=for_good)).ledger
+    assert ledger.limits_read == []
+    assert ledger.pages == ["the rate limit cannot be read"]
 
 
 def test_a_promotion_is_tried_three_times() -> None:

@@ -200,27 +200,27 @@ def test_back_to_a_weight_is_nothing_from_there_and_below(measured_at: float, to
 
 @pytest.mark.parametrize(
     ("start", "limited", "raised"),
-    [(0, 6, True), (0, 5, False), (-0.5, 6, False)],
+    [(60, 6, True), (60, 5, False), (59.5, 6, False)],
 )
-def test_the_rate_limit_rises_above_its_share_in_a_period_of_this_rollout(
+def test_the_rate_limit_rises_above_its_share_in_a_period_that_counts(
     start: float, limited: int, raised: bool
 ) -> None:
     run = Run(replace(PLAN, rate_limit=replace(PLAN.rate_limit, share=5.0)))
     run(0, "started")
     run(1, "traffic", weight=5)
     decided = run(
-        60, "metrics", colour="edge", start=start, end=60, requests=100 - limited, rate_limited=limited
+        120, "metrics", colour="edge", start=start, end=120, requests=100 - limited, rate_limited=limited
     )
     assert [d["decision"] for d in decided] == ["raise_rate_limit"] * raised
 
 
-def test_a_period_that_ends_where_the_limit_was_raised_does_not_raise_it_again() -> None:
+def test_a_period_that_ends_where_the_cap_was_paged_does_not_page_it_again() -> None:
     run = Run()
-    run(0, "started")
+    run(0, "started", rate_limit=PLAN.rate_limit.cap)
     run(1, "traffic", weight=5)
-    assert run(60, "metrics", colour="edge", start=0, end=60, requests=50, rate_limited=50)
-    assert run(61, "metrics", colour="edge", start=30, end=60, requests=50, rate_limited=50) == []
-    assert run(62, "metrics", colour="edge", start=30, end=61, requests=50, rate_limited=50)
+    assert run(120, "metrics", colour="edge", start=60, end=120, requests=50, rate_limited=50)
+    assert run(121, "metrics", colour="edge", start=90, end=120, requests=50, rate_limited=50) == []
+    assert run(122, "metrics", colour="edge", start=90, end=121, requests=50, rate_limited=50)
 
 
 def test_the_limit_rises_to_its_cap_and_no_further() -> None:
@@ -229,7 +229,7 @@ def test_the_limit_rises_to_its_cap_and_no_further() -> None:
         run = Run()
         run(0, "started", rate_limit=deployed)
         run(1, "traffic", weight=5)
-        (decided,) = run(60, "metrics", colour="edge", start=0, end=60, requests=50, rate_limited=50)
+        (decided,) = run(120, "metrics", colour="edge", start=60, end=120, requests=50, rate_limited=50)
         assert decided.get("rate_limit") == raised
 
 

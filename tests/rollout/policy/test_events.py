@@ -89,7 +89,7 @@ def test_a_text_is_a_text_and_not_empty(text: Any) -> None:
 def test_an_unknown_event_is_answered_with_all_that_are_known() -> None:
     with pytest.raises(BadEvent) as caught:
         parse_event({"t": 1, "event": "edge"})
-    known = "started, traffic, health, metrics, metrics_error, alarm, tick, resumed, checked, operator"
+    known = "started, traffic, health, metrics, metrics_error, alarm, limit, tick, resumed, checked, operator"
     assert f"'event' is 'edge': it takes one of {known}" in str(caught.value)
 
 

@@ -108,6 +108,11 @@ class Policy(RuleBasedStateMachine):
         self.t += gap
         self.hear("metrics", colour="edge", start=self.t - 60, end=self.t, requests=500, rate_limited=limited)
 
+    @rule(gap=gaps, value=st.sampled_from([500, 1500, 9000]))
+    def limit(self, gap: float, value: int) -> None:
+        self.t += gap
+        self.hear("limit", value=value)
+
     @rule(command=st.sampled_from(["pause", "resume", "abort"]))
     def operator(self, command: str) -> None:
         self.hear("operator", command=command)

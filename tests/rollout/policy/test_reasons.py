@@ -51,7 +51,9 @@ def test_health_counts_its_rounds() -> None:
 
 def test_rate_limiting_shows_its_requests() -> None:
     run, t = at_weight(5)
-    (raised,) = run(t + 60, "metrics", colour="edge", start=t, end=t + 60, requests=9_000, rate_limited=1_000)
+    (raised,) = run(
+        t + 120, "metrics", colour="edge", start=t + 60, end=t + 120, requests=9_000, rate_limited=1_000
+    )
     assert raised["reason"] == (
         "10 % of the requests were rate limited (1,000 of 10,000 requests), more than 5 %: "
         "from 1000 to 1500 requests per minute"

@@ -352,6 +352,8 @@ def test_the_rate_limit(world: World) -> None:
     asyncio.run(limits.set_rate_limit(1500))
     assert stackfile.read_config(file)["rateLimit"] == 1500
     assert asyncio.run(limits.set_rate_limit(1200)) == {"already": 1500}
+    world.engine.deployed = {"rateLimit": 1500}
+    assert asyncio.run(limits.read_rate_limit()) == 1500
     world.engine.failures = [command_error("error: throttled")]
     with pytest.raises(TrafficError, match="throttled"):
         asyncio.run(limits.set_rate_limit(2000))

@@ -13,7 +13,18 @@ from rollout.aws.attribution import Counts
 from rollout.aws.attribution import attribute as attribute_live
 from rollout.plan import BackTo, Comparison, Limit, Rollback
 from rollout.policy import decide, initial_state
-from rollout.policy.events import Decision, DecisionKind, Health, Metrics, MetricsError, Reason, Traffic
+from rollout.policy.events import (
+    Decision,
+    DecisionKind,
+    EdgeMetrics,
+    Health,
+    Metrics,
+    MetricsError,
+    Reason,
+    Started,
+    Traffic,
+)
+from rollout.policy.events import Limit as Limited
 from simulate.controlplane import Delivery, Draws, Fault, Habits, Rehearsal, Stream, Switch, Updates
 from simulate.controlplane.cloudwatch import attribute
 from simulate.dataplane import CANDIDATE, Constant, Period, streams
@@ -354,3 +365,20 @@ def test_the_rollout_begins_anywhere_in_a_minute() -> None:
     starts = [Rehearsal(world_of("healthy"), PLAN, 1, n).t0 % 60_000 for n in range(40)]
     assert min(starts) < 10_000
     assert max(starts) > 50_000
+
+
+@pytest.mark.compiled
+def test_a_limit_is_raised_by_what_was_counted_after_the_one_before_was_read_back() -> None:
+    """The policy knows the deployed limit from the start, and of each raise when it is in force."""
+    run = rehearse("rate-limit-too-strict", {"rate_per_minute": 3000, "limit_per_minute": 300})
+    (started,) = (event for event in run.result.events if isinstance(event, Started))
+    assert started.rate_limit == 300
+    told = [(event.t, event.value) for event in run.result.events if isinstance(event, Limited)]
+    assert told == run.result.limits
+    raised = [d for d in run.result.decisions if d.decision is DecisionKind.RAISE_RATE_LIMIT]
+    assert [d.rate_limit for d in raised][:2] == [800, 1300]
+    assert len(told) == len(raised) >= 2
+    edges = [event for event in run.result.events if isinstance(event, EdgeMetrics)]
+    for decision, (read, _) in zip(raised[1:], told, strict=False):
+        cause = next(event for event in edges if event.t == decision.t and event.share > 5)
+        assert cause.start >= read + 60
