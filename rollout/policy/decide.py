@@ -21,7 +21,7 @@ at 2 a.m. Rules it keeps, whatever the plan:
 from __future__ import annotations
 
 from rollout.plan import WHOLE, Plan
-from rollout.policy import deadlines, front_door, identity, metric_rules, rate_limit, steady
+from rollout.policy import deadlines, edge_limit, front_door, identity, metric_rules, steady
 from rollout.policy.events import (
     FRONT_DOOR,
     Alarm,
@@ -118,7 +118,7 @@ def _receive(step: Step) -> None:
             metric_rules.receive_metrics(step, event)
             front_door.receive_metrics(step, event)
         case EdgeMetrics() | Limit() as event:
-            rate_limit.receive(step, event)
+            edge_limit.receive(step, event)
         case Alarm() as event:
             metric_rules.receive_alarm(step, event)
         case Checked(failed=failed):
