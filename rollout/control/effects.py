@@ -346,10 +346,14 @@ class Effects:
 
     async def _stop(self, colours: ColourControl) -> None:
         async def scale() -> Mapping[str, Any]:
-            if weight := await self._ports.traffic.read_weight():
-                raise TrafficError(f"the candidate has {weight:g} % of the traffic")
+            for _ in ("once", "again"):  # a request of a stopped engine may arrive late, as after a decrease
+                if weight := await self._ports.traffic.read_weight():
+                    raise TrafficError(f"the candidate has {weight:g} % of the traffic")
+                await asyncio.sleep(timing.SETTLE_GAP)
             return await colours.scale("candidate", 0)
 
+        while (moving := self.traffic.task) and not moving.done():
+            await asyncio.wait([moving])
         outcome = await self._attempt(None, "stop", timing.STOP_LIMIT, scale)
         if not outcome.ok:
             self.stopped = False

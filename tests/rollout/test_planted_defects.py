@@ -18,6 +18,8 @@ CONTROLLER = "control/test_controller.py::test_"
 EFFECTS = "control/test_effects.py::test_"
 SESSION = "test_session.py::test_"
 TRAFFIC = "stacks/test_traffic.py::test_"
+STOP = "control/test_stop.py::test_"
+UNDO = "procedure/test_undo.py::test_"
 CLOUDWATCH = "aws/test_cloudwatch.py::test_"
 
 
@@ -307,6 +309,79 @@ DEFECTS = {
         "if not header.dry_run:\n            station.point_at",
         "if True:\n            station.point_at",
         SESSION + "a_dry_run_is_not_the_environments_rollout",
+    ),
+    # --- undo, the watch after the promotion, stopped pods
+    "a colour with traffic is stopped": Defect(
+        "control/effects.py",
+        'if weight := await self._ports.traffic.read_weight():\n                    raise TrafficError(f"the candidate',
+        'if weight := 0:\n                    raise TrafficError(f"the candidate',
+        STOP + "a_colour_with_traffic_is_never_stopped[seen0]",
+    ),
+    "the bad colour is looked at once before it is stopped": Defect(
+        "control/effects.py",
+        'for _ in ("once", "again"):',
+        'for _ in ("once",):',
+        STOP + "a_colour_with_traffic_is_never_stopped[seen1]",
+    ),
+    "pods are stopped although stable is not verified": Defect(
+        "control/controller.py",
+        "bool(final.verified or self._stop)",
+        "True",
+        STOP + "an_abort_that_is_not_verified_stops_nothing",
+    ),
+    "the order to stop at once is forgotten": Defect(
+        "control/controller.py",
+        "self._stop = event.stop",
+        "pass",
+        STOP + "at_once_it_goes_when_its_weight_is_read_back_as_0[stable1]",
+    ),
+    "the update of the replicas may bring another version": Defect(
+        "stacks/colours.py",
+        "if more := beyond(preview, scope, _REPLICAS):",
+        "if more := []:",
+        "stacks/test_colours.py::test_an_update_that_would_change_more_is_refused",
+    ),
+    "an undo goes to whatever version is idle": Defect(
+        "procedure/undo.py",
+        "if runs != wanted:",
+        "if not runs:",
+        UNDO + "what_is_no_way_back_is_refused",
+    ),
+    "an undo goes to a colour without a healthy target": Defect(
+        "procedure/undo.py",
+        "if not healthy:",
+        "if healthy < 0:",
+        UNDO + "without_a_healthy_target_nothing_is_moved[True]",
+    ),
+    "an undo waits for ever for pods": Defect(
+        "procedure/undo.py",
+        "while _now() - began < timing.SCALE_LIMIT:",
+        "while True:",
+        UNDO + "pods_that_do_not_come_are_not_waited_for_for_ever",
+    ),
+    "the probes of an undo ask the wrong colour": Defect(
+        "stacks/environment.py",
+        "if isinstance(value, Mapping) and set(value) == set(_OTHER_ROLE):",
+        'if name != "probe_groups" and isinstance(value, Mapping) and set(value) == set(_OTHER_ROLE):',
+        UNDO + "everything_that_goes_by_role_is_exchanged",
+    ),
+    "an undo leaves the names behind": Defect(
+        "stacks/traffic.py",
+        'return {**(names if astray else {}), "candidateWeight": weight}',
+        'return {"candidateWeight": weight}',
+        TRAFFIC + "an_undo_moves_the_traffic_and_exchanges_the_names_in_one_update",
+    ),
+    "the watch sleeps on after its undo": Defect(
+        "control/controller.py",
+        "self._steady_over.set()",
+        "pass",
+        "control/test_undo.py::test_three_failed_rounds_undo_and_then_it_looks_as_often_as_in_a_release",
+    ),
+    "a candidate that fails to warm up gets traffic": Defect(
+        "session.py",
+        "if warmed and warmed[0].failed:",
+        "if not plan:",
+        "test_undo_cli.py::test_a_candidate_that_fails_to_warm_up_gets_no_traffic",
     ),
     # --- adapters to AWS
     "a call of AWS may take ten minutes": Defect(

@@ -77,8 +77,7 @@ def test_a_promotion_is_taken_back(rig: Rig) -> None:
     try:
         until(lambda: told(watched) == {"green": 20}, 30)
         ran = command(rig, "undo", "--reason", "orders are lost", "--stop")
-        # 4 on a machine so busy that metrics came late: what moved, and what is left, is the same.
-        assert ran.returncode in {3, 4}, ran.stdout + ran.stderr
+        assert ran.returncode == 3, ran.stdout + ran.stderr
         until(lambda: told(watched) == {"blue": 20}, 30)
     finally:
         sockets.terminate()
@@ -96,8 +95,7 @@ def test_a_promotion_is_taken_back(rig: Rig) -> None:
     account = account_of(
         read_journal((rig.lab.paths.project / ".rollout" / ENVIRONMENT / "latest").resolve())
     )
-    assert account.outcome == "undone" and account.finish
-    assert account.finish["verified"] is (ran.returncode == 3)
+    assert account.outcome == "undone" and account.finish and account.finish["verified"]
     assert [e.act for e in account.effects if e.ok] == ["set_weight", "stop"]
     start = account.header.start
     counted = rig.clients.counted(start - 60, start + account.ended_s)
