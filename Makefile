@@ -9,7 +9,7 @@ SEED ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint quick test soak mutants rehearse bench clean distclean
+.PHONY: help setup check lint quick test soak matrices mutants rehearse bench clean distclean
 
 help:  ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test: setup  ## all tests: what needs no lab on two cores, then those with the r
 
 soak: setup  ## nights of the controller in a world that fails by seed, for SOAK_FOR (10m)
 	@$(BIN)/python -m tools.soak --for $(SOAK_FOR) --workers 2 $(if $(SEED),--seed $(SEED))
+
+matrices: setup  ## every death and every fault of a rollout on fakes; writes docs/matrices.md
+	@$(BIN)/python -m tools.matrices
 
 mutants: setup  ## how many of 400 planted defects in policy, plan and journal the quick tests notice; about half an hour
 	@$(BIN)/python -m tools.mutants

@@ -56,9 +56,10 @@ from rollout.policy.events import (
 )
 from rollout.policy.state import STOPPED, State
 
+ALL = 100  # percent
 LONGEST = 6 * 3600.0  # seconds of a night's own time
 _ALARM = "simple378-prod-cpu"
-_HALF, _CHANGED = 0.5, 0.05
+_HALF, _CHANGED, _UNDONE = 0.5, 0.05, 0.1
 _STAYS = 60.0  # seconds after the end in which traffic must not move
 
 
@@ -77,6 +78,7 @@ class Night:
     """What a seed stands for. Times are the loop's, in seconds."""
 
     seed: int
+    undo: bool  # of a release that has all traffic
     plan_name: str
     scale: float
     plan: Plan
@@ -103,7 +105,8 @@ class Night:
 
     def to_lines(self) -> list[str]:
         """What is to happen, for whoever looks into a failed seed."""
-        lines = [
+        lines = ["an undo"] if self.undo else []
+        lines += [
             f"plan {self.plan_name}, {self.scale:g} times as fast; the world behaves from {self.calm_at:.0f} s on"
         ]
         lines.append(f"candidate {self.candidate}, stable {self.stable}")
@@ -132,6 +135,7 @@ def draw_night(seed: int) -> Night:
     deaths = tuple(_death(luck, calm_at) for _ in range(luck.choice((0, 0, 1, 1, 2, 3))))
     night = Night(
         seed=seed,
+        undo=luck.random() < _UNDONE,
         plan_name=name,
         scale=scale,
         plan=plan,
@@ -269,6 +273,8 @@ class World:
         self.clock = FakeClock()
         self.disk = Disk()
         self.balancer = Balancer(self._moved)
+        if night.undo:
+            self.balancer.weight, self.balancer.history = ALL, [(0.0, ALL)]
         self.limits, self.notifier = FakeRateLimits(), FakeNotifier()
         self.probes = FakeProbes(self._failing, roles=night.roles)
         self.metrics = FakeMetrics(
@@ -365,6 +371,7 @@ class World:
             journal=journal,
             clock=self.clock,
             start=self.start,
+            undo=self.night.undo,
             recheck=partial(calls.call, "recheck", self._recheck),
         )
         run = asyncio.create_task(self.controller.run(past))
@@ -375,7 +382,7 @@ class World:
         await _end_tasks()
         self.state, self.controller = self.controller.state, None
         if ended is None:
-            lost, torn = losses(self._luck)
+            lost, torn = losses(self._luck) if self.night.rates else (0, False)
             journal.close(lost, torn=torn)
         else:
             journal.close()

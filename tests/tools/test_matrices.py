@@ -1,0 +1,46 @@
+"""docs/matrices.md holds what the code does: each fault of the decrease path, and a death at every record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rollout.control.exits import Exit
+from rollout.control.faulty.matrices import ACTIONS, FAULTS, Cell, cell, deaths
+from tools.matrices.document import deaths_table, faults_table, render
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "matrices.md").read_text()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_keeps_no_traffic_on_the_candidate(fault: str) -> None:
+    found = [cell(fault, action) for action in ACTIONS]
+    for each in found:
+        print(f"{each.fault}, {each.action}: {each.words}")
+        assert each.way, each
+        assert each.told, each
+        assert each.exit in (Exit.ROLLED_BACK, Exit.ROLLED_BACK_RED)
+        assert each.seconds <= 25 or fault == "credentials wrong"
+    assert faults_table(found).splitlines()[-1] in DOCUMENT.splitlines(), "run `make matrices`"
+
+
+def test_a_death_ends_as_the_whole_rollout_or_on_stable() -> None:
+    rows = list(deaths(stride=11))
+    assert {row.rollout for row in rows} == {"good", "good, in the bake", "bad", "undo"}
+    for row in rows:
+        assert row.broken == []
+        assert row.kills == row.same + row.stable
+        assert row.rollout == "good" or not row.stable
+
+
+@pytest.mark.long
+def test_the_table_of_deaths_is_that_of_the_code() -> None:
+    assert deaths_table(deaths()) in DOCUMENT, "run `make matrices`"
+
+
+def test_the_document_says_what_did_not_hold() -> None:
+    bad = Cell("stack locked", "abort", "", 0.0, Exit.FAILED, told=False, in_line=False)
+    text = render("abc", "2025-12-20", [], [bad], ["1 night"])
+    assert "| stack locked | NOT MOVED, exit 1, stack out of line (paged), NOBODY TOLD |" in text
+    assert "Commit abc, 2025-12-20." in text
