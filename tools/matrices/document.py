@@ -10,8 +10,7 @@ _HEAD = """\
 # What fails, and what came of it
 
 `make matrices` plays the real controller, effects and journal on a virtual clock against fakes and writes this page; `make soak` plays nights
-by seed for as long as told. Nothing here is by hand, except that six cells of each table are also played on real parts
-(`tests/simulate/lab/rehearsal`), as far as those tests say.
+by seed for as long as told (decision 92). The lab plays some of the same on real parts (`tests/simulate/lab/rehearsal`).
 
 Commit {commit}, {date}.
 """
