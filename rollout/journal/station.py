@@ -23,7 +23,7 @@ from typing import Any
 
 from rollout.journal.card import BadCard, Card
 from rollout.journal.journal import FileJournal
-from rollout.journal.store import RENEWAL, TERM, Lease, LeaseHeld, LeaseLost, Shared, StoreError
+from rollout.journal.store import Lease, LeaseHeld, LeaseLost, Shared, StoreError
 from rollout.journal.stored import StoredJournal
 
 POLL = 0.1  # seconds between looks for a command or its answer
@@ -179,7 +179,7 @@ class Station:
             self.give_back()
             raise StationError(
                 f"another controller is running: {error}; see `rollout status`. It is not taken over before its lease stands still for "
-                f"{TERM:g} s; `rollout abort` moves traffic all the same"
+                f"{error.term:g} s; `rollout abort` moves traffic all the same"
             ) from None
         except OSError:
             self.give_back()
@@ -199,7 +199,7 @@ class Station:
         """Renews the lease until it is ``lost`` to another; tells once when the store is ``down``."""
         told = False
         while self._lease:
-            await asyncio.sleep(RENEWAL)
+            await asyncio.sleep(self._lease.renewal)
             try:
                 await asyncio.to_thread(self._lease.renew)
                 told = False

@@ -44,7 +44,11 @@ class StoreError(OSError):
 
 
 class LeaseHeld(Exception):
-    """Another controller holds the lease; the message is who."""
+    """Another controller holds the lease; the message is who, ``term`` for how many seconds it lasts without a renewal."""
+
+    def __init__(self, who: str, term: float) -> None:
+        super().__init__(who)
+        self.term = term
 
 
 class LeaseLost(Exception):
@@ -82,6 +86,16 @@ class Lease:
     _renewals: int = 0
     _tag: str = ""
 
+    @property
+    def term(self) -> float:
+        """Seconds without a renewal after which it is anybody's."""
+        return TERM
+
+    @property
+    def renewal(self) -> float:
+        """Seconds between renewals."""
+        return RENEWAL
+
     def take(self, say: Callable[[str], None] | None = None) -> None:
         """Raises :class:`LeaseHeld`: at once without ``say``, else only if the holder is seen to live. Raises :class:`StoreError`."""
         while True:
@@ -94,7 +108,7 @@ class Lease:
             held = _parsed(body)
             mine = (held.get("host"), held.get("place")) == (socket.gethostname(), self.place)
             if not (held.get("left") or mine) and (say is None or self._lives(held, tag, say)):
-                raise LeaseHeld(in_words(held))
+                raise LeaseHeld(in_words(held), self.term)
             if self.store.replace(_LEASE, self._body(), tag):
                 break
         self._read_tag()
@@ -148,7 +162,7 @@ class Lease:
             "since": self._since,
             "renewed": _utc(),
             "renewals": self._renewals,
-            "term": TERM,
+            "term": self.term,
         }
         return json.dumps(fields | ({"left": True} if left else {})).encode()
 

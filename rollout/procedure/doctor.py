@@ -14,6 +14,8 @@ from typing import Any
 from rollout.aws.clients import Clients, clients
 from rollout.aws.elb import OriginSecret
 from rollout.aws.failures import AWS_ERRORS, failure
+from rollout.aws.tagged import find
+from rollout.control.ports import TrafficError
 from rollout.procedure.preflight import Finding
 from rollout.stacks.engine import Engine, EngineMissing
 from rollout.stacks.environment import Environment, read_environment
@@ -143,6 +145,23 @@ def _aws(environment: Environment) -> Iterator[Finding]:
     for right, call in _READS:
         problem = _tried(right, f"environment {environment.name}", partial(call, aws, environment))
         yield Finding(f"right {right}", problem)
+    yield _tags(environment, aws)
+
+
+def _tags(environment: Environment, aws: Clients) -> Finding:
+    """An abort without journal and Pulumi finds the rule by them."""
+    try:
+        found = asyncio.run(
+            find(aws.elbv2, environment.name, environment.region, environment.colours["stable"])
+        )
+    except TrafficError as error:
+        return Finding(
+            "tags", f"{error}; `pulumi up -s {environment.name}` and `-s {environment.traffic_stack}`"
+        )
+    astray = found.rule_arn != environment.rule_arn or found.groups != environment.groups
+    return Finding(
+        "tags", "another rule or other target groups have the tags of this environment" if astray else ""
+    )
 
 
 def _tried(action: str, resource: str, work: Callable[[], object]) -> str:

@@ -25,6 +25,7 @@ from rollout.control.testing import (
     FakeTraffic,
     Release,
 )
+from rollout.journal import store
 from rollout.procedure.preflight import Finding
 from rollout.session import Connector
 from rollout.stacks.environment import Environment
@@ -138,4 +139,6 @@ class FileConnector(Connector):
 
 
 if __name__ == "__main__":
+    store.TERM = float(os.environ.get("LEASE_TERM", store.TERM))
+    store.RENEWAL = store.TERM / 6
     cli.main(FileConnector())

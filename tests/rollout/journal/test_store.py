@@ -49,7 +49,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Flaky]:
     for module, name, seconds in (
         (store, "TERM", 0.3),
         (store, "LOOK", 0.02),
-        (station, "RENEWAL", 0.02),
+        (store, "RENEWAL", 0.02),
         (station, "MARK_POLL", 0.02),
         (stored, "CLOSE_LIMIT", 1),
         (stored, "RETRY", 0.02),

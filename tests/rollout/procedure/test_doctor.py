@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from rollout.control.ports import TrafficError
+from rollout.journal.card import Card
 from rollout.procedure import doctor
 from rollout.procedure.preflight import Finding
 from rollout.stacks.engine import EngineMissing
@@ -38,8 +40,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(doctor, "Engine", lambda project_dir: None)
     monkeypatch.setattr(doctor, "read_environment", read)
     monkeypatch.setattr(doctor, "clients", lambda region: aws())
+    monkeypatch.setattr(doctor, "find", found)
     programs(tmp_path)
     return tmp_path
+
+
+async def found(elbv2: object, env: str, region: str, stable: str) -> Card:
+    return Card(env, region, "", {"stable": "blue-group"}, {"stable": stable})
 
 
 def programs(
@@ -130,3 +137,16 @@ def test_expired_credentials_try_no_right(project: Path, monkeypatch: pytest.Mon
     found = examine(project)
     assert "expired" in found["credentials"].problem
     assert not [name for name in found if name.startswith("right")]
+
+
+def test_tags_that_an_abort_would_not_find_are_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def none(*_: object) -> Card:
+        raise TrafficError("no target group of us-east-1 has the tags")
+
+    async def another(elbv2: object, env: str, region: str, stable: str) -> Card:
+        return replace(await found(elbv2, env, region, stable), rule_arn="arn:of another")
+
+    monkeypatch.setattr(doctor, "find", none)
+    assert examine(project)["tags"].problem.endswith("`pulumi up -s prod` and `-s prod-traffic`")
+    monkeypatch.setattr(doctor, "find", another)
+    assert "another rule" in examine(project)["tags"].problem

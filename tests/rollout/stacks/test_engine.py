@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from rollout.aws.elb import OriginSecret, WeightedRule
+from rollout.aws.tagged import find
 from rollout.control.ports import TrafficError, TrafficRefused
 from rollout.procedure import drift
 from rollout.stacks import stackfile
@@ -190,6 +191,12 @@ def test_an_increase_is_ended_at_any_moment_and_the_decrease_holds(
 
     asyncio.run(all_moments())
     assert project.outputs(TRAFFIC)["candidateWeight"] == 0
+
+
+def test_rule_and_target_groups_are_found_by_their_tags(traffic: StackTraffic, project: Project) -> None:
+    region = project.load_balancing().meta.region_name
+    found = asyncio.run(find(project.load_balancing(), "local", region, "blue"))
+    assert (found.rule_arn, found.groups) == (traffic.rule.arn, traffic.rule.groups)
 
 
 def _engines_in(folder: Path) -> list[str]:
