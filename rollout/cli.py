@@ -615,8 +615,13 @@ def undo(
 ) -> None:
     """After a promotion, send all traffic back to the colour that was stable, and verify it.
 
-    That colour is looked at first: its version, its targets, its probes. Missing pods are scaled up, which takes a minute or
-    two. Without a healthy target nothing is moved. Before the promotion an undo is an abort.
+    That colour is looked at first: its version, targets and probes.
+    Missing pods are scaled up, which takes a minute or two.
+    Without a healthy target nothing is moved.
+    Before the promotion an undo is an abort.
+
+    Exit codes: 3 undone and verified, 4 undone but not verified,
+    1 nothing was moved, 2 there is nothing to go back to.
     """
     station = _station(project_dir, env)
     if station.holder() is not None:
@@ -640,8 +645,9 @@ def watch(
 ) -> None:
     """After a promotion, keep watching the release's health: three failed rounds in a row undo it.
 
-    A round every 30 s for the first 24 h, then every 60 s. Metrics and alarms say nothing here. Ctrl-C ends it, and nobody
-    watches from then on.
+    A round every 30 s for the first 24 h, then every 60 s.
+    Metrics and alarms say nothing here.
+    Ctrl-C ends it, and nobody watches from then on.
     """
     from rollout.plan import units
 
