@@ -842,6 +842,7 @@ def _undo_without_stacks(connector: Connector, station: Station, promoted: Heade
     from rollout.aws.elb import modify_rule_line
     from rollout.aws.failures import AWS_ERRORS
     from rollout.control.ports import TrafficError
+    from rollout.procedure.undo import NoTarget
 
     old = promoted.named("stable")
     say(
@@ -852,7 +853,7 @@ def _undo_without_stacks(connector: Connector, station: Station, promoted: Heade
     except (TrafficError, *AWS_ERRORS) as error:
         say(f"rollout: traffic could NOT be moved: {error}", err=True)
         say(f"rollout: {_traffic_now(station)}", err=True)
-        if promoted.card.complete:
+        if promoted.card.complete and not isinstance(error, NoTarget):
             say("rollout: by hand, with the AWS command line, from any machine:", err=True)
             typer.echo(modify_rule_line(promoted.card), err=True)
         raise typer.Exit(Exit.FAILED) from None

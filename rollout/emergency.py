@@ -264,8 +264,11 @@ class Emergency:
             self.say(_NOT_VERIFIED)
             return
         stack = f"{self.env}-traffic"
+        stable = self._card.colours.get("stable") if self._card else None
+        # Of an undo that was not finished the stack has the names as they were.
+        names = f"`pulumi config set simple378:stable {stable} -s {stack}`, " if stable else ""
         self.say(
-            f"{_NOT_VERIFIED}. The traffic stack does not know it yet: `pulumi config set simple378:candidateWeight 0 -s {stack}`, "
+            f"{_NOT_VERIFIED}. The traffic stack does not know it yet: {names}`pulumi config set simple378:candidateWeight 0 -s {stack}`, "
             f"raise simple378:generation by one, `pulumi up --refresh -s {stack}`"
         )
 

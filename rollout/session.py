@@ -38,7 +38,7 @@ from rollout.plan import Plan
 from rollout.policy import timing
 from rollout.procedure import baseline
 from rollout.procedure.preflight import Finding, check
-from rollout.procedure.undo import OldColour, going_back
+from rollout.procedure.undo import NoTarget, OldColour, going_back
 from rollout.procedure.warm_up import in_words, warm_up
 from rollout.stacks.colours import StackColours
 from rollout.stacks.engine import Engine
@@ -546,7 +546,7 @@ async def undo_without_stacks(connector: Connector, promoted: Header) -> None:
     if promoted.groups:
         health = await target_health(connector.rule(promoted.card).elbv2, promoted.groups["stable"])
         if not health.healthy:
-            raise TrafficError(f"no target of {promoted.stable} is healthy: {health.problem}")
+            raise NoTarget(f"no target of {promoted.stable} is healthy: {health.problem}")
     await to_stable_without_stacks(connector, promoted.card)
 
 

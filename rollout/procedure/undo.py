@@ -22,6 +22,10 @@ class UndoRefused(EnvironmentProblem):
     """There is nothing to go back to; nothing was touched, and the message says what to do instead."""
 
 
+class NoTarget(TrafficError):
+    """No target of the colour to go back to is healthy: nothing was moved, and nobody should move it there."""
+
+
 def going_back(deployed: Environment, promoted: Header | None, version: str) -> Environment:
     """The environment with the roles as they were before the promotion.
 
@@ -107,7 +111,7 @@ class OldColour:
             f"; {problem}" if problem else ""
         )
         if not healthy:
-            raise TrafficError(f"nothing was moved: {found}")
+            raise NoTarget(f"nothing was moved: {found}")
         self.say(f"back to {found}" + ("" if took is None else f", after {duration(round(took))}"))
         answered = await self.probes.round("stable")
         wanted = self.environment.versions["stable"]

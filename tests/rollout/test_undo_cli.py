@@ -235,6 +235,7 @@ def test_it_works_without_pulumi(rollout: Run, project: Path) -> None:
     ran = rollout("undo", connector=NoPulumi(0))
     assert (ran.code, weight(project)) == (1, 100)
     assert "could NOT be moved: no target of blue is healthy: no target is registered" in ran.err
+    assert "modify-rule" not in ran.err, "nobody should move it there by hand either"
     ran = rollout("undo", connector=NoPulumi(2))
     assert (ran.code, weight(project)) == (4, 0)
     assert "pulumi is not on PATH" in ran.err
