@@ -400,6 +400,7 @@ def status(
             if not watch:
                 return
             time.sleep(WATCH_INTERVAL)
+            _fetch(station)
     except KeyboardInterrupt:
         raise typer.Exit from None
 

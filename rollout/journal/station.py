@@ -96,8 +96,9 @@ class Station:
         name, here = shared.latest(), self.latest()
         if name is None or (here and here.stem > name):
             return
-        stored, path = shared.lines(name), self.directory / f"{name}.jsonl"
+        path = self.directory / f"{name}.jsonl"
         local = path.read_bytes() if path.exists() else b""
+        stored = shared.lines(name, local)
         if not local.startswith(stored):
             self.directory.mkdir(parents=True, exist_ok=True)
             if not stored.startswith(local):

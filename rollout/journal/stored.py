@@ -39,7 +39,7 @@ class StoredJournal(FileJournal):
         super().__init__(path, now, resume=resume, secrets=secrets)
         if resume:
             try:
-                self._begin_behind(shared.lines(name))
+                self._begin_behind(shared.lines(name, path.read_bytes()))
             except StoreError:
                 super().close()
                 raise

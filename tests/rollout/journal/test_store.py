@@ -332,3 +332,26 @@ def test_a_controller_learns_that_its_lease_is_gone_or_the_store_is_down(
     assert down == ["no answer"]
     assert len(lost) == 1 and "process" in lost[0]
     a.give_back()
+
+
+def test_what_a_machine_has_is_not_read_again_unless_it_is_another_journal(
+    shared: Shared, s3: Flaky, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = journal_of(tmp_path / "one.jsonl", shared)
+    fill(journal, 10)
+    asyncio.run(journal.durable())
+    journal.close()
+    whole = journal.path.read_bytes()
+    begun = b"".join(whole.splitlines(keepends=True)[:7])
+    read: list[str] = []
+    plain = s3.read
+
+    def count(key: str) -> tuple[bytes, str] | None:
+        read.append(key)
+        return plain(key)
+
+    monkeypatch.setattr(s3, "read", count)
+    assert shared.lines("one", begun) == whole
+    assert sorted(key[-6] for key in read) == ["0", "7", "8", "9"]
+    assert shared.lines("one", begun + b"of another machine\n") == whole
+    assert shared.lines("one", whole + b"not sent\n") == whole
