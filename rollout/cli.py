@@ -1047,6 +1047,30 @@ def replay(
 
 
 @app.command()
+def explore(
+    plan: Annotated[
+        str, typer.Argument(metavar="PLAN", help="Plan file or name.", autocompletion=_complete_plan)
+    ],
+    limit: Annotated[str, typer.Option("--for", metavar="TIME", help="At most so long.")] = "10m",
+    memory: Annotated[float, typer.Option("--memory", metavar="GIB", help="At most so much.", min=0.1)] = 8.0,
+    file: Annotated[Path, typer.Option("--file", help="Where the events of a violation go.")] = Path(
+        "violation.jsonl"
+    ),
+) -> None:
+    """Explore the states that the policy can reach under a plan, and check at each transition what must hold."""
+    from rollout.explore.command import explore
+    from rollout.plan import load_plan
+    from rollout.plan.units import seconds
+
+    found = load_plan(plan)
+    try:
+        longest = seconds(limit)
+    except ValueError as error:
+        fail(f"--for {limit}: {error}")
+    raise typer.Exit(Exit.DONE if explore(found, longest, memory, file, typer.echo) else Exit.FAILED)
+
+
+@app.command()
 def plan(
     plan: Annotated[
         str | None,

@@ -155,6 +155,13 @@ def test_plan_is_explained(rollout: object) -> None:
     assert rollout("plan", "--plan", "tuned").out == rollout("plan", "tuned").out != ran.out  # type: ignore[operator]
 
 
+def test_explore_is_wired(rollout: object, project: Path) -> None:
+    ran = rollout("explore", "phase-c", "--for", "0s")  # type: ignore[operator]
+    assert ran.code == 0
+    assert "not closed" in ran.out
+    assert "--for soon: it is not a duration" in rollout("explore", "phase-c", "--for", "soon").err  # type: ignore[operator]
+
+
 def test_replay_is_wired(rollout: object, project: Path) -> None:
     (project / "events.jsonl").write_text('{"t":0,"event":"started"}\n')
     ran = rollout("replay", "events.jsonl", "--json")  # type: ignore[operator]
