@@ -20,7 +20,7 @@ from simulate.lab.layout import EDGE
 from simulate.lab.rehearsal.release import ENVIRONMENT, Rig
 from tests.simulate.lab.cluster import until
 
-pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.timeout(600)]
 
 # What each of 20 clients' websockets is connected to, as a line of JSON whenever that changes.
 SOCKETS = f"""
