@@ -74,6 +74,8 @@ def blocking(plan: Plan, state: State) -> Iterator[str]:
     # The guide continues only while health checks pass, so one failed round already waits for the next.
     if state.candidate_streak:
         yield "the last health round was not clean"
+    if not state.settled:
+        yield f"{state.seen:g} % was seen at the load balancer, not the commanded {state.commanded:g} %"
     if front_door.is_shut(state):
         yield "the last round at the front door failed"
     if front_door.are_missing(state):

@@ -13,7 +13,7 @@ from rollout.control.faulty.ports import STRANGE
 from rollout.journal.notes import Page, Untold
 from rollout.journal.resume import ResumeError, recall
 from rollout.policy import timing
-from rollout.policy.events import DecisionKind
+from rollout.policy.events import DecisionKind, Operator
 from rollout.policy.state import ON_STABLE
 
 if TYPE_CHECKING:
@@ -118,7 +118,8 @@ def _journal(world: World, now: float) -> Iterator[Violation]:
     if aborted and world.balancer.weight:
         yield Violation(now, "aborted, but traffic is not on stable")
     worked = not any(fault.startswith("durable") for fault in world.played.faults)
-    if world.told_aborted and not aborted and worked:
+    heard = any(isinstance(event, Operator) and event.command == "abort" for event, _ in past.received)
+    if world.told_aborted and not heard and worked:
         yield Violation(now, "the operator was told that the abort is accepted, and it was lost")
     refused = [r for r in records if r.kind == "rejected" and r.body.get("event") != "operator"]
     if refused:

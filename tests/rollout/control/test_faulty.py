@@ -10,17 +10,18 @@ from rollout.control.faulty.night import draw_night, play
 
 # Why each of them is here. All of them are played by the quick tests.
 ONCE_BROKEN = {
-    2: "after a crash an increase was begun a second time",
-    21: "after a crash an increase was begun a second time, twice in one night",
-    24: "the check of a rollback never returned, and nobody was told",
-    226: "the controller died before a service accepted what the check of a rollback had found",
-    3401: "an increase under way went on after less was seen and kept",
+    10: "a decrease did not stop the increase under way (planted)",
+    12: "after a crash an increase was begun a second time",
+    13: "after a crash an increase was begun a second time, after seven minutes",
+    55: "what was decided in the instant of the death was told to nobody (planted)",
+    100: "a stage passed while somebody else had moved traffic",
+    102: "an abort on top of an undo",
 }
 FIRST = 378
 MINUTE = 60.0
 
 
-@pytest.mark.parametrize("seed", [*ONCE_BROKEN, *range(FIRST, FIRST + 4)])
+@pytest.mark.parametrize("seed", [*ONCE_BROKEN, *range(FIRST, FIRST + 3)])
 def test_what_must_hold_holds_in_a_world_that_fails(seed: int) -> None:
     played = play(seed)
     assert [str(violation) for violation in played.violations] == [], f"python -m tools.soak --seed {seed}"

@@ -630,3 +630,15 @@ def test_a_hold_that_times_out_as_its_decrease_is_overdue_aborts() -> None:
     )
     assert run.metrics(t + 70, t, errors=5)[0]["weight"] == 5
     assert brief(run(t + 130, "tick")) == [("set_weight", 0, "hold_timeout")]
+
+
+def test_no_stage_passes_while_traffic_is_astray() -> None:
+    """Somebody else gives the candidate everything; until the reissued weight is seen, good numbers pass nothing."""
+    run, t = at_weight(5)
+    over = t + PLAN.window_at(5)
+    run(over - 2, "traffic", weight=100)
+    assert brief(run.all[-1:]) == [("set_weight", 5, "traffic")]
+    run.metrics(over + 1, over - 61)
+    assert not [d for d in run.all if d.get("weight") == 25]
+    run(over + 2, "traffic", weight=5)
+    assert brief(run.all[-1:]) == [("set_weight", 25, "stage_passed")]
