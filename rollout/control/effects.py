@@ -133,14 +133,8 @@ class TrafficActor:
                 self._recorder.note(Foreseen(weight, ok=True))
 
     def keep(self, weight: float) -> None:
-        """Stops an increase under way to more than ``weight``, which is kept from now on."""
-        if (
-            self.busy
-            and self.task
-            and self._running
-            and self._running.increase
-            and self._running.weight > weight
-        ):
+        """Stops a command under way to more than ``weight``, which is kept from now on."""
+        if self.busy and self.task and self._running and self._running.weight > weight:
             self.task.cancel()
 
     def stop(self) -> asyncio.Task[None] | None:

@@ -15,6 +15,7 @@ ONCE_BROKEN = {
     13: "after a crash an increase was begun a second time, after seven minutes",
     55: "what was decided in the instant of the death was told to nobody (planted)",
     100: "a stage passed while somebody else had moved traffic",
+    463: "a command that was no increase by an old reading went on after less was kept",
     102: "an abort on top of an undo",
 }
 FIRST = 378
