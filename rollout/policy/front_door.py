@@ -79,8 +79,8 @@ def opened(step: Step) -> None:
 
 
 def is_shut(state: State) -> bool:
-    """Whether it let nobody in at its last round, and did before."""
-    return state.front_passed and state.front_streak > 0
+    """Whether it let nobody in at its last round, and did before. Before an undo nobody was watching."""
+    return (state.front_passed or state.promoted) and state.front_streak > 0
 
 
 # --- the users' requests

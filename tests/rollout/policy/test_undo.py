@@ -63,6 +63,17 @@ def test_it_is_verified_as_after_an_abort_and_ends_undone() -> None:
     assert (decided[-1].outcome, decided[-1].verified, decided[-1].weight) == ("undone", True, 0)
 
 
+def test_while_users_do_not_get_in_it_is_not_verified() -> None:
+    """Nobody has watched the front door before an undo, so it need not have passed."""
+    minutes = [good("stable", 2 + 60 * i, 150 + 60 * i) for i in range(5)]
+    shut = [Health(375 + 5.0 * n, "front_door", ("health",)) for n in range(3)]
+    _, decided = heard(
+        *(Started(0, undo=True), Traffic(2, 0), *minutes[:-1]),
+        *(*shut, minutes[-1], Health(391, "stable", ()), Tick(700)),
+    )
+    assert (decided[-1].outcome, decided[-1].verified) == ("undone", False)
+
+
 def test_stable_that_was_bad_is_not_verified() -> None:
     bad = Metrics(150, "stable", 2, 62, requests=1000, errors=50, p95=0.2, db_connection_errors=0)
     _, decided = heard(Started(0, undo=True), Traffic(2, 0), bad, Tick(700))
