@@ -82,3 +82,29 @@ def test_the_lines_of_aws_move_traffic_and_mend_the_rule(balancer: Balancer, tmp
         "Values": ["of 32 characters"],
     }
     assert f"{balancer.groups['blue']}\t100\t{balancer.groups['green']}\t0" in shown
+
+
+def test_a_shell_that_does_not_split_variables_finds_the_rule_among_several(
+    balancer: Balancer, tmp_path: Path
+) -> None:
+    """zsh, which macOS starts, splits no variable into words; bash with an empty IFS neither."""
+    (listener,) = {
+        found["ListenerArn"]
+        for one in balancer.elbv2.describe_load_balancers()["LoadBalancers"]
+        for found in balancer.elbv2.describe_listeners(LoadBalancerArn=one["LoadBalancerArn"])["Listeners"]
+    }
+    rules = balancer.elbv2.describe_rules(ListenerArn=listener)["Rules"]
+    assert len([rule for rule in rules if not rule["IsDefault"]]) > 1
+    shown = shell(tmp_path, "\n".join(["IFS=", BY_HAND[0], 'echo "found $RULE"']))
+    assert f"found {balancer.rule_arn}\n" in shown, shown
+
+
+def test_afterwards_the_stack_first_learns_who_is_stable() -> None:
+    """After a promotion it has the other colour, and `pulumi up` would send everybody there."""
+    afterwards = PAGE.read_text().split("## Afterwards")[1]
+    typed = re.findall(r"^\d\. `(pulumi [^`]+)`$", afterwards, re.MULTILINE)
+    assert typed == [
+        "pulumi config set simple378:stable blue -s prod-traffic",
+        "pulumi config set simple378:candidateWeight 0 -s prod-traffic",
+        "pulumi up --refresh -s prod-traffic",
+    ]
