@@ -68,8 +68,13 @@ def test_while_users_do_not_get_in_it_is_not_verified() -> None:
     minutes = [good("stable", 2 + 60 * i, 150 + 60 * i) for i in range(5)]
     shut = [Health(375 + 5.0 * n, "front_door", ("health",)) for n in range(3)]
     _, decided = heard(
-        *(Started(0, undo=True), Traffic(2, 0), *minutes[:-1]),
-        *(*shut, minutes[-1], Health(391, "stable", ()), Tick(700)),
+        Started(0, undo=True),
+        Traffic(2, 0),
+        *minutes[:-1],
+        *shut,
+        minutes[-1],
+        Health(391, "stable", ()),
+        Tick(700),
     )
     assert (decided[-1].outcome, decided[-1].verified) == ("undone", False)
 
