@@ -1180,4 +1180,6 @@ def _explained(error: Exception) -> tuple[str, Exit | None]:
         return f"{error}\ntraffic now: as it was before this command", Exit.FAILED
     if isinstance(error, TrafficError):
         return f"{error}\ntraffic now: as it was before this command", Exit.FAILED
+    if isinstance(error, OSError):
+        return f"{error}; `rollout status` says where traffic is", Exit.FAILED
     return "", None

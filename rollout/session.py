@@ -355,7 +355,7 @@ async def _begin(
     try:
         journal.append("rollout", 0.0, header.to_json())
         await journal.durable()
-        _turn_card(station, header, Exit.DONE if header.kind == "watch" else None)
+        _turn_card(station, header, Exit.DONE if header.kind == "watch" else None, screen)
         if not header.dry_run:
             station.point_at(journal.path)
         screen.say(f"journal: {journal.path}")
@@ -364,7 +364,7 @@ async def _begin(
             controller.note(note)
         listens = None if header.dry_run else station
         code = await _conduct(controller, listens, screen, None, asks=header.watch_s is None)
-        _turn_card(station, header, code)
+        _turn_card(station, header, code, screen)
         return code
     finally:
         journal.close()
@@ -397,17 +397,23 @@ async def run_again(
             if left:
                 controller.note(EnginesEnded(left))
             code = await _conduct(controller, station, screen, past, command, asks=header.watch_s is None)
-            _turn_card(station, header, code)
+            _turn_card(station, header, code, screen)
             return code
         finally:
             journal.close()
 
 
-def _turn_card(station: Station, header: Header, code: Exit | None) -> None:
-    """Who is stable is on the card too: the candidate once it is promoted. ``code``: how it ended, None before."""
+def _turn_card(station: Station, header: Header, code: Exit | None, screen: Screen) -> None:
+    """Who is stable is on the card too: the candidate once it is promoted. ``code``: how it ended, None before.
+
+    A card that cannot be written is told, and changes nothing of how the rollout ends.
+    """
     if not header.dry_run and code is not Exit.FAILED:
         stable = header.candidate if code is Exit.DONE else header.stable
-        station.write_card(header.card.with_stable(stable))
+        try:
+            station.write_card(header.card.with_stable(stable))
+        except OSError as error:
+            screen.say(f"warning: the card for `rollout abort` could not be written: {error}")
 
 
 def _show(findings: Sequence[Finding], screen: Screen) -> None:

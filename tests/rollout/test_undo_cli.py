@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -273,6 +274,32 @@ cli.main(driver.FileConnector())
     assert (ran.returncode, weight(project)) == (3, 0), ran.stderr
     assert "no controller is running: continuing the undo in" in ran.stdout
     assert "undone: all traffic is on" in ran.stdout
+
+
+# --- a disk that is full, or not to be written
+
+
+def full(*_: Any, **__: Any) -> Any:
+    raise OSError(errno.ENOSPC, "No space left on device", "/there")
+
+
+def test_a_card_that_cannot_be_written_does_not_change_how_it_ends(
+    rollout: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promoted(project)
+    monkeypatch.setattr(Station, "write_card", full)
+    ran = rollout("undo", connector=driver.FileConnector())
+    assert (ran.code, weight(project)) == (3, 0), ran.err
+    assert "warning: the card for `rollout abort` could not be written: [Errno 28] No space left" in ran.out
+
+
+def test_a_run_without_a_disk_ends_in_one_sentence(
+    rollout: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Station, "open_journal", full)
+    ran = rollout("run", "--yes", "--plan", "quick.yaml", connector=driver.FileConnector())
+    assert (ran.code, ran.err.count("\n"), weight(project)) == (1, 1, 0), ran.err
+    assert "No space left on device: '/there'; `rollout status` says where traffic is" in ran.err
 
 
 # --- the watch after the promotion
