@@ -850,7 +850,7 @@ def _undo_without_stacks(connector: Connector, station: Station, promoted: Heade
         f"moving all traffic back to {old} through the load balancer's API; that it still runs this version is not checked"
     )
     try:
-        asyncio.run(session.undo_without_stacks(connector, promoted))
+        asyncio.run(session.undo_without_stacks(connector, promoted, say))
     except (TrafficError, *AWS_ERRORS) as error:
         say(f"rollout: traffic could NOT be moved: {error}", err=True)
         say(f"rollout: {_traffic_now(station)}", err=True)

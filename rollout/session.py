@@ -544,15 +544,19 @@ async def _command(controller: Controller, command: str) -> None:
     await controller.operate(command)
 
 
-async def undo_without_stacks(connector: Connector, promoted: Header) -> None:
+async def undo_without_stacks(connector: Connector, promoted: Header, say: Callable[[str], None]) -> None:
     """An undo by the load balancer's API and what the journal's header of the release says of it, without Pulumi.
 
-    Raises :class:`TrafficError`; without a healthy target nothing is moved.
+    Raises :class:`TrafficError`; when no target is healthy nothing is moved.
     """
     if promoted.groups:
-        health = await target_health(connector.rule(promoted.card).elbv2, promoted.groups["stable"])
-        if not health.healthy:
-            raise NoTarget(f"no target of {promoted.stable} is healthy: {health.problem}")
+        try:
+            health = await target_health(connector.rule(promoted.card).elbv2, promoted.groups["stable"])
+        except TrafficError as error:
+            say(f"warning: how many targets of {promoted.stable} are healthy is not known: {error}")
+        else:
+            if not health.healthy:
+                raise NoTarget(f"no target of {promoted.stable} is healthy: {health.problem}")
     await to_stable_without_stacks(connector, promoted.card)
 
 

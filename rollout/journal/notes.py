@@ -181,12 +181,15 @@ class EnginesEnded:
 
 @dataclass(frozen=True, slots=True)
 class GoingBack:
-    """What an undo found of the colour that it goes back to; ``scaled_s``: it first had to be scaled up, in so many seconds."""
+    """What an undo found of the colour that it goes back to; ``scaled_s``: it first had to be scaled up, in so many seconds.
+
+    ``healthy`` is None when the load balancer did not say.
+    """
 
     what: ClassVar[str] = "going_back"
     colour: str
     version: str
-    healthy: int
+    healthy: int | None
     replicas: int
     failed: Sequence[str] = ()
     scaled_s: float | None = None

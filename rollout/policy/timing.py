@@ -44,6 +44,11 @@ NOTIFY_DRAIN = (
 )
 DRAIN_LIMIT = 300.0  # at the end, for promotion, notifications and reconciliation
 
+LOOK_TRIES, LOOK_RETRY, LOOK_LIMIT = (
+    3,
+    1.0,
+    10.0,
+)  # at the targets of that colour: tries, between them, for one
 SCALE_LIMIT = 300.0  # for the pods of the colour that an undo goes back to
 STOP_LIMIT = 180.0  # for the bad colour's to go
 SCALE_POLL = 2.0  # between looks at its targets meanwhile

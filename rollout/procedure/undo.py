@@ -23,7 +23,7 @@ class UndoRefused(EnvironmentProblem):
 
 
 class NoTarget(TrafficError):
-    """No target of the colour to go back to is healthy: nothing was moved, and nobody should move it there."""
+    """No target of the colour to go back to is healthy, as the load balancer says: nothing was moved, and nobody should move it there."""
 
 
 def going_back(deployed: Environment, promoted: Header | None, version: str) -> Environment:
@@ -82,8 +82,8 @@ class OldColour:
             raise TrafficError(
                 f"{serves} has {weight:g} % of the traffic, not all of it: there is no promotion to watch"
             )
-        healthy, problem = await self.control.targets("stable")
-        mark = "warning: " if healthy < self.wanted or problem else ""
+        healthy, problem = await self._targets()
+        mark = "warning: " if healthy is None or healthy < self.wanted or problem else ""
         self.say(
             f"{mark}an undo goes back to {self.environment.named('stable')}: {self._of(healthy)}"
             + (f"; {problem}" if problem else "")
@@ -93,26 +93,27 @@ class OldColour:
         """Looks at it, and scales it up if pods are missing.
 
         ``named_stable``: the traffic stack calls it stable already. Raises :class:`UndoRefused` when it has all of the traffic
-        besides, :class:`TrafficError` when no target of it is healthy.
+        besides, :class:`NoTarget` when no target of it is healthy; that the load balancer does not say how many are is a warning.
         """
         with suppress(TrafficError):  # an unknown weight is no reason to leave it as it is
             if named_stable and await self.traffic.read_weight() == 0:
                 raise UndoRefused(
                     f"nothing to undo: {self.environment.named('stable')} has all of the traffic already"
                 )
-        healthy, problem = await self.control.targets("stable")
+        healthy, problem = await self._targets()
         took = None
-        if healthy < self.wanted:
+        if (self.environment.replicas["stable"] if healthy is None else healthy) < self.wanted:
             began = _now()
             await self._scale_up(healthy)
             took = round(_now() - began, 1)
-            healthy, problem = await self.control.targets("stable")
+            healthy, problem = await self._targets()
         found = f"{self.environment.named('stable')}: {self._of(healthy)}" + (
             f"; {problem}" if problem else ""
         )
-        if not healthy:
+        if healthy == 0:
             raise NoTarget(f"nothing was moved: {found}")
-        self.say(f"back to {found}" + ("" if took is None else f", after {duration(round(took))}"))
+        mark = "warning: " if healthy is None else ""
+        self.say(f"{mark}back to {found}" + ("" if took is None else f", after {duration(round(took))}"))
         answered = await self.probes.round("stable")
         wanted = self.environment.versions["stable"]
         if others := [version for version in answered.versions if version.partition("@")[0] != wanted]:
@@ -126,10 +127,27 @@ class OldColour:
             )
         return GoingBack(self.colour, wanted, healthy, self.wanted, answered.failed, took)
 
-    def _of(self, healthy: int) -> str:
+    def _of(self, healthy: int | None) -> str:
+        if healthy is None:
+            return f"how many of {self.wanted} targets are healthy is not known"
         return f"{healthy} of {self.wanted} targets are healthy"
 
-    async def _scale_up(self, healthy: int) -> None:
+    async def _targets(self) -> tuple[int | None, str]:
+        """How many are healthy, ``None`` when the load balancer does not say it in a few tries; and what is wrong."""
+        problem = ""
+        for again in range(timing.LOOK_TRIES):
+            if again:
+                await asyncio.sleep(timing.LOOK_RETRY)
+            try:
+                async with asyncio.timeout(timing.LOOK_LIMIT):
+                    return await self.control.targets("stable")
+            except TrafficError as error:
+                problem = str(error)
+            except TimeoutError:
+                problem = f"no answer within {timing.LOOK_LIMIT:g} s"
+        return None, problem
+
+    async def _scale_up(self, healthy: int | None) -> None:
         """Until as many targets as wanted are healthy, but for a limited time. A failed update is told and not raised."""
         self.say(
             f"{self.colour}: {self._of(healthy)}; scaling it up by an update of {self.environment.name}-{self.colour}, "
@@ -141,9 +159,8 @@ class OldColour:
             while _now() - began < timing.SCALE_LIMIT:
                 await asyncio.wait([update], timeout=timing.SCALE_POLL)
                 failed = update.done() and update.exception() is not None
-                with suppress(TrafficError):
-                    healthy, _ = await self.control.targets("stable")
-                if failed or (update.done() and healthy >= self.wanted):
+                healthy, _ = await self._targets()
+                if failed or (update.done() and (healthy is None or healthy >= self.wanted)):
                     break
                 if update.done():
                     await asyncio.sleep(timing.SCALE_POLL)
@@ -156,7 +173,7 @@ class OldColour:
                 await update
             except asyncio.CancelledError:
                 self.say(f"{self.colour}: the update was ended, not all of its pods came")
-            except PortError as error:
+            except (PortError, OSError) as error:
                 self.say(f"{self.colour}: {error}")
 
 

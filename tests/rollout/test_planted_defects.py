@@ -349,8 +349,8 @@ DEFECTS = {
     ),
     "an undo goes to a colour without a healthy target": Defect(
         "procedure/undo.py",
-        "if not healthy:",
-        "if healthy < 0:",
+        "if healthy == 0:",
+        "if healthy == -1:",
         UNDO + "without_a_healthy_target_nothing_is_moved[True]",
     ),
     "an undo waits for ever for pods": Defect(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from rollout import cli
 from rollout.journal import Record, read_journal
@@ -241,6 +242,21 @@ def test_it_works_without_pulumi(rollout: Run, project: Path) -> None:
     assert (ran.code, weight(project)) == (4, 0)
     assert "pulumi is not on PATH" in ran.err
     assert "`rollout undo` again brings it in line when Pulumi is back" in ran.out
+
+
+def test_without_pulumi_targets_that_are_not_seen_are_no_refusal(rollout: Run, project: Path) -> None:
+    class Throttled(Rule):
+        def describe_target_health(self, **_: Any) -> Any:
+            raise ClientError({"Error": {"Code": "Throttling", "Message": "slow"}}, "DescribeTargetHealth")
+
+    class Unseen(NoPulumi):
+        def rule(self, card: Card) -> Any:
+            return Throttled(0)
+
+    promoted(project, **PLACE)
+    ran = rollout("undo", connector=Unseen(0))
+    assert (ran.code, weight(project)) == (4, 0), ran.err
+    assert "warning: how many targets of blue are healthy is not known: " in ran.out
 
 
 @pytest.mark.parametrize("command", ["resume", pytest.param("undo", marks=pytest.mark.lab)])

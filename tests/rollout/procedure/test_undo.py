@@ -80,8 +80,9 @@ class World:
     traffic: FakeTraffic = field(default_factory=lambda: FakeTraffic(weight=100))
     said: list[str] = field(default_factory=list)
 
-    def ready(self, *, named_stable: bool = False) -> GoingBack:
-        environment = replace(going_back(DEPLOYED, header(), ""), replicas={"stable": 0, "candidate": 4})
+    def ready(self, *, named_stable: bool = False, pods: int = 0) -> GoingBack:
+        """``pods``: as many as the stack of the colour declares."""
+        environment = replace(going_back(DEPLOYED, header(), ""), replicas={"stable": pods, "candidate": 4})
         old = OldColour(environment, self.colours, self.probes, self.traffic, self.said.append)
         return run_virtually(old.ready(named_stable=named_stable))
 
@@ -139,6 +140,36 @@ def test_without_a_healthy_target_nothing_is_moved(broken: bool) -> None:
         world.ready()
     assert ("blue: the stack update failed" in world.said) is broken
     assert world.traffic.acts == []
+
+
+class Unseen(FakeColours):
+    """``failures`` looks at the targets fail, then they are seen."""
+
+    failures = 1_000
+
+    async def targets(self, role: str) -> tuple[int, str]:
+        if self.failures:
+            self.failures -= 1
+            raise TrafficError("DescribeTargetHealth failed: throttled")
+        return await FakeColours.targets(self, role)
+
+
+def test_a_look_that_fails_once_is_made_again() -> None:
+    colours = Unseen()
+    colours.failures = 1
+    assert World(colours).ready().healthy == 4
+
+
+@pytest.mark.parametrize("pods", [0, 4])
+def test_targets_that_are_not_seen_are_a_warning_and_no_refusal(pods: int) -> None:
+    world = World(Unseen())
+    found = world.ready(pods=pods)
+    assert found.healthy is None
+    assert world.colours.scaled == ([] if pods else [("stable", 4)]), "what the stack declares counts instead"
+    assert found.scaled_s is None or found.scaled_s < 60
+    assert world.said[-1].startswith(
+        "warning: back to blue 1.0.0: how many of 4 targets are healthy is not known; DescribeTargetHealth failed"
+    )
 
 
 def test_a_colour_that_fails_its_probes_is_gone_back_to_with_a_warning() -> None:
