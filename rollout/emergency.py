@@ -27,7 +27,7 @@ from rollout.control.exits import Exit
 from rollout.control.ports import PortError, TrafficControl, TrafficError
 from rollout.control.problems import one_line
 from rollout.journal import JournalError, Record, read_journal
-from rollout.journal.card import Card
+from rollout.journal.card import Card, bring_in_line
 from rollout.journal.header import Header
 from rollout.journal.resume import ResumeError, ended, header_under_way, promotion, promotion_begun
 from rollout.journal.station import Station
@@ -263,14 +263,9 @@ class Emergency:
         if deployed:
             self.say(_NOT_VERIFIED)
             return
-        stack = f"{self.env}-traffic"
-        stable = self._card.colours.get("stable") if self._card else None
-        # Of an undo that was not finished the stack has the names as they were.
-        names = f"`pulumi config set simple378:stable {stable} -s {stack}`, " if stable else ""
-        self.say(
-            f"{_NOT_VERIFIED}. The traffic stack does not know it yet: {names}`pulumi config set simple378:candidateWeight 0 -s {stack}`, "
-            f"raise simple378:generation by one, `pulumi up --refresh -s {stack}`"
-        )
+        stable = self._card.colours.get("stable", "") if self._card else ""
+        by_hand = bring_in_line(f"{self.env}-traffic", stable)
+        self.say(f"{_NOT_VERIFIED}. The traffic stack does not know it yet: {by_hand}")
 
     def _failed(self) -> Exit:
         self.warn(f"traffic could NOT be moved: {self._problem}")

@@ -36,6 +36,9 @@ class _Traffic:
     async def reconcile(self, weight: int) -> Mapping[str, Any]:
         return _NOT_DONE
 
+    def in_line_by_hand(self, weight: int) -> str:
+        return ""
+
     async def promote(self) -> Mapping[str, Any]:
         return _NOT_DONE
 

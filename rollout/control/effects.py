@@ -246,8 +246,7 @@ class TrafficActor:
             self._recorder.page(
                 "the traffic stack is out of line with the load balancer",
                 f"The candidate has {weight} % of the traffic, the stack declares another weight: {problem}. "
-                f"Before the next `pulumi up` by hand: "
-                f"`pulumi config set simple378:candidateWeight {weight}` and `pulumi refresh`.",
+                f"Before the next `pulumi up` by hand: {self._traffic.in_line_by_hand(weight)}.",
             )
 
     def finish_reconcile(self, weight: int) -> None:

@@ -88,6 +88,9 @@ class TrafficControl(Protocol):
     async def reconcile(self, weight: int) -> Mapping[str, Any]:
         """Brings the stack back in line with a rule that was moved by :meth:`break_glass`."""
 
+    def in_line_by_hand(self, weight: int) -> str:
+        """What a person does when :meth:`reconcile` failed, in words."""
+
     async def promote(self) -> Mapping[str, Any]:
         """Candidate becomes stable in the stack, without touching the load balancer. Safe to repeat."""
 

@@ -33,6 +33,7 @@ from typing import Any, TypeVar
 
 from rollout.control.ports import EventMaker, Ports, Reading, Round, TrafficError, TrafficRefused
 from rollout.journal import Record, utc
+from rollout.journal.card import bring_in_line
 from rollout.policy.events import ROLES, EdgeMetrics, Metrics, MetricsError
 
 LONGEST = 6 * 3600.0  # seconds; a rollout that hangs would go on for ever, in no time
@@ -192,6 +193,9 @@ class FakeTraffic:
         self.stack_weight = weight
         self.shut = False
         return {}
+
+    def in_line_by_hand(self, weight: int) -> str:
+        return bring_in_line("prod-traffic", "blue", weight)
 
     async def promote(self) -> Mapping[str, Any]:
         self.acts.append("promote")

@@ -75,6 +75,16 @@ class Card:
         }
 
 
+def bring_in_line(stack: str, stable: str, weight: int = 0) -> str:
+    """What to do by hand so that the traffic stack declares what the load balancer has. ``stable``: a colour, '' when it is not known."""
+    # Of an undo that was not finished the stack has the names as they were.
+    names = f"`pulumi config set simple378:stable {stable} -s {stack}`, " if stable else ""
+    return (
+        f"{names}`pulumi config set simple378:candidateWeight {weight} -s {stack}`, raise simple378:generation by one, "
+        f"`pulumi up --refresh -s {stack}`"
+    )
+
+
 def _exchanged(roles: Mapping[str, str]) -> dict[str, str]:
     return {OTHER_ROLE[role]: value for role, value in roles.items()}
 

@@ -26,6 +26,7 @@ from pulumi.automation import CommandError, ConcurrentUpdateError
 
 from rollout.aws.elb import RuleMissing, WeightedRule, target_health
 from rollout.control.ports import TrafficError, TrafficRefused
+from rollout.journal.card import bring_in_line
 from rollout.stacks import stackfile
 from rollout.stacks.engine import Engine, engine_problem
 
@@ -151,6 +152,9 @@ class StackTraffic:
         await self._update(self._declared(weight), refresh=True, wait_for_lock=True)
         await self._read_back(weight)
         return {"generation": self.generation}
+
+    def in_line_by_hand(self, weight: int) -> str:
+        return bring_in_line(self.stack, self.colours["stable"], weight)
 
     async def promote(self) -> Mapping[str, Any]:
         outputs = await self._outputs()

@@ -14,6 +14,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from rollout.journal.card import bring_in_line
 from tests.rollout import aws_command
 from tests.rollout.balancer import Balancer, build
 
@@ -108,3 +109,4 @@ def test_afterwards_the_stack_first_learns_who_is_stable() -> None:
         "pulumi config set simple378:candidateWeight 0 -s prod-traffic",
         "pulumi up --refresh -s prod-traffic",
     ]
+    assert typed == re.findall(r"`(pulumi [^`]+)`", bring_in_line("prod-traffic", "blue"))

@@ -12,6 +12,7 @@ import pytest
 from rollout.control.effects import Effects, describe
 from rollout.control.ports import Ports
 from rollout.control.testing import FakeNotifier, FakeRateLimits, FakeTraffic, run_virtually
+from rollout.journal.card import bring_in_line
 from rollout.journal.notes import Note, note_to_json
 from rollout.policy import timing
 from rollout.policy.events import Breach, Decision, DecisionKind, Reason, Severity
@@ -255,6 +256,17 @@ def test_break_glass_is_reconciled_at_once_and_after_a_crash() -> None:
 
     world = play(work)
     assert (world.traffic.acts, world.traffic.stack_weight) == (["reconcile 5"], 5)
+
+
+def test_a_failed_reconciliation_pages_how_to_do_it_by_hand() -> None:
+    """As the emergency page says it: who is stable, the weight, the generation, in the one stack."""
+
+    async def work(world: World) -> None:
+        world.traffic.broken_stack = True
+        world.effects.traffic.finish_reconcile(5)
+        await world.effects.drain(60)
+
+    assert bring_in_line("prod-traffic", "blue", 5) in play(work).ledger.bodies[-1]
 
 
 # --- the other effects

@@ -13,6 +13,7 @@ from pulumi.automation import CommandError, CommandResult, ConcurrentUpdateError
 
 from rollout.aws.elb import WeightedRule, target_health
 from rollout.control.ports import TrafficError, TrafficRefused
+from rollout.journal.card import bring_in_line
 from rollout.stacks import stackfile, traffic
 from rollout.stacks.traffic import Scope, StackLimits, StackTraffic, beyond, find_scope
 
@@ -148,6 +149,11 @@ def promoted(world: World) -> None:
     """The stack after a promotion: green is stable and has everything."""
     world.file.write_text(FILE.replace("stable: blue", "stable: green"))
     world.elb.weights = {"arn:green": 100, "arn:blue": 0}
+
+
+def test_what_is_typed_to_bring_the_stack_in_line_names_who_is_stable(world: World) -> None:
+    promoted(world)
+    assert world.traffic.in_line_by_hand(5) == bring_in_line("prod-traffic", "blue", 5)
 
 
 def test_an_undo_moves_the_traffic_and_exchanges_the_names_in_one_update(world: World) -> None:
