@@ -258,9 +258,13 @@ async def run_new(
         return await _begin(adapters, header, station, journal_path, clock, screen, *warmed)
 
 
-async def _warm_up(adapters: Adapters, plan: Plan, role: str, screen: Screen) -> tuple[WarmedUp, ...]:
-    """The requests before the first users', if the plan asks for any."""
-    return (await warm_up(plan.warm_up, role, adapters.ask, screen.say),) if plan.warm_up else ()
+async def _warm_up(
+    adapters: Adapters, plan: Plan, role: str, screen: Screen, limit: float | None = None
+) -> tuple[WarmedUp, ...]:
+    """The requests before the first users', if the plan asks for any; ``limit`` as :func:`warm_up` takes it."""
+    if plan.warm_up is None:
+        return ()
+    return (await warm_up(plan.warm_up, role, adapters.ask, screen.say, limit=limit),)
 
 
 async def undo(
@@ -296,7 +300,9 @@ async def undo(
         old = OldColour(environment, adapters.colours, adapters.probes, adapters.ports.traffic, screen.say)
         found = await old.ready(named_stable=deployed.colours["stable"] == old.colour)
         # New pods; what fails is told, and is no reason to stay on a bad release.
-        warmed = () if found.scaled_s is None else await _warm_up(adapters, header.plan, "stable", screen)
+        warmed: tuple[WarmedUp, ...] = ()
+        if found.scaled_s is not None:
+            warmed = await _warm_up(adapters, header.plan, "stable", screen, timing.WARM_UP_LIMIT)
         return await _begin(adapters, header, station, None, clock, screen, found, *warmed)
 
 

@@ -50,6 +50,7 @@ LOOK_TRIES, LOOK_RETRY, LOOK_LIMIT = (
     10.0,
 )  # at the targets of that colour: tries, between them, for one
 SCALE_LIMIT = 300.0  # for the pods of the colour that an undo goes back to
+WARM_UP_LIMIT = 30.0  # for its warm-up: traffic is on a bad release meanwhile
 STOP_LIMIT = 180.0  # for the bad colour's to go
 SCALE_POLL = 2.0  # between looks at its targets meanwhile
 SCALE_TOLD = 10.0  # between lines that say how far that is

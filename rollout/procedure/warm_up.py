@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from rollout.journal.notes import WarmedUp
 from rollout.plan import WarmUp
@@ -14,8 +15,13 @@ _PROGRESS = 5.0  # seconds between lines that say how far it is
 _KINDS = 3  # of failures that are named
 
 
-async def warm_up(rule: WarmUp, role: str, ask: Ask, say: Callable[[str], None]) -> WarmedUp:
-    """Sends the requests that a plan asks for, and says what came of them."""
+async def warm_up(
+    rule: WarmUp, role: str, ask: Ask, say: Callable[[str], None], *, limit: float | None = None
+) -> WarmedUp:
+    """Sends the requests that a plan asks for, and says what came of them.
+
+    Without a ``limit`` the first failure ends it, as the release then does; with one, in seconds, only time does.
+    """
     loop = asyncio.get_running_loop()
     began = told = loop.time()
     left, done = iter(range(rule.requests)), 0
@@ -24,6 +30,8 @@ async def warm_up(rule: WarmUp, role: str, ask: Ask, say: Callable[[str], None])
     async def client() -> None:
         nonlocal done, told
         for _ in left:
+            if limit is None and failures:
+                return
             if problem := await ask(role, rule.path):
                 failures[problem] += 1
             done += 1
@@ -31,12 +39,14 @@ async def warm_up(rule: WarmUp, role: str, ask: Ask, say: Callable[[str], None])
                 told = loop.time()
                 say(f"warming up {role}: {done} of {rule.requests} requests")
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(rule.concurrency, rule.requests)):
-            group.create_task(client())
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limit), asyncio.TaskGroup() as group:
+            for _ in range(min(rule.concurrency, rule.requests)):
+                group.create_task(client())
     took = round(loop.time() - began, 1)
-    found = WarmedUp(role, rule.requests, failures.total(), took, _named(failures))
-    say(f"warmed up {role}: {in_words(found)} in {took:g} s")
+    found = WarmedUp(role, done, failures.total(), took, _named(failures))
+    cut = f", of the {rule.requests} that the plan asks for" if done < rule.requests else ""
+    say(f"warmed up {role}: {in_words(found)} in {took:g} s{cut}")
     return found
 
 

@@ -37,9 +37,9 @@ class Colour:
         return self.wrong.get(number, "")
 
 
-def warmed(rule: WarmUp, colour: Colour) -> tuple[WarmedUp, list[str]]:
+def warmed(rule: WarmUp, colour: Colour, limit: float | None = None) -> tuple[WarmedUp, list[str]]:
     said: list[str] = []
-    return run_virtually(warm_up(rule, "candidate", colour.ask, said.append)), said
+    return run_virtually(warm_up(rule, "candidate", colour.ask, said.append, limit=limit)), said
 
 
 def test_so_many_requests_are_sent_so_many_at_a_time() -> None:
@@ -58,11 +58,23 @@ def test_it_says_how_far_it_is() -> None:
 
 def test_what_fails_is_named() -> None:
     wrong = {3: "500", 5: "500", 8: "no answer within 2 s"}
-    found, said = warmed(WarmUp(20), Colour(wrong))
+    found, said = warmed(WarmUp(20), Colour(wrong), 30)
     assert found.failed == 3
     assert in_words(found) == "3 of 20 requests failed: 500 (2), no answer within 2 s (1)"
     assert said == [f"warmed up candidate: {in_words(found)} in 0.2 s"]
     assert parse_note(note_to_json(found)) == found
+
+
+def test_the_first_failure_ends_that_of_a_release() -> None:
+    colour = Colour({3: "500"})
+    found, _ = warmed(WarmUp(200, 1), colour)
+    assert (found.failed, found.requests, len(colour.asked)) == (1, 4, 4)
+
+
+def test_that_of_an_undo_has_a_time_limit() -> None:
+    found, said = warmed(WarmUp(200, 2), Colour(seconds=9), 30)
+    assert (found.requests, found.failed, found.took_s) == (6, 0, 30)
+    assert said[-1] == "warmed up candidate: 6 requests in 30 s, of the 200 that the plan asks for"
 
 
 @pytest.mark.parametrize(
