@@ -46,7 +46,7 @@ mutants: setup  ## how many of 400 planted defects in policy, plan and journal t
 rehearse: setup  ## two releases on real parts, the bad one rolled back automatically (FAULT=..., TIME_SCALE=...)
 	@$(BIN)/simulate lab rehearse --time-scale $(TIME_SCALE) $(if $(FAULT),--fault $(FAULT))
 
-bench: setup  ## how fast the simulator is; then, in the lab, a traffic update beside a bare ModifyRule call
+bench: setup  ## how fast the simulator is; then, in the lab, traffic updates beside a bare ModifyRule call, and undos under load
 	@$(BIN)/python -m tools.bench
 	@$(BIN)/simulate lab bench
 

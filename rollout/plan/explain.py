@@ -80,9 +80,9 @@ def _explained(plan: Plan) -> Iterator[str]:
     yield f"If these periods are missing, the stage waits up to {duration(metrics.max_extension)} longer; then it is held."
     yield (
         f"After the last stage the release bakes at {plan.stages[-1].weight} %{_for_so_long(plan)}. It is promoted when every metric period "
-        f"that began in the last window{' or the bake' if plan.bake else ''} was told and good; until then everything below holds. "
-        f"A period that is not told (the poll after {duration(metrics.delay)} tells at least that there is no data), or that is not good "
-        f"{duration(metrics.delay + metrics.max_extension)} after the bake, holds it."
+        f"that began in the last window{' or the bake' if plan.bake else ''} has arrived and is good; until then everything below applies. "
+        f"It is held when a period has not arrived {duration(metrics.delay)} after its end, or is not good "
+        f"{duration(metrics.delay + metrics.max_extension)} after the bake."
     )
     yield ""
     yield "What a breach does:"
@@ -98,6 +98,12 @@ def _explained(plan: Plan) -> Iterator[str]:
         f"  health rounds every {duration(health.interval)}, failed in a row: {health.alert_after} alerts, {health.prepare_after} prepares "
         f"the rollback and stops advancing, {health.abort_after} aborts"
     )
+    yield (
+        f"  the front door, where users go, {health.abort_after} times in a row while a colour itself passes: abort, and the traffic rule "
+        "is written back whole"
+    )
+    yield "  another version than the approved one answers: hold; it cannot be resumed while that version answers"
+    yield "  far fewer requests of both colours than before the release: hold"
     yield f"  no successful query of the candidate's metrics for {duration(metrics.blind_limit)}: abort"
     yield (
         f"  a period without data {duration(metrics.delay)} after its end counts as one without requests, with which no stage is passed"
@@ -117,11 +123,11 @@ def _explained(plan: Plan) -> Iterator[str]:
     )
     yield (
         f"After an abort, stable is watched for {duration(check.watch)}. It is verified when every metric period was measured, the errors "
-        f"of all of them are below {number(check.error_rate)} %, each P95 is below {duration(check.latency_p95)} and the last health "
-        "round was clean."
+        f"of all of them are below {number(check.error_rate)} %, each P95 is below {duration(check.latency_p95)}, the last health "
+        f"round was clean and users get in. For late metrics it waits up to {duration(metrics.delay)} more."
     )
     yield ""
-    yield f"Earliest end of a good release: {duration(earliest(plan))} (plus the stack updates)."
+    yield f"Earliest end of a good release: {duration(earliest(plan))} (plus the stack updates, and until the last window's metrics have arrived)."
     yield f"Latest end without a hold or a pause: {duration(latest(plan))}."
 
 

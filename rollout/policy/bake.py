@@ -68,7 +68,9 @@ def promote(step: Step) -> None:
     plan, weight = step.plan, step.state.commanded
     good, needed = len(told(plan, step.state)), plan.metrics.min_periods
     step.move(Cause.BAKED)
-    reason = f"{_periods(good)} of the last window and the bake were told and good: candidate becomes stable"
+    reason = (
+        f"{_periods(good)} of the last window and the bake arrived and were good: candidate becomes stable"
+    )
     passed = Reason.STAGE_PASSED
     step.emit(DecisionKind.PROMOTE, passed, reason, weight=weight, value=good, limit=needed)
     step.emit(

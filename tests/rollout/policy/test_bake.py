@@ -41,7 +41,7 @@ def test_promoted_when_the_last_period_of_the_window_was_told_and_good() -> None
     assert run.ticks(int(t) + 361, int(t) + 419, 7) == []
     assert brief(fifth(run, t)) == PROMOTED
     assert run.all[-2]["reason"] == (
-        "5 metric periods of the last window and the bake were told and good: candidate becomes stable"
+        "5 metric periods of the last window and the bake arrived and were good: candidate becomes stable"
     )
     assert run.all[-1]["outcome"] == "promoted"
 
