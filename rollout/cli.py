@@ -628,11 +628,27 @@ def undo(
     if station.holder() is not None:
         _undo_by_another(_connector(context), project_dir, station, version, stop)
         return
-    station.take(say)
+    station = _taken_if_possible(station, project_dir)
     try:
         _undo(_connector(context), project_dir, station, version, plan, time_scale, reason, stop)
     finally:
         station.give_back()
+
+
+def _taken_if_possible(station: Station, project_dir: Path) -> Station:
+    """The station of an undo, which waits for neither store nor disk. Raises :class:`StationError` when another is at work."""
+    from rollout.journal.station import Station
+
+    try:
+        station.take(say)
+    except OSError as error:
+        if station.shared:
+            say(
+                f"rollout: {error}: going on without the store; the journal is on this machine only", err=True
+            )
+            return _taken_if_possible(Station(project_dir, station.env), project_dir)
+        say(f"rollout: {error}: going on without the lock that keeps another controller away", err=True)
+    return station
 
 
 @app.command()
@@ -789,7 +805,7 @@ def _undo(
     except TrafficError as error:
         say(f"rollout: {error}", err=True)
         fail(_traffic_now(station), Exit.FAILED)
-    except (EngineMissing, EnvironmentProblem) as error:
+    except (EngineMissing, EnvironmentProblem, OSError) as error:
         if promoted is None:
             raise
         say(f"rollout: {error}", err=True)
@@ -822,7 +838,11 @@ def _promoted(
     if promoted:
         return promoted
     if end is None and header.promoted:
-        _continue(connector, project_dir, station, path, records)
+        try:
+            _continue(connector, project_dir, station, path, records)
+        except OSError as error:
+            say(f"rollout: {error}: the undo in {path} cannot be continued, it is begun anew", err=True)
+            return header
     if end is None:
         say(f"{header.named('candidate')} is not promoted yet: the undo is an abort")
         _abort(connector, project_dir, station, station.env, stop, alone=True)

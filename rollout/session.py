@@ -28,7 +28,7 @@ from rollout.control.ports import (
     TrafficControl,
     TrafficError,
 )
-from rollout.journal import FileJournal, Record
+from rollout.journal import FileJournal, NoJournal, Record
 from rollout.journal.card import Card
 from rollout.journal.header import Header
 from rollout.journal.notes import EnginesEnded, Note, WarmedUp
@@ -349,22 +349,34 @@ async def _begin(
     screen: Screen,
     *notes: Note,
 ) -> Exit:
-    """Opens a journal and runs what it is of, from its first event."""
+    """Opens a journal and runs what it is of, from its first event. Raises ``OSError``; an undo goes on without a journal."""
     rpm = None if header.undo else await adapters.baseline_rpm()
     start = clock.now()  # not when the checks and questions began: they took time
     adapters.begin(start)
     header = replace(header, start=start)
     path = path or station.new_journal(start, "dry-" if header.dry_run else "")
-    journal = station.open_journal(
-        path, clock.now, secrets=adapters.environment.secrets, local=header.dry_run
-    )
+    journal: FileJournal | NoJournal
+    try:
+        journal = station.open_journal(
+            path, clock.now, secrets=adapters.environment.secrets, local=header.dry_run
+        )
+    except OSError as error:
+        if not header.undo:
+            raise
+        journal = NoJournal(path, error)
     try:
         journal.append("rollout", 0.0, header.to_json())
-        await journal.durable()
+        try:
+            await journal.durable()
+            if not header.dry_run:
+                station.point_at(journal.path)
+        except OSError as error:
+            if not header.undo:
+                raise
+            screen.say(f"warning: the undo goes on, but its journal cannot be written: {error}")
+        else:
+            screen.say(f"journal: {journal.path}")
         _turn_card(station, header, Exit.DONE if header.kind == "watch" else None, screen)
-        if not header.dry_run:
-            station.point_at(journal.path)
-        screen.say(f"journal: {journal.path}")
         controller = _controller(adapters, header, journal, clock, screen, rpm)
         for note in notes:
             controller.note(note)
@@ -461,7 +473,7 @@ def _header(environment: Environment, plan_text: str, time_scale: float, start: 
 def _controller(
     adapters: Adapters,
     header: Header,
-    journal: FileJournal,
+    journal: FileJournal | NoJournal,
     clock: WallClock,
     screen: Screen,
     rpm: int | None = None,

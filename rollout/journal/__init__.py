@@ -3,6 +3,7 @@
 from rollout.journal.journal import (
     FileJournal,
     JournalError,
+    NoJournal,
     Record,
     parse_journal,
     parse_record,
@@ -10,4 +11,13 @@ from rollout.journal.journal import (
     utc,
 )
 
-__all__ = ["FileJournal", "JournalError", "Record", "parse_journal", "parse_record", "read_journal", "utc"]
+__all__ = [
+    "FileJournal",
+    "JournalError",
+    "NoJournal",
+    "Record",
+    "parse_journal",
+    "parse_record",
+    "read_journal",
+    "utc",
+]

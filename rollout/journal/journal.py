@@ -191,6 +191,24 @@ class FileJournal:
             os.fsync(self._fd)
 
 
+class NoJournal:
+    """In place of a journal that cannot be opened, for what must not wait for a disk; ``durable`` raises the ``failure``."""
+
+    def __init__(self, path: Path, failure: OSError) -> None:
+        self.path, self.failure = path, failure
+        self._seq = 0
+
+    def append(self, kind: str, t: float, body: Mapping[str, Any]) -> int:
+        self._seq += 1
+        return self._seq
+
+    async def durable(self) -> None:
+        raise self.failure
+
+    def close(self) -> None:
+        pass
+
+
 def _write_fully(fd: int, data: bytes) -> None:
     while data:
         data = data[os.write(fd, data) :]

@@ -306,8 +306,8 @@ DEFECTS = {
     ),
     "a dry run is the environment's rollout": Defect(
         "session.py",
-        "if not header.dry_run:\n            station.point_at",
-        "if True:\n            station.point_at",
+        "if not header.dry_run:\n                station.point_at",
+        "if True:\n                station.point_at",
         SESSION + "a_dry_run_is_not_the_environments_rollout",
     ),
     # --- undo, the watch after the promotion, stopped pods

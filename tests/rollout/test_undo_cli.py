@@ -21,6 +21,7 @@ from rollout.journal import Record, read_journal
 from rollout.journal.card import Card
 from rollout.journal.header import Header
 from rollout.journal.station import Station
+from rollout.journal.store import Shared, StoreError
 from rollout.stacks.engine import EngineMissing
 from rollout.stacks.environment import Environment
 from tests.rollout import driver
@@ -316,6 +317,56 @@ def test_a_run_without_a_disk_ends_in_one_sentence(
     ran = rollout("run", "--yes", "--plan", "quick.yaml", connector=driver.FileConnector())
     assert (ran.code, ran.err.count("\n"), weight(project)) == (1, 1, 0), ran.err
     assert "No space left on device: '/there'; `rollout status` says where traffic is" in ran.err
+
+
+@pytest.mark.parametrize("what", ["take", "open_journal", "point_at"])
+def test_an_undo_waits_for_no_disk(
+    rollout: Run, project: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    promoted(project)
+    monkeypatch.setattr(Station, what, full)
+    ran = rollout("undo", connector=driver.FileConnector())
+    assert (ran.code, weight(project)) == (3, 0), ran.err
+    assert "No space left on device" in ran.out + ran.err
+
+
+def test_an_undo_whose_first_record_cannot_be_written_goes_on(
+    rollout: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promoted(project)
+    monkeypatch.setattr("rollout.journal.journal._write_fully", full)
+    ran = rollout("undo", connector=driver.FileConnector())
+    assert (ran.code, weight(project)) == (3, 0), ran.err
+    assert "warning: the undo goes on, but its journal cannot be written: [Errno 28]" in ran.out
+    latest = Station(project, "prod").latest()
+    assert latest and latest.name == "journal.jsonl", "what cannot be read is not the latest"
+
+
+def test_an_undo_whose_engine_has_no_disk_goes_by_the_load_balancers_api(rollout: Run, project: Path) -> None:
+    class Full(NoPulumi):
+        def engine(self, project_dir: Path, running: Path | None) -> Any:
+            full()
+
+    promoted(project, **PLACE)
+    ran = rollout("undo", connector=Full(2))
+    assert (ran.code, weight(project)) == (4, 0), ran.err
+
+
+def test_an_undo_does_not_wait_for_the_store(
+    rollout: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: Any, **__: Any) -> Any:
+        raise StoreError("GetObject failed: the store is down")
+
+    class Down:
+        where = "s3://there"
+        create = read = replace = write = names = down
+
+    promoted(project)
+    monkeypatch.setattr(cli, "_shared", lambda env: Shared(Down()))
+    ran = rollout("undo", connector=driver.FileConnector())
+    assert (ran.code, weight(project)) == (3, 0), ran.err
+    assert "the store is down: going on without the store; the journal is on this machine only" in ran.err
 
 
 # --- the watch after the promotion
