@@ -5,7 +5,7 @@ The ways, in this order:
 1. the rollout is continued from its journal and aborted at once;
 2. a stack update, or break-glass with what the stacks say of the rule;
 3. the load balancer's own API: by the journal's header, by the card that pre-flight wrote, or by the tags of rule and target
-   groups, for which the operator names who is stable.
+   groups, for which one of these or the operator names who is stable.
 
 Whatever a way raises, a bug included, is told and the next one is tried. While a controller lives that does not answer, the third
 comes first, and the first does not come at all.
@@ -222,15 +222,17 @@ class Emergency:
     def _cards(self, header: Header | None, records: Sequence[Record]) -> Iterator[tuple[Card, bool]]:
         """What may say where traffic is divided; True with it: nothing but the operator's word says who is stable."""
         known = header.card if header else self._card or self._kept(records)
+        stable = self.stable or (known.colours["stable"] if known else "")
+        by_word = bool(self.stable) and not header
         if known:
-            yield known.with_stable(self.stable or known.colours["stable"]), bool(self.stable) and not header
-        if not self.stable:
-            if not known:
-                self._fails(EnvironmentProblem(self._who_is_stable()))
+            yield known.with_stable(stable), by_word
+        if not stable:
+            self._fails(EnvironmentProblem(self._who_is_stable()))
             return
-        try:
-            region = self.region or default_region(self.project_dir, self.env)
-            yield asyncio.run(self._tagged(region)), True
+        try:  # what is known may lack the rule, or name one that is no more
+            region = self.region or (known.region if known else "")
+            region = region or default_region(self.project_dir, self.env)
+            yield asyncio.run(self._tagged(region, stable)), by_word
         except Exception as error:  # noqa: BLE001 -- see above
             self._fails(error)
 
@@ -240,8 +242,8 @@ class Emergency:
         old = promotion_begun(records) and card and card.colours["stable"] == records[0].body.get("stable")
         return card if self.stable or not (old or self._over) else None
 
-    async def _tagged(self, region: str) -> Card:
-        return await find(self.connector.elbv2(region), self.env, region, self.stable)
+    async def _tagged(self, region: str, stable: str) -> Card:
+        return await find(self.connector.elbv2(region), self.env, region, stable)
 
     def _who_is_stable(self) -> str:
         return f"who is stable is not known here: `rollout abort --env {self.env} --stable blue` or `--stable green` says it"

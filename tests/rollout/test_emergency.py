@@ -362,17 +362,6 @@ def test_a_profile_that_does_not_exist_is_said(
     assert modify_rule(ran.err.splitlines()[-1])
 
 
-def test_a_rule_that_is_gone_is_said_and_the_tags_still_find_the_new_one(
-    rollout: Run, project: Path, balancer: Balancer
-) -> None:
-    begin(project, balancer, rule_arn=balancer.rule_arn + "0")
-    ran = rollout("abort")
-    assert (ran.code, balancer.weights["blue"]) == (1, 75)
-    assert "traffic could NOT be moved" in ran.err
-    ran = rollout("abort", "--stable", "blue")
-    assert (ran.code, balancer.weights) == (4, {"blue": 100, "green": 0}), ran.all
-
-
 def test_what_has_no_tags_is_said(rollout: Run, project: Path, balancer: Balancer) -> None:
     ran = rollout("abort", "--env", "prod", "--stable", "blue", "--region", "eu-west-1")
     assert ran.code == 1
@@ -405,6 +394,26 @@ def test_a_named_stable_without_a_healthy_target_gets_no_traffic(
     assert (ran.code, balancer.weights["blue"]) == (1, 75)
     assert "blue has no healthy target, green has 1" in ran.err
     assert modify_rule(ran.err.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    "lacking", [{"rule_arn": ""}, {"groups": {}}, {"rule_arn": "", "groups": {}, "region": ""}]
+)
+def test_a_header_that_does_not_name_the_rule_still_says_who_is_stable(
+    rollout: Run, project: Path, balancer: Balancer, lacking: dict[str, Any]
+) -> None:
+    begin(project, balancer, **lacking)
+    ran = rollout("abort")
+    assert (ran.code, balancer.weights) == (4, {"blue": 100, "green": 0}), ran.all
+
+
+@pytest.mark.parametrize("words", [(), ("--stable", "blue")])
+def test_a_rule_that_was_made_anew_is_found_by_its_tags(
+    rollout: Run, project: Path, balancer: Balancer, words: tuple[str, ...]
+) -> None:
+    begin(project, balancer, rule_arn=balancer.rule_arn + "0")
+    ran = rollout("abort", *words)
+    assert (ran.code, balancer.weights) == (4, {"blue": 100, "green": 0}), ran.all
 
 
 def test_a_journal_that_is_damaged_leaves_the_card(rollout: Run, project: Path, balancer: Balancer) -> None:
