@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 OTHER = {"blue": "green", "green": "blue"}
@@ -23,6 +23,7 @@ class Card:
     groups: Mapping[str, str]  # target group ARNs
     colours: Mapping[str, str]
     versions: Mapping[str, str] = field(default_factory=dict)
+    written: float = field(default=0.0, compare=False)  # when it was kept, in epoch seconds; 0: not known
 
     @property
     def complete(self) -> bool:
@@ -40,7 +41,7 @@ class Card:
         groups, colours, versions = (
             _exchanged(roles) for roles in (self.groups, self.colours, self.versions)
         )
-        return Card(self.env, self.region, self.rule_arn, groups, colours, versions)
+        return replace(self, groups=groups, colours=colours, versions=versions)
 
     @classmethod
     def read(cls, body: Any) -> Self:
@@ -53,10 +54,11 @@ class Card:
                 groups={role: str(body["groups"][role]) for role in ("stable", "candidate")},
                 colours={role: str(body[role]) for role in ("stable", "candidate")},
                 versions={str(role): str(version) for role, version in body.get("versions", {}).items()},
+                written=float(body.get("written", 0)),
             )
         except KeyError as error:
             raise BadCard(f"{error} is missing") from None
-        except (AttributeError, TypeError) as error:
+        except (AttributeError, TypeError, ValueError) as error:
             raise BadCard(str(error)) from None
         if OTHER.get(card.colours["stable"]) != card.colours["candidate"]:
             raise BadCard(
@@ -72,6 +74,7 @@ class Card:
             **self.colours,
             "groups": dict(self.groups),
             "versions": dict(self.versions),
+            "written": self.written,
         }
 
 

@@ -17,6 +17,7 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -112,16 +113,22 @@ class Station:
     def write_card(self, card: Card) -> None:
         """Keeps what moving traffic takes where `rollout abort` finds it without journal and Pulumi."""
         self.directory.mkdir(parents=True, exist_ok=True)
+        card = replace(card, written=time.time())
         _write(self._card_file, card.to_json())
         if self.shared:
-            with contextlib.suppress(StoreError):  # the journal, which is there too, outweighs an old card
+            with contextlib.suppress(StoreError):  # here the newer one outweighs what is there
                 self.shared.write_card(card)
 
     def card(self) -> Card | None:
-        """What was kept last; ``None`` when there is nothing that can be read."""
+        """What was kept last, here or in the store; ``None`` when there is nothing that can be read."""
+        stored = None
         if self.shared:
             with contextlib.suppress(StoreError):
-                return self.shared.card()
+                stored = self.shared.card()
+        cards = [card for card in (stored, self._local_card()) if card]
+        return max(cards, key=lambda card: card.written, default=None)
+
+    def _local_card(self) -> Card | None:
         with contextlib.suppress(OSError, ValueError, BadCard):
             return Card.read(json.loads(self._card_file.read_text()))
         return None
