@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from rollout.journal.card import BadCard, Card
@@ -32,6 +33,7 @@ TERM = 30.0  # seconds without a renewal after which a lease is anybody's
 RENEWAL = 5.0  # seconds between renewals
 LOOK = 0.5  # seconds between looks at another's lease
 _READERS = 32  # records read at once
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _LEASE, _CARD = "lease.json", "card.json"
 
 
@@ -77,7 +79,7 @@ class Store(Protocol):
 
 @dataclass(slots=True)
 class Lease:
-    """One process's claim to be the controller. ``place``: its directory, which says with the host whose it is after a crash."""
+    """One process's claim to be the controller. ``place``: its directory, which says with the machine whose it is after a crash."""
 
     store: Store
     place: str
@@ -106,7 +108,7 @@ class Lease:
                 continue
             body, tag = found
             held = _parsed(body)
-            mine = (held.get("host"), held.get("place")) == (socket.gethostname(), self.place)
+            mine = _whose(held) == _whose(_parsed(self._body())) and bool(held.get("machine"))
             if not (held.get("left") or mine) and (say is None or self._lives(held, tag, say)):
                 raise LeaseHeld(in_words(held), self.term)
             if self.store.replace(_LEASE, self._body(), tag):
@@ -157,6 +159,7 @@ class Lease:
         fields = {
             "owner": self._owner,
             "host": socket.gethostname(),
+            "machine": machine(),
             "place": self.place,
             "pid": os.getpid(),
             "since": self._since,
@@ -165,6 +168,21 @@ class Lease:
             "term": self.term,
         }
         return json.dumps(fields | ({"left": True} if left else {})).encode()
+
+
+def machine() -> str:
+    """What two machines never have alike, containers included: boot and file systems; '' where the kernel does not say.
+
+    Whoever has it alike sees the same directory, so that the lock in it tells whether the process before is dead.
+    """
+    try:
+        return f"{_BOOT.read_text().strip()} {os.readlink('/proc/self/ns/mnt')}"
+    except OSError:
+        return ""
+
+
+def _whose(held: dict[str, Any]) -> tuple[Any, ...]:
+    return held.get("host"), held.get("machine"), held.get("place")
 
 
 def in_words(held: dict[str, Any]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -151,6 +153,25 @@ def test_a_lease_that_was_given_back_or_is_of_this_directory_is_taken_at_once(s3
     Lease(s3, "/b").take()
 
 
+@pytest.mark.parametrize("other", ["another boot", ""])
+def test_a_lease_of_another_machine_with_the_same_name_and_folder_is_not_ours(
+    s3: Flaky, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    """Two containers may have both alike; and a machine that says nothing of itself is not known again."""
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(store, "machine", lambda: other)
+        Lease(s3, "/a").take()
+    if not other:
+        monkeypatch.setattr(store, "machine", lambda: "")
+    with pytest.raises(LeaseHeld):
+        Lease(s3, "/a").take()
+
+
+def test_a_machine_is_known_again_by_every_process_of_it() -> None:
+    asked = [sys.executable, "-c", "from rollout.journal.store import machine; print(machine(), end='')"]
+    assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == store.machine()
+
+
 def test_the_answer_to_a_renewal_may_be_lost(s3: Flaky) -> None:
     lease = Lease(s3, "/a")
     lease.take()
@@ -222,6 +243,44 @@ def test_whose_journal_another_goes_on_with_writes_no_more(shared: Shared, tmp_p
     successor.close()
     journal.close()
     assert shared.lines("one") == other.read_bytes()
+
+
+# --- the card
+
+
+def test_a_card_that_the_store_did_not_get_outweighs_the_older_one_there(
+    s3: Flaky, shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A promotion during an outage: what is in the store would send everybody back to the old release."""
+    a, b = machine(tmp_path, "a", shared), machine(tmp_path, "b", shared)
+    a.write_card(CARD)
+    with monkeypatch.context() as outage:
+
+        def write(self: S3Store, key: str, body: bytes) -> None:
+            raise StoreError("the store is down")
+
+        outage.setattr(S3Store, "write", write)
+        a.write_card(CARD.with_stable("green"))
+    assert a.card() == CARD.with_stable("green")
+    b.write_card(CARD)
+    assert a.card() == CARD
+
+
+@pytest.mark.parametrize("stored", [None, b"damaged", b'{"env": "prod", "written": "never"}'])
+def test_without_a_card_of_the_store_the_local_one_counts(
+    s3: Flaky, shared: Shared, tmp_path: Path, stored: bytes | None
+) -> None:
+    Station(tmp_path / "a", "prod").write_card(CARD)
+    if stored:
+        s3.write("card.json", stored)
+    assert machine(tmp_path, "a", shared).card() == CARD
+
+
+def test_a_card_of_before_it_had_a_time_is_older_than_any(shared: Shared, tmp_path: Path) -> None:
+    a = machine(tmp_path, "a", shared)
+    a.write_card(CARD.with_stable("green"))
+    shared.write_card(CARD)
+    assert a.card() == CARD.with_stable("green")
 
 
 # --- two machines
