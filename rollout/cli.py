@@ -806,9 +806,14 @@ def _undo(
         say(f"rollout: {error}", err=True)
         fail(_traffic_now(station), Exit.FAILED)
     except (EngineMissing, EnvironmentProblem, OSError) as error:
-        if promoted is None:
-            raise
         say(f"rollout: {error}", err=True)
+        if promoted is None:
+            say(f"rollout: {_traffic_now(station)}", err=True)
+            fail(
+                "no journal here says what to go back to. All traffic to a colour, without journal and Pulumi: "
+                f"`rollout abort --env {station.env} --stable COLOUR`, with the colour that served before the release; docs/emergency.md",
+                Exit.FAILED if isinstance(error, OSError) else Exit.BAD_INPUT,
+            )
         _undo_without_stacks(connector, station, promoted)
 
 

@@ -245,6 +245,16 @@ def test_it_works_without_pulumi(rollout: Run, project: Path) -> None:
     assert "`rollout undo` again brings it in line when Pulumi is back" in ran.out
 
 
+def test_without_journal_and_pulumi_it_says_where_traffic_is_and_the_way_on(rollout: Run) -> None:
+    ran = rollout("undo", connector=NoPulumi(2))
+    assert ran.code == 2
+    first, now, *way = ran.err.splitlines()
+    assert first == "rollout: pulumi is not on PATH"
+    assert now.startswith("rollout: traffic now: ")
+    assert "`rollout abort --env prod --stable COLOUR`" in " ".join(way)
+    assert "docs/emergency.md" in " ".join(way)
+
+
 def test_without_pulumi_targets_that_are_not_seen_are_no_refusal(rollout: Run, project: Path) -> None:
     class Throttled(Rule):
         def describe_target_health(self, **_: Any) -> Any:
