@@ -66,6 +66,12 @@ def test_security_names_every_right_that_rollout_uses() -> None:
     assert {action for action in used if f"`{action}`" not in text} == set()
 
 
+def test_security_says_the_rights_of_every_command() -> None:
+    rows = re.findall(r"^\| ([^|]+) \|.*\|$", (CHECKOUT / "SECURITY.md").read_text(), re.MULTILINE)
+    named = {name for who in rows for name in re.findall(r"`(?:rollout )?([a-z]+)", who)}
+    assert set(typer.main.get_group(rollout.cli.app).commands) - named == set()
+
+
 def commands(text: str) -> Iterator[list[str]]:
     """What a document tells people to type of ours, as words: spans of code, and indented blocks without comments."""
     blocks = re.findall(r"^    (\S.*?)(?:  +#.*|   +.*)?$", text, re.MULTILINE)
