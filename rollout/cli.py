@@ -25,7 +25,7 @@ from rollout.stacks.project import EnvironmentProblem, check_name, check_project
 if TYPE_CHECKING:
     from rollout.journal import Record
     from rollout.journal.header import Header
-    from rollout.journal.station import Station
+    from rollout.journal.station import Station, StationError
     from rollout.journal.store import Shared
     from rollout.plan import Plan
     from rollout.session import Connector
@@ -624,11 +624,17 @@ def undo(
     Exit codes: 3 undone and verified, 4 undone but not verified,
     1 nothing was moved, 2 there is nothing to go back to.
     """
+    from rollout.journal.station import StationError
+
     station = _station(project_dir, env)
     if station.holder() is not None:
         _undo_by_another(_connector(context), project_dir, station, version, stop)
         return
-    station = _taken_if_possible(station, project_dir)
+    try:
+        station = _taken_if_possible(station, project_dir)
+    except StationError as error:
+        _undo_elsewhere(_connector(context), project_dir, station, version, error)
+        return
     try:
         _undo(_connector(context), project_dir, station, version, plan, time_scale, reason, stop)
     finally:
@@ -715,6 +721,55 @@ def _undo_by_another(
     connector: Connector, project_dir: Path, station: Station, version: str, stop: bool | None
 ) -> None:
     """An undo by the controller that runs: of a release, for which it is an abort, or of the watch after it."""
+    from rollout.journal.station import StationError
+
+    watched = _watched(station)
+    if watched is None:
+        say("a controller is running, so nothing is promoted yet: the undo is an abort")
+        _ask(station, _ABORTS[stop])
+        return
+    _look_before_another(connector, project_dir, station, watched, version)
+    try:
+        _ask(station, _ABORTS[stop], "undo")
+    except StationError as error:
+        say(f"rollout: {error}", err=True)
+        _mark_undo(station)
+        _undo_without_stacks(connector, station, watched)
+
+
+def _undo_elsewhere(
+    connector: Connector, project_dir: Path, station: Station, version: str, held: StationError
+) -> None:
+    """An undo by the watch of another machine, which hears a mark. Raises ``held`` when no watch is known there."""
+    watched = _watched(station)
+    if watched is None:
+        raise held
+    say(f"rollout: {held}", err=True)
+    _look_before_another(connector, project_dir, station, watched, version)
+    if not _mark_undo(station):
+        fail(_traffic_now(station), Exit.FAILED)
+    say(
+        f"the mark of an undo is left: the watch hears it within seconds and goes back to {watched.named('stable')}. `rollout status` says "
+        f"how far that is; if nothing moves: `rollout abort --env {station.env} --stable {watched.stable}`"
+    )
+
+
+def _mark_undo(station: Station) -> bool:
+    """Leaves the mark that a watch hears as the operator's undo."""
+    path = station.latest()
+    try:
+        if path:
+            station.mark(path.stem)
+    except OSError as error:
+        say(f"rollout: the mark of the undo could not be left: {error}", err=True)
+        return False
+    return True
+
+
+def _look_before_another(
+    connector: Connector, project_dir: Path, station: Station, watched: Header, version: str
+) -> None:
+    """Looks at what the watch of another process would go back to; ends this one when nothing there is healthy."""
     import asyncio
 
     from rollout import session
@@ -722,11 +777,6 @@ def _undo_by_another(
     from rollout.procedure.undo import UndoRefused
     from rollout.stacks.engine import EngineMissing
 
-    watched = _watched(station)
-    if watched is None:
-        say("a controller is running, so nothing is promoted yet: the undo is an abort")
-        _ask(station, _ABORTS[stop])
-        return
     try:
         engine = connector.engine(project_dir, station.directory)
         asyncio.run(session.make_ready(connector, engine, watched, version, say))
@@ -737,7 +787,6 @@ def _undo_by_another(
         fail(_traffic_now(station), Exit.FAILED)
     except (EngineMissing, EnvironmentProblem) as error:
         say(f"rollout: {error}; {watched.named('stable')} could not be looked at", err=True)
-    _ask(station, _ABORTS[stop], "undo")
 
 
 def _watched(station: Station) -> Header | None:

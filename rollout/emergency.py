@@ -91,7 +91,9 @@ class Emergency:
 
     def _leave_mark(self, records: Sequence[Record]) -> threading.Thread:
         """A controller that lives or is resumed hears the mark as the operator's abort. Traffic does not wait for it."""
-        over = self._over or promotion_begun(records)
+        watched = promotion(records)
+        undoes = watched and watched.kind == "watch" and watched.stable == self.stable
+        over = self._over or (promotion_begun(records) and not undoes)
         path = None if over or self.station is None else self.station.latest()
 
         def leave() -> None:

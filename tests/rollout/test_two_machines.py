@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from moto.server import ThreadedMotoServer
 from rollout.journal import read_journal
 from rollout.journal.station import Station
 from tests.rollout.test_cli import PATIENT, command, project, start, wait_for_weight, weight
+from tests.rollout.test_undo_cli import promoted
 
 __all__ = ["project"]  # a fixture
 
@@ -76,6 +78,23 @@ def test_the_other_machine_looks_is_refused_and_aborts(machines: Machines) -> No
     assert "ordered by the operator" in out
     code, out = command(machines.b, "status", **machines.env)
     assert "aborted" in out
+
+
+def test_the_other_machine_undoes_what_the_first_watches(machines: Machines) -> None:
+    promoted(machines.a)
+    controller = start(machines.a, "watch", **machines.env)
+    latest = machines.a / ".rollout/prod/latest"
+    until = time.monotonic() + 60
+    while '"kind":"watch"' not in (latest.read_text() if latest.exists() else ""):
+        assert time.monotonic() < until and controller.poll() is None
+        time.sleep(0.05)
+    code, out = command(machines.b, "undo", **machines.env)
+    assert code == 0, out
+    assert f"another controller is running: process {controller.pid} on" in out
+    assert "back to blue 1.0.0: 2 of 2 targets are healthy" in out
+    assert "the mark of an undo is left: the watch hears it within seconds and goes back to blue 1.0.0" in out
+    out, _ = controller.communicate(timeout=60)
+    assert (controller.returncode, weight(machines.b)) == (3, 0), out
 
 
 @pytest.mark.lab

@@ -20,7 +20,7 @@ from rollout import cli
 from rollout.journal import Record, read_journal
 from rollout.journal.card import Card
 from rollout.journal.header import Header
-from rollout.journal.station import Station
+from rollout.journal.station import Station, StationError
 from rollout.journal.store import Shared, StoreError
 from rollout.stacks.engine import EngineMissing
 from rollout.stacks.environment import Environment
@@ -445,6 +445,27 @@ def test_a_watch_that_runs_is_asked_to_undo_once_the_old_colour_was_looked_at(
     station.give_back()
     ran = rollout("abort", connector=driver.FileConnector())
     assert "green 2.0.0 is promoted: `rollout undo` goes back to blue 1.0.0" in ran.err
+
+
+def test_a_watch_that_does_not_answer_finds_a_mark_and_traffic_goes_back_without_it(
+    rollout: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(self: Station, command: str) -> tuple[bool, str]:
+        raise StationError("the controller did not answer within 15 s")
+
+    class Balancer(driver.FileConnector):
+        def rule(self, card: Card) -> Any:
+            return Rule(2)
+
+    monkeypatch.setattr(Station, "ask", ask)
+    journal_of(project, kind="watch", watch_s=3600, **PLACE)
+    (project / "weight").write_text("100")
+    station = Station(project, "prod")
+    station.take()
+    ran = rollout("undo", connector=Balancer())
+    station.give_back()
+    assert (ran.code, weight(project)) == (4, 0), ran.err
+    assert (project / ".rollout/prod/aborted/journal").exists()
 
 
 @pytest.mark.lab
