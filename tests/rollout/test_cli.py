@@ -313,7 +313,8 @@ def test_abort_with_neither_pulumi_nor_the_rule_is_refused(rollout: object, proj
     (project / "weight").write_text("25")
     ran = rollout("abort", connector=NoPulumi())  # type: ignore[operator]
     assert (ran.code, weight(project)) == (1, 25)
-    assert "could NOT be moved: the journal does not name the load balancer's rule" in ran.err
+    assert "rollout: the journal does not name the load balancer's rule" in ran.err
+    assert "traffic could NOT be moved: no stack file here names the region" in ran.err
     assert "rollout: traffic now: unknown" in ran.err
     assert ran.err.splitlines()[-1].endswith("docs/emergency.md")
 
