@@ -10,7 +10,8 @@ _HEAD = """\
 # What fails, and what came of it
 
 `make matrices` plays the real controller, effects and journal on a virtual clock against fakes and writes this page; `make soak` plays nights
-by seed for as long as told (decision 92). The lab plays some of the same on real parts (`tests/simulate/lab/rehearsal`).
+by seed for as long as told (decision 92). On real parts none of these deaths and faults was
+played yet; `simulate lab rehearse --fault` has its own.
 
 Commit {commit}, {date}.
 """
