@@ -1,7 +1,7 @@
 """`make test`: what needs no lab on two cores, then what does, one test after the other; at the end one line for both.
 
-A few failures on real parts are tried once more, because these tests also measure how busy the machine is. What passes only then is
-named at the end: it is a test, or a product, that somebody has to look at.
+A few failures are tried once more, because tests with processes and real parts also measure how busy the machine is. What passes only
+then is named at the end: it is a test, or a product, that somebody has to look at.
 
 python -m tools.test
 """
@@ -20,7 +20,7 @@ CHECKOUT = Path(__file__).parents[1]
 _REAL = "lab or engine"
 # Tests in the lab share one, and measure it.
 PARTS = (("-n", "2", "-m", f"not ({_REAL})"), ("-m", _REAL))
-SECOND_TRY = 3  # so many failures on real parts, at most, are tried once more
+SECOND_TRY = 3  # so many failures of a part, at most, are tried once more
 
 
 def counts(report: Path) -> Counter[str]:
@@ -82,7 +82,7 @@ def run(parts: Sequence[Sequence[str]] = PARTS) -> int:
             if interrupted:
                 print(f"interrupted\n{closing_line(found)}")
                 return 130
-            names = failed(report) if code == 1 and _REAL in arguments else []
+            names = failed(report) if code == 1 else []
             if 0 < len(names) <= SECOND_TRY and _passes_now(names, Path(folder) / f"{number}-again.xml"):
                 code, late = 0, names
                 found += Counter(passed=len(names), failed=-len(names))

@@ -167,9 +167,10 @@ def _on_cluster(
             _measured, [tasks[number] for number, _ in shares], shares, pure=False, retries=TRIES - 1
         )
         for future in as_completed(futures, loop=client.loop):  # type: ignore[no-untyped-call]
-            if future.status != "finished":
+            if future.status in ("error", "cancelled"):
                 why = future.status if future.status != "error" else repr(future.exception())
                 raise Incomplete(f"the Dask cluster at {address} lost work ({why}); {_listed(missing)}")
+            # "lost": the worker died with a result that nobody had fetched. The scheduler repeats the task, and this waits for it.
             share, rows = future.result()
             del missing[share]
             yield share, rows

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ from simulate.studies.replication import (
     wilson,
 )
 from simulate.studies.replication.parallel import BLOCK, joined
+from tests.simulate.lab.cluster import until
 from tests.simulate.rehearsals import PLAN, dies_always, dies_once
 
 JOB = Job("error-regression", PLAN, 3, {"rate_per_minute": 200})
@@ -120,14 +122,21 @@ def test_a_cluster_of_processes_gives_the_same(cluster: LocalCluster, alone: Row
     assert same(run(JOB, N, dask=cluster.scheduler_address), alone)
 
 
-def test_a_worker_of_the_cluster_that_dies_is_replaced(cluster: LocalCluster, alone: Rows) -> None:
-    victim = next(iter(cluster.workers.values())).pid
+def test_a_worker_of_the_cluster_that_dies_with_results_is_replaced(
+    cluster: LocalCluster, alone: Rows
+) -> None:
+    scheduler: Any = cluster.scheduler
     killed: list[int] = []
 
     def kill_once(done: int) -> None:
-        if not killed:
-            killed.append(victim)
-            os.kill(victim, signal.SIGKILL)
+        if killed:
+            return
+        # All is measured and only the first block fetched: whoever holds most holds results that only it has.
+        until(lambda: {task.state for task in [*scheduler.tasks.values()]} == {"memory"} or None)
+        victim = max(scheduler.workers.values(), key=lambda worker: len(worker.has_what)).address
+        killed.append(next(w.pid for w in cluster.workers.values() if w.worker_address == victim))
+        os.kill(killed[0], signal.SIGKILL)
+        until(lambda: victim not in scheduler.workers or None)
 
     assert same(run(JOB, N, dask=cluster.scheduler_address, progress=kill_once), alone)
     assert killed
