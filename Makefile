@@ -40,7 +40,7 @@ soak: setup  ## nights of the controller in a world that fails by seed, for SOAK
 matrices: setup  ## every death and every fault of a rollout on fakes; writes docs/matrices.md
 	@$(BIN)/python -m tools.matrices
 
-mutants: setup  ## how many of 400 planted defects in policy, plan and journal the quick tests notice; about half an hour
+mutants: setup  ## how many of 400 planted defects in policy, plan, journal and control the quick tests notice; takes hours
 	@$(BIN)/python -m tools.mutants
 
 rehearse: setup  ## two releases on real parts, the bad one rolled back automatically (FAULT=..., TIME_SCALE=...)

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import re
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tools.mutants import ROOMS
-from tools.mutants.document import UNEXPLAINED, Run, Survivor, explained, render, result, share, survivors
-from tools.mutants.draw import draw, modules
-from tools.mutants.trial import Baseline
+from tools.mutants.document import (
+    UNEXPLAINED,
+    Run,
+    Survivor,
+    explained,
+    render,
+    result,
+    share,
+    survivors,
+    tried,
+)
+from tools.mutants.draw import Mutant, draw, modules
+from tools.mutants.trial import Baseline, Trials
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -113,6 +124,13 @@ RUN = Run(
 def test_the_result_has_its_interval() -> None:
     # Wilson's interval of 95 of 100.
     assert "95 of 100 killed, 95.0 % (95 % interval 88.8 % to 97.8 %); 1,500 places" in result(RUN)
+    assert "first" not in result(RUN)
+
+
+def test_a_run_that_ended_early_says_how_many_of_the_drawn_it_tried() -> None:
+    early = replace(RUN, asked=400)
+    assert result(early).endswith("These are the first 100 of the 400 that are drawn: time was up.")
+    assert tried(render(early, [])) == tried(render(RUN, [])) == 100
 
 
 def test_explanations_are_kept_where_the_change_is_the_same() -> None:
@@ -124,7 +142,22 @@ def test_explanations_are_kept_where_the_change_is_the_same() -> None:
 
 
 def test_the_rooms_have_modules() -> None:
-    assert {name.rpartition("/")[0] for name in modules(CHECKOUT)} >= set(ROOMS)
+    assert {name.rpartition("/")[0] for name in modules(CHECKOUT)} == set(ROOMS)
+
+
+def test_the_controller_is_drawn_from_and_what_plays_nights_around_it_is_not() -> None:
+    control = {name.rpartition("/")[2] for name in modules(CHECKOUT) if name.startswith("rollout/control/")}
+    assert {"controller.py", "effects.py", "notifications.py", "dry_run.py"} <= control
+    assert control & {"testing.py", "night.py", "invariants.py"} == set()
+
+
+def test_when_time_is_up_no_more_are_begun(tmp_path: Path) -> None:
+    (tmp_path / "rule.py").write_text("LIMIT = 3\n")
+    trials = object.__new__(Trials)  # no baseline is made
+    trials._copies, trials.baseline = [tmp_path], Baseline({}, {})
+    mutants = [Mutant("rule.py", 1, "LIMIT = 3", f"LIMIT = {number}", "") for number in (4, 5)]
+    assert [mutant for mutant, _ in trials.run(mutants)] == mutants
+    assert list(trials.run(mutants, limit=-1)) == []
 
 
 DOCUMENT = (CHECKOUT / "docs" / "mutants.md").read_text()

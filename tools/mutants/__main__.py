@@ -1,12 +1,14 @@
 """Draws mutants, tries them, prints the share that is killed, and writes docs/mutants.md.
 
 python -m tools.mutants            400 by seed 378, on two processes
+python -m tools.mutants --minutes 60 --processes 1    as many of the 400 as are tried in an hour
 python -m tools.mutants --again    after tests were added: only those that docs/mutants.md says survive
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import signal
 import subprocess
@@ -17,8 +19,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tools.mutants import ROOMS
-from tools.mutants.document import Run, Survivor, explained, render, result, survivors
+from tools.mutants import EXCLUDED, ROOMS
+from tools.mutants.document import Run, Survivor, explained, render, result, survivors, tried
 from tools.mutants.draw import Mutant, draw
 from tools.mutants.trial import TestsFail, Trials
 
@@ -45,6 +47,7 @@ def _survivors(text: str, mutants: Sequence[Mutant]) -> list[Mutant]:
     """
     commit = re.search(r"^Commit (\w+),", text, re.MULTILINE)
     changed = _git("diff", "--name-only", commit[1] if commit else "HEAD", "--", *ROOMS).split()
+    changed = [module for module in changed if not module.startswith(EXCLUDED)]
     if commit is None or changed:
         raise ValueError(f"{DOCUMENT.name} is not of this code; changed since: {', '.join(changed)}")
     known = {(each.module, each.before, each.after) for each in survivors(text)}
@@ -63,13 +66,15 @@ def main() -> int:
     parser.add_argument("--number", type=int, default=400, help="how many mutants")
     parser.add_argument("--seed", type=int, default=378)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin none after so many minutes")
     parser.add_argument("--again", action="store_true", help="only those that docs/mutants.md says survive")
     options = parser.parse_args()
     # Ended from outside, it ends what it runs, as with Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     commit = _commit()
     earlier = DOCUMENT.read_text() if DOCUMENT.exists() else ""
-    everything, places = draw(CHECKOUT, options.number, options.seed)
+    number = tried(earlier) if options.again else options.number
+    everything, places = draw(CHECKOUT, number, options.seed)
     try:
         mutants = _survivors(earlier, everything) if options.again else everything
     except ValueError as error:
@@ -90,13 +95,12 @@ def main() -> int:
 
     def summary() -> Run:
         date = f"{datetime.now(UTC):%Y-%m-%d}"
-        return Run(commit, date, options.seed, places, drawn, killed)
+        return Run(commit, date, options.seed, places, drawn, killed, options.number)
 
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         try:
-            for number, (mutant, dead) in enumerate(
-                Trials(CHECKOUT, Path(folder), options.processes).run(mutants), 1
-            ):
+            trials = Trials(CHECKOUT, Path(folder), options.processes)
+            for count, (mutant, dead) in enumerate(trials.run(mutants, 60 * options.minutes), 1):
                 drawn[_room(mutant)] += 1
                 killed[_room(mutant)] += dead
                 if not dead:
@@ -105,8 +109,8 @@ def main() -> int:
                         f"survives: {mutant.module}:{mutant.line}\n  - {mutant.before}\n  + {mutant.after}",
                         flush=True,
                     )
-                if number % 20 == 0:
-                    print(f"{number} of {len(mutants)} tried, {killed.total()} killed", flush=True)
+                if count % 20 == 0:
+                    print(f"{count} of {len(mutants)} tried, {killed.total()} killed", flush=True)
         except TestsFail as error:
             print(error, file=sys.stderr)
             return 1
@@ -119,7 +123,9 @@ def main() -> int:
             return 130
     alive.sort(key=lambda each: (each.module, each.before))
     DOCUMENT.write_text(render(summary(), explained(alive, survivors(earlier))))
-    print(f"{result(summary())}\nwritten to {DOCUMENT.relative_to(CHECKOUT)}")
+    print(
+        f"{result(summary())}\n{trials.late} of them ran out of time\nwritten to {DOCUMENT.relative_to(CHECKOUT)}"
+    )
     return 0
 
 

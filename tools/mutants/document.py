@@ -29,6 +29,7 @@ class Run:
     places: int
     drawn: Mapping[str, int]
     killed: Mapping[str, int]
+    asked: int = 0  # to be drawn, when the time was over before
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def share(killed: int, drawn: int) -> tuple[str, str, str]:
 def result(run: Run) -> str:
     killed, drawn = sum(run.killed.values()), sum(run.drawn.values())
     percent, low, high = share(killed, drawn)
-    return _RESULT.format(
+    text = _RESULT.format(
         commit=run.commit,
         date=run.date,
         seed=run.seed,
@@ -62,6 +63,15 @@ def result(run: Run) -> str:
         low=low,
         high=high,
     )
+    if drawn < run.asked:
+        text += f" These are the first {drawn} of the {run.asked} that are drawn: time was up."
+    return text
+
+
+def tried(text: str) -> int:
+    """How many mutants the document is about."""
+    found = re.search(r" of (\d+) killed", text)
+    return int(found[1]) if found else 0
 
 
 def render(run: Run, survivors: Sequence[Survivor]) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tools.mutants import ROOMS
+from tools.mutants import EXCLUDED, ROOMS
 
 # They need the names to put in.
 _WITH_ARGUMENTS = {"core/VariableReplacer", "core/VariableInserter"}
@@ -42,9 +42,8 @@ class _Place:
 
 def modules(checkout: Path) -> list[str]:
     """The modules to change, relative to the checkout."""
-    return sorted(
-        str(path.relative_to(checkout)) for room in ROOMS for path in (checkout / room).rglob("*.py")
-    )
+    found = (str(path.relative_to(checkout)) for room in ROOMS for path in (checkout / room).rglob("*.py"))
+    return sorted(module for module in found if not module.startswith(EXCLUDED))
 
 
 def draw(checkout: Path, number: int, seed: int) -> tuple[list[Mutant], int]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import json
+import math
 import multiprocessing
 import os
 import resource
@@ -26,12 +27,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from tools.mutants import ROOMS
 from tools.mutants.draw import Mutant, modules
 
 TESTS = "tests/rollout"
 _SLOW = "test_planted_defects.py"  # runs tests on defects of its own
-_QUICK = "not lab and not engine and not compiled"
+_QUICK = "not lab and not engine and not compiled and not long"
 _LIBRARIES = [
     "boto3", "httpx", "hypothesis.stateful", "jinja2", "numpy", "pulumi.automation", "pydantic", "pytest", "pytest_asyncio",
     "rich.live", "scipy.stats", "typer", "yaml",
@@ -101,6 +101,7 @@ class Trials:
     def __init__(self, checkout: Path, folder: Path, processes: int) -> None:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_LIBRARIES)
+        self.late = 0  # mutants that ran out of time, which counts as killed
         self._copies = [folder / str(number) for number in range(processes)]
         for each in self._copies:
             copy(checkout, each)
@@ -125,13 +126,19 @@ class Trials:
         process.start()
         return process
 
-    def run(self, mutants: Sequence[Mutant]) -> Iterator[tuple[Mutant, bool]]:
-        """Each mutant with whether it was killed, as they end. All that runs is ended when the caller stops listening."""
+    def run(self, mutants: Sequence[Mutant], limit: float = math.inf) -> Iterator[tuple[Mutant, bool]]:
+        """Each mutant with whether it was killed, as they end. All that runs is ended when the caller stops listening.
+
+        After ``limit`` seconds none is begun, and those under way are finished: a survivor takes longest.
+        """
+        no_more = time.monotonic() + limit
         waiting = list(reversed(mutants))
         free = list(self._copies)
         running: dict[BaseProcess, tuple[Mutant, Path, float]] = {}
         try:
             while waiting or running:
+                if time.monotonic() > no_more:
+                    waiting.clear()
                 while waiting and free:
                     mutant = waiting.pop()
                     folder = free.pop()
@@ -143,14 +150,15 @@ class Trials:
                         continue
                     (folder / "original").write_text(original)
                     (folder / mutant.module).write_text(mutant.source)
-                    limit = _LEAST + _SLOWER * sum(self.baseline.seconds.get(test, 0.0) for test in tests)
+                    longest = _LEAST + _SLOWER * sum(self.baseline.seconds.get(test, 0.0) for test in tests)
                     process = self._start(_try, folder, tests)
-                    running[process] = (mutant, folder, time.monotonic() + limit)
+                    running[process] = (mutant, folder, time.monotonic() + longest)
                 connection.wait([process.sentinel for process in running], timeout=1.0)
                 for process, (mutant, folder, deadline) in list(running.items()):
                     late = time.monotonic() > deadline
                     if process.exitcode is None and not late:
                         continue
+                    self.late += late
                     _end(process)
                     del running[process]
                     (folder / mutant.module).write_text((folder / "original").read_text())
@@ -207,7 +215,7 @@ def _record(folder: Path, result: Path) -> None:
     import coverage
     import pytest
 
-    measured = coverage.Coverage(data_file=None, include=[f"{folder / room}/*" for room in ROOMS])
+    measured = coverage.Coverage(data_file=None, include=[f"{folder / module}" for module in modules(folder)])
     seconds: dict[str, float] = {}
 
     class Record:
