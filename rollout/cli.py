@@ -8,10 +8,10 @@ before anything was touched, 3 rolled back or undone and stable is back to norma
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import sys
-import textwrap
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,8 +19,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from rollout import program
 from rollout.control.exits import Exit
+from rollout.program import Program
 from rollout.stacks.project import EnvironmentProblem, check_name, check_project
+from rollout.terminal.reply import Reply
 
 if TYPE_CHECKING:
     from rollout.journal import Record
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from rollout.terminal.view import Screen
 
 app = typer.Typer(
+    cls=Program,
+    name="rollout",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -44,7 +49,8 @@ app = typer.Typer(
     "undone, but stable is not verified to be back to normal.",
 )
 HERE = Path()
-_given = {"store": ""}  # options before the command
+_given = {"store": ""}  # before the command, or after it
+_reply = Reply()
 WATCH_INTERVAL = 2.0  # seconds between two looks of `status --watch`
 
 
@@ -105,6 +111,58 @@ Stop = Annotated[
 ]
 _ABORTS = {None: "abort", True: "abort --stop", False: "abort --keep"}  # as a controller takes it
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+JsonReply = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print one JSON object at the end: command, env, exit, result and messages, which also go to stderr.",
+    ),
+]
+
+
+def _take_store(url: str) -> str:
+    if url:
+        _given["store"] = url
+    return url
+
+
+Store = Annotated[
+    str,
+    typer.Option(
+        "--store",
+        metavar="s3://BUCKET/PREFIX",
+        help="As before the command: journals and the lease are in S3 as well.",
+        callback=_take_store,
+        show_default=False,
+    ),
+]
+
+
+def _replies(command: Callable[..., None]) -> Callable[..., None]:
+    """A command which, with `--json`, ends with one object that says how."""
+
+    @functools.wraps(command)
+    def replied(**options: Any) -> None:
+        if not options["as_json"]:
+            command(**options)
+            return
+        _reply.begin(command.__name__, options["env"])
+        code: int | None = None
+        try:
+            command(**options)
+            code = Exit.DONE
+        except typer.Exit as end:
+            code = end.exit_code
+        except Exception as error:
+            sentence, code = _explained(error)
+            if code is None:
+                raise
+            warn(sentence)
+        finally:
+            _reply.end(code)
+        raise typer.Exit(code)
+
+    return replied
 
 
 @app.callback()
@@ -128,28 +186,17 @@ def _main(
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Prints plain text; at a terminal without breaking words."""
-    if (sys.stderr if err else sys.stdout).isatty():
-        width = shutil.get_terminal_size().columns
-        text = "\n".join(_wrapped(line, width) for line in text.split("\n"))
-    typer.echo(text, err=err)
+    """Says it to the user; with `--json` on stderr, and as a part of the reply."""
+    _reply.say(text, err=err)
 
 
-def _wrapped(line: str, width: int) -> str:
-    indent = " " * (len(line) - len(line.lstrip()) + 2)
-    return textwrap.fill(
-        line,
-        width,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-        replace_whitespace=False,
-        drop_whitespace=True,
-    )
+def warn(message: str) -> None:
+    """Says what is wrong."""
+    say(f"rollout: {message}", err=True)
 
 
 def fail(message: str, code: int = Exit.BAD_INPUT) -> NoReturn:
-    say(f"rollout: {message}", err=True)
+    warn(message)
     raise typer.Exit(code)
 
 
@@ -187,7 +234,7 @@ def _fetch(station: Station) -> None:
     try:
         station.fetch()
     except OSError as error:
-        say(f"rollout: {error}. What follows is what this machine knows", err=True)
+        warn(f"{error}. What follows is what this machine knows")
 
 
 def _scaled(plan: Plan, time_scale: float) -> Plan:
@@ -211,6 +258,8 @@ def _screen(title: str) -> Screen:
     from rollout.terminal.view import LiveView, Screen
 
     console = Console(highlight=False)
+    if _reply.begun:
+        return Screen(say, PlainView(lambda line: program.say(line, err=True)).observe)
     if console.is_terminal:
         live = LiveView(console, title)
         return Screen(live.say, live.observe, live)
@@ -275,6 +324,7 @@ def run(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the first step.")] = False,
     keep: Keep = False,
+    store: Store = "",
 ) -> None:
     """Release the idle colour in stages; roll back automatically if it misbehaves."""
     from rollout.plan import parse_plan, plan_text
@@ -388,6 +438,7 @@ def status(
     project_dir: ProjectDir = HERE,
     watch: Annotated[bool, typer.Option("--watch", help="Look again every 2 s, until Ctrl-C.")] = False,
     as_json: AsJson = False,
+    store: Store = "",
 ) -> None:
     """Show how the latest rollout stands, whether or not a controller is running."""
     station = _station(project_dir, env)
@@ -440,15 +491,17 @@ def _controller_of(station: Station) -> str | None:
 
 
 @app.command()
-def pause(env: Env = "prod", project_dir: ProjectDir = HERE) -> None:
+@_replies
+def pause(
+    env: Env = "prod", project_dir: ProjectDir = HERE, store: Store = "", as_json: JsonReply = False
+) -> None:
     """Hold the traffic where it is until `resume` or `abort`."""
     station = _station(project_dir, env)
     if station.holder() is None:
-        say(
-            f"rollout: {_elsewhere(station)}no controller of {env} was started from this folder ({station.directory.resolve()}), so nothing was paused; "
+        warn(
+            f"{_elsewhere(station)}no controller of {env} was started from this folder ({station.directory.resolve()}), so nothing was paused; "
             "one that runs on another machine or from another folder was not asked. `rollout resume` continues an unfinished "
-            "rollout, `rollout abort` sends all traffic to stable",
-            err=True,
+            "rollout, `rollout abort` sends all traffic to stable"
         )
         fail(_traffic_now(station), Exit.FAILED)
     _ask(station, "pause")
@@ -464,7 +517,14 @@ def _elsewhere(station: Station) -> str:
 
 
 @app.command()
-def resume(context: typer.Context, env: Env = "prod", project_dir: ProjectDir = HERE) -> None:
+@_replies
+def resume(
+    context: typer.Context,
+    env: Env = "prod",
+    project_dir: ProjectDir = HERE,
+    store: Store = "",
+    as_json: JsonReply = False,
+) -> None:
     """End a hold or, when the controller is gone, continue its rollout from the journal."""
     station = _station(project_dir, env)
     if station.holder() is not None:
@@ -479,13 +539,14 @@ def resume(context: typer.Context, env: Env = "prod", project_dir: ProjectDir = 
             path, records = _unfinished(station, env)
             _continue(_connector(context), project_dir, station, path, records)
         except (EngineMissing, EnvironmentProblem) as error:
-            say(f"rollout: the rollout could NOT be continued: {error}", err=True)
+            warn(f"the rollout could NOT be continued: {error}")
             fail(_traffic_now(station), Exit.FAILED)
         finally:
             station.give_back()
 
 
 @app.command()
+@_replies
 def abort(
     context: typer.Context,
     env: Env = "prod",
@@ -509,6 +570,8 @@ def abort(
             show_default=False,
         ),
     ] = "",
+    store: Store = "",
+    as_json: JsonReply = False,
 ) -> None:
     """Send all traffic to stable, whether or not a controller or Pulumi works. After the promotion: `rollout undo`."""
     from rollout.journal.station import StationError
@@ -530,7 +593,7 @@ def abort(
             station.take()
             alone = True
     except (StationError, OSError) as error:
-        say(f"rollout: {error}: going on without the controller", err=True)
+        warn(f"{error}: going on without the controller")
     try:
         _abort(
             _connector(context),
@@ -575,6 +638,7 @@ def _station_if_any(project_dir: Path, env: str, stable: str, region: str) -> tu
 
 
 @app.command()
+@_replies
 def undo(
     context: typer.Context,
     env: Env = "prod",
@@ -613,6 +677,8 @@ def undo(
             help="Divide periods by N (lab only); by default as the release did.",
         ),
     ] = None,
+    store: Store = "",
+    as_json: JsonReply = False,
 ) -> None:
     """After a promotion, send all traffic back to the colour that was stable, and verify it.
 
@@ -649,11 +715,9 @@ def _taken_if_possible(station: Station, project_dir: Path) -> Station:
         station.take(say)
     except OSError as error:
         if station.shared:
-            say(
-                f"rollout: {error}: going on without the store; the journal is on this machine only", err=True
-            )
+            warn(f"{error}: going on without the store; the journal is on this machine only")
             return _taken_if_possible(Station(project_dir, station.env), project_dir)
-        say(f"rollout: {error}: going on without the lock that keeps another controller away", err=True)
+        warn(f"{error}: going on without the lock that keeps another controller away")
     return station
 
 
@@ -665,6 +729,7 @@ def watch(
         str, typer.Option("--for", metavar="TIME", help="How long, such as 24h or 90m.")
     ] = "24h",
     project_dir: ProjectDir = HERE,
+    store: Store = "",
 ) -> None:
     """After a promotion, keep watching the release's health: three failed rounds in a row undo it.
 
@@ -732,7 +797,7 @@ def _undo_by_another(
     try:
         _ask(station, _ABORTS[stop], "undo")
     except StationError as error:
-        say(f"rollout: {error}", err=True)
+        warn(str(error))
         _mark_undo(station)
         _undo_without_stacks(connector, station, watched)
 
@@ -744,7 +809,7 @@ def _undo_elsewhere(
     watched = _watched(station)
     if watched is None:
         raise held
-    say(f"rollout: {held}", err=True)
+    warn(str(held))
     _look_before_another(connector, project_dir, station, watched, version)
     if not _mark_undo(station):
         fail(_traffic_now(station), Exit.FAILED)
@@ -761,7 +826,7 @@ def _mark_undo(station: Station) -> bool:
         if path:
             station.mark(path.stem)
     except OSError as error:
-        say(f"rollout: the mark of the undo could not be left: {error}", err=True)
+        warn(f"the mark of the undo could not be left: {error}")
         return False
     return True
 
@@ -783,10 +848,10 @@ def _look_before_another(
     except UndoRefused:
         raise
     except TrafficError as error:
-        say(f"rollout: {error}", err=True)
+        warn(str(error))
         fail(_traffic_now(station), Exit.FAILED)
     except (EngineMissing, EnvironmentProblem) as error:
-        say(f"rollout: {error}; {watched.named('stable')} could not be looked at", err=True)
+        warn(f"{error}; {watched.named('stable')} could not be looked at")
 
 
 def _watched(station: Station) -> Header | None:
@@ -827,7 +892,7 @@ def _undo(
             parse_plan(promoted.plan_text, "the plan of the release")
             text, source = promoted.plan_text, "the plan of the release"
         except PlanError as error:
-            say(f"rollout: {error}; phase-c counts instead", err=True)
+            warn(f"{error}; phase-c counts instead")
     _scaled(parse_plan(text, source), scale)
     screen = _screen(f"undo {station.env}")
     try:
@@ -852,12 +917,12 @@ def _undo(
     except UndoRefused:
         raise
     except TrafficError as error:
-        say(f"rollout: {error}", err=True)
+        warn(str(error))
         fail(_traffic_now(station), Exit.FAILED)
     except (EngineMissing, EnvironmentProblem, OSError) as error:
-        say(f"rollout: {error}", err=True)
+        warn(str(error))
         if promoted is None:
-            say(f"rollout: {_traffic_now(station)}", err=True)
+            warn(_traffic_now(station))
             fail(
                 "no journal here says what to go back to. All traffic to a colour, without journal and Pulumi: "
                 f"`rollout abort --env {station.env} --stable COLOUR`, with the colour that served before the release; docs/emergency.md",
@@ -887,7 +952,7 @@ def _promoted(
             raise JournalError(f"{path}: there is no record in it")
         header, promoted, end = Header.read(records[0]), promotion(records), ended(records)
     except (JournalError, OSError) as error:
-        say(f"rollout: {error}", err=True)
+        warn(str(error))
         return None
     if promoted:
         return promoted
@@ -895,7 +960,7 @@ def _promoted(
         try:
             _continue(connector, project_dir, station, path, records)
         except OSError as error:
-            say(f"rollout: {error}: the undo in {path} cannot be continued, it is begun anew", err=True)
+            warn(f"{error}: the undo in {path} cannot be continued, it is begun anew")
             return header
     if end is None:
         say(f"{header.named('candidate')} is not promoted yet: the undo is an abort")
@@ -926,11 +991,11 @@ def _undo_without_stacks(connector: Connector, station: Station, promoted: Heade
     try:
         asyncio.run(session.undo_without_stacks(connector, promoted, say))
     except (TrafficError, *AWS_ERRORS) as error:
-        say(f"rollout: traffic could NOT be moved: {error}", err=True)
-        say(f"rollout: {_traffic_now(station)}", err=True)
+        warn(f"traffic could NOT be moved: {error}")
+        warn(_traffic_now(station))
         if promoted.card.complete and not isinstance(error, NoTarget):
-            say("rollout: by hand, with the AWS command line, from any machine:", err=True)
-            typer.echo(modify_rule_line(promoted.card), err=True)
+            warn("by hand, with the AWS command line, from any machine:")
+            _reply.say(modify_rule_line(promoted.card), err=True, whole=True)
         raise typer.Exit(Exit.FAILED) from None
     say(
         f"all traffic is on {old}, which is not verified to be normal. The traffic stack does not know it yet: "
@@ -1029,8 +1094,8 @@ def _abort(
         stable,
         region,
         say,
-        warn=lambda text: say(f"rollout: {text}", err=True),
-        paste=lambda line: typer.echo(line, err=True),
+        warn=warn,
+        paste=lambda line: _reply.say(line, err=True, whole=True),
         resume=resume,
     )
     code = emergency.abort()
@@ -1068,6 +1133,7 @@ def doctor(env: Env = "prod", project_dir: ProjectDir = HERE, as_json: AsJson = 
 
 
 @app.command()
+@_replies
 def report(
     journal: Annotated[
         Path | None,
@@ -1080,6 +1146,8 @@ def report(
     html: Annotated[
         Path, typer.Option("--html", metavar="FILE", help="The page to write.", dir_okay=False)
     ] = Path("report.html"),
+    store: Store = "",
+    as_json: JsonReply = False,
 ) -> None:
     """Write one HTML page about a rollout: a picture of it, its stages, and the guide's timeline."""
     path = journal
@@ -1088,12 +1156,15 @@ def report(
         path = station.latest()
     if path is None:
         fail(f"no rollout of {env} has been started from this folder; name a journal", Exit.FAILED)
+    from rollout.journal.journal import WHERE_JOURNALS_ARE
     from rollout.journal.report import write_report
 
     try:
         account = write_report(path, html)
     except OSError as error:
-        fail(f"{error.filename or path}: {error.strerror}")
+        hint = f"; {WHERE_JOURNALS_ARE}" if error.filename == str(path) else ""
+        fail(f"{error.filename or path}: {error.strerror}{hint}")
+    _reply.add(html=str(html), outcome=account.outcome)
     say(f"{html}: {account.outcome}")
 
 
@@ -1217,7 +1288,7 @@ def main(connector: Connector | None = None) -> None:
         sentence, code = _explained(error)
         if code is None:
             raise
-        say(f"rollout: {sentence}", err=True)
+        warn(sentence)
         sys.exit(code)
 
 

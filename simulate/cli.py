@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from rollout.extras import missing
+from rollout.program import Program, complain
 from simulate.commands.errors import CommandError
 from simulate.lab.cli import INTERRUPTED
 from simulate.lab.cli import app as lab_app
@@ -25,11 +25,11 @@ def _interrupt_reported() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
+        complain("simulate", "interrupted")
         raise typer.Exit(INTERRUPTED) from None
 
 
-class _Group(TyperGroup):
+class _Group(Program):
     """Reports Ctrl-C, also while a command is parsed or imported: typer would exit without a word."""
 
     def make_context(self, *args: Any, **options: Any) -> Any:
@@ -372,15 +372,15 @@ def main() -> None:
     try:
         app()
     except (LabError, CommandError) as error:
-        print(f"{getattr(error, 'prefix', 'error')}: {error}", file=sys.stderr)
+        complain("simulate", str(error))
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
         if (sentence := missing(error)) is None:
             raise
-        print(f"error: {sentence}", file=sys.stderr)
+        complain("simulate", sentence)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        complain("simulate", "interrupted")
         sys.exit(INTERRUPTED)
 
 

@@ -33,6 +33,7 @@ from typing import Any
 from rollout.journal.notes import BadNote, Note, parse_note
 
 KINDS = ("rollout", "event", "decision", "intent", "result", "note", "rejected")
+WHERE_JOURNALS_ARE = "journals are in .rollout/ENV/ of the project, one TIME.jsonl a rollout; `rollout status` names the latest"
 
 
 class JournalError(ValueError):

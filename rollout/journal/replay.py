@@ -16,6 +16,7 @@ from typing import Any
 
 from rollout.journal import Record, parse_journal
 from rollout.journal.header import Header
+from rollout.journal.journal import WHERE_JOURNALS_ARE
 from rollout.plan import Plan, load_plan
 from rollout.policy import IllegalEvent, decide, initial_state
 from rollout.policy.events import BadEvent, Event, comparable, kind_of, parse_event
@@ -171,7 +172,9 @@ def _read(path: str) -> tuple[bytes, str]:
     try:
         return Path(path).read_bytes(), path
     except OSError as error:
-        raise ReplayError(f"{path}: cannot read these events: {error}") from None
+        raise ReplayError(
+            f"{path}: cannot read these events: {error.strerror}; {WHERE_JOURNALS_ARE}"
+        ) from None
 
 
 def _essence(decisions: Sequence[Decided], keys: Sequence[str]) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ class CommandError(Exception):
     """The message names what was given and what is accepted."""
 
     exit_code = 1
-    prefix = "error"
 
 
 class BadInput(CommandError):
@@ -22,4 +21,6 @@ class Interrupted(CommandError):
     """Ctrl-C ended a study early; the message says how much of it was done."""
 
     exit_code = 130
-    prefix = "interrupted"
+
+    def __str__(self) -> str:
+        return f"interrupted: {super().__str__()}"

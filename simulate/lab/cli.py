@@ -82,8 +82,7 @@ def start(name: NameOption = DEFAULT_LAB, time_scale: TimeScaleOption = 10.0) ->
     try:
         lab.start(reporter(Console()))
     except KeyboardInterrupt:
-        typer.echo(f"interrupted: lab {name!r} has been stopped", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise LabError(f"interrupted: lab {name!r} has been stopped", exit_code=INTERRUPTED) from None
     typer.echo(f"lab {name!r} is ready after {time.monotonic() - began:.1f} s; logs: {lab.paths.logs}")
     typer.echo(f"next: simulate lab deploy{_name_flag(name)}, then simulate lab shell{_name_flag(name)}")
 
@@ -303,5 +302,4 @@ def _orderly(work: Callable[[], int]) -> int:
     try:
         return work()
     except KeyboardInterrupt:
-        typer.echo("interrupted: everything that was started is stopped", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise LabError("interrupted: everything that was started is stopped", exit_code=INTERRUPTED) from None

@@ -26,6 +26,7 @@ from rollout.session import Connector
 from rollout.stacks.engine import EngineMissing
 from rollout.stacks.environment import Environment
 from tests.rollout.driver import FileConnector, FileTraffic
+from tests.rollout.journals import bad_release
 
 DRIVER = Path(__file__).with_name("driver.py")
 # A whole rollout in a few real seconds.
@@ -114,7 +115,22 @@ def rollout(
             "phase-d: cannot read this plan: No such file or directory; did you mean phase-c?",
         ),
         (["plan", "phase-c", "--plan", "tuned"], "--plan tuned: phase-c is given too"),
-        (["replay", "nowhere.jsonl"], "nowhere.jsonl: cannot read these events"),
+        (
+            ["replay", "nowhere.jsonl"],
+            "nowhere.jsonl: cannot read these events: No such file or directory; journals are in .rollout/ENV/",
+        ),
+        (
+            ["report", "nowhere.jsonl"],
+            "nowhere.jsonl: No such file or directory; journals are in .rollout/ENV/",
+        ),
+        (["--store", "nowhere", "status"], "--store nowhere: it takes s3://BUCKET or s3://BUCKET/PREFIX"),
+        (["status", "--store", "nowhere"], "--store nowhere: it takes s3://BUCKET or s3://BUCKET/PREFIX"),
+        (
+            ["status", "--evn", "prod"],
+            "no such option: --evn (Possible options: --env); see `rollout status -h`",
+        ),
+        (["explore"], "missing argument 'PLAN'; see `rollout explore -h`"),
+        (["prmote"], "no such command 'prmote'; see `rollout -h`"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -325,6 +341,89 @@ def test_abort_with_neither_pulumi_nor_a_journal_reports_where_traffic_is(rollou
     assert "rollout: pulumi is not on PATH" in ran.err
     assert "traffic could NOT be moved: who is stable is not known here" in ran.err
     assert "rollout: traffic now: unknown: no stack file here names the region" in ran.err
+
+
+def test_without_a_command_there_is_help_and_no_error(rollout: object) -> None:
+    ran = rollout()  # type: ignore[operator]
+    assert ran.code == 2
+    assert "Usage: rollout" in ran.out + ran.err
+    assert "rollout: " not in ran.err
+
+
+@pytest.mark.parametrize("command", ["run", "status", "pause", "resume", "abort", "undo", "watch", "report"])
+def test_the_store_is_given_before_the_command_or_after_it(rollout: object, command: str) -> None:
+    yes = ["--yes"] if command == "run" else []
+    before = rollout("--store", "s3://a/b/../c", command, *yes)  # type: ignore[operator]
+    after = rollout(command, *yes, "--store", "s3://a/b/../c")  # type: ignore[operator]
+    assert (before.code, before.err) == (after.code, after.err)
+    assert (before.code, "--store s3://a/b/../c: " in before.err) == (2, True)
+
+
+def replied(ran: Ran) -> dict[str, Any]:
+    """The one object on stdout."""
+    assert ran.out.count("\n") == 1
+    found: dict[str, Any] = json.loads(ran.out)
+    assert found["exit"] == ran.code
+    assert ran.err.splitlines() == [line for text in found.pop("messages") for line in text.split("\n")]
+    return found
+
+
+@pytest.mark.parametrize("command", ["pause", "resume", "undo", "report"])
+def test_a_script_reads_why_nothing_was_done(rollout: object, command: str) -> None:
+    ran = rollout(command, "--json", connector=NoPulumi())  # type: ignore[operator]
+    code = 2 if command == "undo" else 1
+    result = {1: "failed", 2: "bad_input"}[code]
+    assert replied(ran) == {"command": command, "env": "prod", "exit": code, "result": result}
+
+
+def test_a_script_reads_how_a_command_ended(rollout: object, project: Path) -> None:
+    record_of(project, Record(1, "", "rollout", 0, BEGUN | PLACE).to_line())
+    (project / "weight").write_text("25")
+    ran = rollout("resume", "--json", connector=NoPulumi())  # type: ignore[operator]
+    assert replied(ran) == {"command": "resume", "env": "prod", "exit": 1, "result": "failed"}
+    ran = rollout("abort", "--json", connector=NoPulumi())  # type: ignore[operator]
+    assert (ran.code, weight(project)) == (4, 0)
+    assert "The traffic stack does not know it yet" in ran.err
+    assert replied(ran)["result"] == "rolled_back_red"
+
+
+def test_a_script_reads_where_the_report_is(rollout: object, project: Path) -> None:
+    (project / "night.jsonl").write_text("".join(record.to_line() for record in bad_release()))
+    ran = rollout("report", "night.jsonl", "--json")  # type: ignore[operator]
+    found = replied(ran)
+    assert (found["exit"], found["html"], found["outcome"]) == (0, "report.html", "aborted")
+    # What follows is for people again.
+    assert rollout("report", "night.jsonl").out == "report.html: aborted\n"  # type: ignore[operator]
+
+
+def test_a_script_gets_the_line_to_paste_whole(
+    rollout: object, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Dead(NoPulumi):
+        def rule(self, card: Card) -> Any:
+            raise OSError("no network")
+
+    record_of(project, Record(1, "", "rollout", 0, BEGUN | PLACE).to_line())
+    ran = rollout("abort", "--json", connector=Dead())  # type: ignore[operator]
+    assert ran.code == 1
+    assert json.loads(ran.out)["messages"][-1].startswith("aws elbv2 modify-rule ")
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_script_reads_what_the_controller_answers(
+    rollout: object, monkeypatch: pytest.MonkeyPatch, accepted: bool
+) -> None:
+    monkeypatch.setattr(Station, "holder", lambda _: "process 1")
+    monkeypatch.setattr(Station, "ask", lambda _, command: (accepted, f"{command} it is"))
+    ran = rollout("pause", "--json")  # type: ignore[operator]
+    message = "pause: pause it is" if accepted else "rollout: pause was refused: pause it is"
+    assert json.loads(ran.out) == {
+        "command": "pause",
+        "env": "prod",
+        "exit": 0 if accepted else 2,
+        "result": "done" if accepted else "bad_input",
+        "messages": [message],
+    }
 
 
 def test_version_and_short_help(rollout: object) -> None:

@@ -40,10 +40,10 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 @pytest.mark.parametrize(
     ("file", "says"),
     [
-        ("build/tuned.yaml", "error: build/tuned.yaml does not exist; `simulate tune` writes it\n"),
-        ("other.yaml", "error: other.yaml does not exist; `simulate tune --out other.yaml` writes it\n"),
-        ("tuned", "error: FILE: 'tuned' is a plan that ships: give the file that `simulate tune` wrote"),
-        ("phase-c", "error: FILE: 'phase-c' is a plan that ships"),
+        ("build/tuned.yaml", "simulate: build/tuned.yaml does not exist; `simulate tune` writes it\n"),
+        ("other.yaml", "simulate: other.yaml does not exist; `simulate tune --out other.yaml` writes it\n"),
+        ("tuned", "simulate: FILE: 'tuned' is a plan that ships: give the file that `simulate tune` wrote"),
+        ("phase-c", "simulate: FILE: 'phase-c' is a plan that ships"),
     ],
 )
 def test_what_tune_did_not_write_is_refused(
@@ -79,7 +79,7 @@ def test_a_gain_that_may_be_chance_is_refused(run: Any, ships: Path) -> None:
     assert code == 1
     assert "0.156 to 9.02" in out, "what it is refused for is shown"
     assert err.startswith(
-        "error: not adopted: 5.7 percentage points fewer false rollbacks than phase-c, give or take 8.72"
+        "simulate: not adopted: 5.7 percentage points fewer false rollbacks than phase-c, give or take 8.72"
     )
     assert ships.read_text() == before
 
@@ -90,7 +90,7 @@ def test_a_gain_that_may_be_chance_is_refused(run: Any, ships: Path) -> None:
         (plan_text("phase-c")[0], "no figures in its header"),
         (PROPOSED.replace("name: tuned", "name: other"), "must be named 'tuned'"),
         (PROPOSED, "stdin is not a terminal; pass --yes"),
-        ("stages: 3", "error: FILE: "),
+        ("stages: 3", "simulate: FILE: "),
     ],
 )
 def test_bad_input_changes_nothing(

@@ -226,7 +226,7 @@ def test_a_bad_trace_is_one_clear_error(run: Any, tmp_path: Path, text: str, say
     trace.write_text(text)
     code, _, err = run("rehearse", "healthy", "--trace", str(trace))
     assert code == 2
-    assert err.startswith("error: --trace: ")
+    assert err.startswith("simulate: --trace: ")
     assert says in err
 
 
@@ -241,7 +241,7 @@ def test_a_trace_alone_says_when_requests_come(run: Any, tmp_path: Path) -> None
 
 def test_a_full_disk_is_one_clear_error(run: Any) -> None:
     code, _, err = run("rehearse", "healthy", "--rate", "100", "--html", "/dev/full")
-    assert (code, err) == (1, "error: --html: /dev/full cannot be written: No space left on device\n")
+    assert (code, err) == (1, "simulate: --html: /dev/full cannot be written: No space left on device\n")
 
 
 def test_a_plan_with_an_error_names_the_key(run: Any, tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_ctrl_c_prints_what_is_known(
     monkeypatch.setattr("simulate.commands.progress.run", interrupted)
     code, out, err = run("rehearse", "healthy", "--rate", "100", "--replications", "40", *form)
     assert code == 130
-    assert err == "interrupted: 3 of 40 replications were done; the figures are of these\n"
+    assert err == "simulate: interrupted: 3 of 40 replications were done; the figures are of these\n"
     assert '"replications": 3' in out if form else "3 rehearsals" in out
 
 
@@ -285,7 +285,7 @@ def test_ctrl_c_while_a_command_is_imported(
     monkeypatch.delitem(sys.modules, f"simulate.commands.{command[0]}", raising=False)
     finder = SimpleNamespace(find_spec=lambda name, *_: interrupted() if name.endswith(command[0]) else None)
     monkeypatch.setattr(sys, "meta_path", [finder, *sys.meta_path])
-    assert run(*command) == (130, "", "interrupted\n")
+    assert run(*command) == (130, "", "simulate: interrupted\n")
 
 
 def test_compiling_is_announced_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

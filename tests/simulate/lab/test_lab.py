@@ -194,7 +194,7 @@ def test_ctrl_c_while_starting_leaves_nothing(own: Lab) -> None:
     process = starting(own, "etcd ready")
     assert processes(own.paths.root)
     process.send_signal(signal.SIGINT)
-    assert end_of(process) == (130, "interrupted: lab 'own' has been stopped\n")
+    assert end_of(process) == (130, "simulate: interrupted: lab 'own' has been stopped\n")
     assert not processes(own.paths.root)
     assert own.state() is None
 

@@ -276,4 +276,4 @@ def test_what_cannot_be_met_exits_with_1(monkeypatch: pytest.MonkeyPatch, capsys
     )
     out = capsys.readouterr()
     assert out.out == ""
-    assert out.err.startswith("error: no number of replicas up to 99")
+    assert out.err.startswith("simulate: no number of replicas up to 99")
