@@ -805,7 +805,7 @@ def _undo_by_another(
 def _undo_elsewhere(
     connector: Connector, project_dir: Path, station: Station, version: str, held: StationError
 ) -> None:
-    """An undo by the watch of another machine, which hears a mark. Raises ``held`` when no watch is known there."""
+    """An undo by the watch of another machine, which acts on a mark. Raises ``held`` when no watch is known there."""
     watched = _watched(station)
     if watched is None:
         raise held
@@ -814,13 +814,13 @@ def _undo_elsewhere(
     if not _mark_undo(station):
         fail(_traffic_now(station), Exit.FAILED)
     say(
-        f"the mark of an undo is left: the watch hears it within seconds and goes back to {watched.named('stable')}. `rollout status` says "
+        f"the mark of an undo is left: the watch acts on it within seconds and goes back to {watched.named('stable')}. `rollout status` says "
         f"how far that is; if nothing moves: `rollout abort --env {station.env} --stable {watched.stable}`"
     )
 
 
 def _mark_undo(station: Station) -> bool:
-    """Leaves the mark that a watch hears as the operator's undo."""
+    """Leaves the mark that a watch takes as the operator's undo."""
     path = station.latest()
     try:
         if path:

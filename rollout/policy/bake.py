@@ -1,6 +1,6 @@
 """The bake, after the last stage: all traffic on the candidate, not yet promoted, every criterion awake. Rule 19 of docs/theory.md.
 
-A stage passes on the periods that were told by the end of its window; those that came late, a minute and more of it, are
+A stage passes on the periods that were received by the end of its window; those that came late, a minute and more of it, are
 waited for here. So a release that breaks in the last minute of its last window is still taken back.
 """
 
@@ -31,7 +31,7 @@ def over(plan: Plan, state: State) -> float:
     return max(window, state.baking_since + plan.bake)
 
 
-def told(plan: Plan, state: State) -> list[Metrics]:
+def received(plan: Plan, state: State) -> list[Metrics]:
     """The candidate's complete periods that began in that time, in order. Of a longer one the newest that are remembered."""
     periods = [
         period
@@ -41,11 +41,11 @@ def told(plan: Plan, state: State) -> list[Metrics]:
     return sorted(periods, key=lambda period: period.start)
 
 
-def untold(plan: Plan, state: State) -> float | None:
-    """When the first of these periods that was not told ended, or will end (s); ``None``: every one was told."""
+def missing_since(plan: Plan, state: State) -> float | None:
+    """When the first of these periods that was not received ended, or will end (s); ``None``: every one was received."""
     length, reached = plan.metrics.period, _since(plan, state)
     most = 2 * length  # the first one begins up to a period after the opening
-    for period in told(plan, state):
+    for period in received(plan, state):
         if period.start - reached >= length - INSTANT:
             return min(reached + most, period.start)
         reached, most = period.end, length
@@ -58,15 +58,15 @@ def is_over(plan: Plan, state: State) -> bool:
 
 
 def deadlines(plan: Plan, state: State) -> tuple[float, float]:
-    """When a period that was not told holds the rollout, and when whatever is not good does (s)."""
+    """When a period that was not received holds the rollout, and when whatever is not good does (s)."""
     last = over(plan, state) + plan.metrics.delay + plan.metrics.max_extension
-    ended = untold(plan, state)
-    return (last if ended is None else ended + timing.told_within(plan)), last
+    ended = missing_since(plan, state)
+    return (last if ended is None else ended + timing.received_within(plan)), last
 
 
 def promote(step: Step) -> None:
     plan, weight = step.plan, step.state.commanded
-    good, needed = len(told(plan, step.state)), plan.metrics.min_periods
+    good, needed = len(received(plan, step.state)), plan.metrics.min_periods
     step.move(Cause.BAKED)
     reason = (
         f"{_periods(good)} of the last window and the bake arrived and were good: candidate becomes stable"
@@ -81,9 +81,9 @@ def promote(step: Step) -> None:
 def hold(step: Step) -> None:
     """It is inconclusive: a person decides."""
     plan, state = step.plan, step.state
-    good = sum(_accepted(plan, period) for period in told(plan, state))
+    good = sum(_accepted(plan, period) for period in received(plan, state))
     reason = f"not promoted: {'; '.join(_waits_for(plan, state))}"
-    step.hold(Reason.INCONCLUSIVE, reason, value=good, limit=len(told(plan, state)))
+    step.hold(Reason.INCONCLUSIVE, reason, value=good, limit=len(received(plan, state)))
 
 
 def _since(plan: Plan, state: State) -> float:
@@ -98,10 +98,10 @@ def _accepted(plan: Plan, period: Metrics) -> bool:
 
 def _waits_for(plan: Plan, state: State) -> Iterator[str]:
     """What is missing, in words."""
-    ended = untold(plan, state)
+    ended = missing_since(plan, state)
     if ended is not None:
-        yield f"no metrics of the period up to {ended:.0f} s within {duration(timing.told_within(plan))} of its end"
-    bad = sum(not _accepted(plan, period) for period in told(plan, state))
+        yield f"no metrics of the period up to {ended:.0f} s within {duration(timing.received_within(plan))} of its end"
+    bad = sum(not _accepted(plan, period) for period in received(plan, state))
     if bad:
         yield f"{_periods(bad)} of the last window and the bake not good"
     if not judge.newest_is_good(plan, state):

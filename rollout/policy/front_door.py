@@ -87,19 +87,19 @@ def is_shut(state: State) -> bool:
 
 
 def receive_metrics(step: Step, event: Metrics) -> None:
-    """A period told of either colour: are the requests of both together far below those before the rollout?"""
+    """A period received of either colour: are the requests of both together far below those before the rollout?"""
     baseline = step.state.baseline_rpm
     if baseline < FEWEST or step.state.phase is Phase.STEADY:  # no rollout: the day's traffic comes and goes
         return
-    newest = _told(step.state)[-PERIODS:]
+    newest = _of_both(step.state)[-PERIODS:]
     few = [rate for rate, start, end in newest if _is_few(rate, baseline)]
     if len(few) < PERIODS:
         if newest and len(few) == 0:
-            step.state = changed(step.state, few_told=False)
+            step.state = changed(step.state, few_reported=False)
         return
-    if step.state.few_told:
+    if step.state.few_reported:
         return
-    step.state = changed(step.state, few_told=True)
+    step.state = changed(step.state, few_reported=True)
     rate = few[-1]
     reason = (
         f"{rate:,.0f} requests a minute of both colours in {PERIODS} periods in a row, {baseline:,} before the rollout: "
@@ -114,13 +114,13 @@ def receive_metrics(step: Step, event: Metrics) -> None:
 
 def count_anew(step: Step) -> None:
     """What a person knew when they resumed is not held against the release again."""
-    newest = max((end for _, _, end in _told(step.state)), default=step.state.few_since)
-    step.state = changed(step.state, few_since=newest, few_told=False)
+    newest = max((end for _, _, end in _of_both(step.state)), default=step.state.few_since)
+    step.state = changed(step.state, few_since=newest, few_reported=False)
 
 
 def are_missing(state: State) -> bool:
     """Whether the newest period of both colours has far fewer requests than before the rollout."""
-    newest = _told(state)[-1:] if state.baseline_rpm >= FEWEST else ()
+    newest = _of_both(state)[-1:] if state.baseline_rpm >= FEWEST else ()
     return any(_is_few(rate, state.baseline_rpm) for rate, _, _ in newest)
 
 
@@ -128,8 +128,8 @@ def _is_few(rate: float, baseline: int) -> bool:
     return rate < baseline * SHARE / _PERCENT
 
 
-def _told(state: State) -> Sequence[tuple[float, float, float]]:
-    """Periods told of both colours, in order: requests a minute, start and end (s)."""
+def _of_both(state: State) -> Sequence[tuple[float, float, float]]:
+    """Periods received of both colours, in order: requests a minute, start and end (s)."""
     counts: dict[tuple[float, float], dict[str, int]] = {}
     for period in state.periods:
         if isinstance(period, Metrics) and period.requests is not None and period.start >= state.few_since:

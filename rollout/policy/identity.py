@@ -1,7 +1,7 @@
 """Rule 16 of docs/theory.md: what answers must be what was approved.
 
-A version is the text that the application sends with every answer; ``VERSION@DIGEST`` where it tells its image's digest as
-well. The digest that a role tells first is approved with its version.
+A version is the text that the application sends with every answer; ``VERSION@DIGEST`` where it reports its image's digest as
+well. The digest that a role reports first is approved with its version.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from rollout.policy.step import Step
 
 def approve(step: Step, event: Started) -> None:
     """Remembers the versions that the rollout began with."""
-    told = (("candidate", event.candidate_version), ("stable", event.stable_version))
+    given = (("candidate", event.candidate_version), ("stable", event.stable_version))
     step.state = changed(
-        step.state, approved=tuple((role, version) for role, version in told if version is not None)
+        step.state, approved=tuple((role, version) for role, version in given if version is not None)
     )
 
 
@@ -29,8 +29,8 @@ def receive(step: Step, event: Health) -> None:
         return
     approved = _with_digest(step, event, approved)
     others = [version for version in event.version if not _same(approved, version)]
-    told = [known.version for known in step.state.foreign if known.role == event.role]
-    news = [version for version in others if version not in told]
+    before = [known.version for known in step.state.foreign if known.role == event.role]
+    news = [version for version in others if version not in before]
     standing = [_seen(known, event.role, others) for known in step.state.foreign]
     standing += [Foreign(event.role, version) for version in news]
     # Of several replicas a round may miss the wrong one: gone is what as many rounds in a row as abort have not met.
@@ -84,5 +84,5 @@ def _with_digest(step: Step, event: Health, approved: str) -> str:
 
 
 def _same(approved: str, version: str) -> bool:
-    """One that tells no digest is compared by its version alone."""
+    """One that reports no digest is compared by its version alone."""
     return version in (approved, approved.partition("@")[0])

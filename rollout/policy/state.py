@@ -144,7 +144,7 @@ class State:
     passing: tuple[str, ...] = ()  # roles whose last round was clean
     baseline_rpm: int = 0  # requests a minute before the rollout; 0: unknown
     few_since: float = 0.0  # periods that began before it do not count as ones with few requests
-    few_told: bool = False  # that users' requests are missing was said
+    few_reported: bool = False  # that users' requests are missing was said
 
     def raises(self, weight: float) -> bool:
         """Whether the newest command, to this weight, still raises the candidate's traffic: above the one before and what is seen."""

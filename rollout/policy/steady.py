@@ -9,7 +9,7 @@ from rollout.policy.step import Step
 
 
 def receive_traffic(step: Step, weight: float) -> None:
-    """Whoever moves traffic after the promotion means to: it is told, and left."""
+    """Whoever moves traffic after the promotion means to: it is reported, and left."""
     state = step.state
     if weight == state.seen:
         return

@@ -53,7 +53,7 @@ SCALE_LIMIT = 300.0  # for the pods of the colour that an undo goes back to
 WARM_UP_LIMIT = 30.0  # for its warm-up: traffic is on a bad release meanwhile
 STOP_LIMIT = 180.0  # for the bad colour's to go
 SCALE_POLL = 2.0  # between looks at its targets meanwhile
-SCALE_TOLD = 10.0  # between lines that say how far that is
+SCALE_REPORTED = 10.0  # between lines that say how far that is
 
 # --- the world, where no run has measured it
 
@@ -84,8 +84,8 @@ def limit_settles(plan: Plan) -> float:
     return min(LIMIT_SETTLES, plan.metrics.period)
 
 
-def told_within(plan: Plan) -> float:
-    """From a period's end until it was told, if only that it has no datapoint: by the poll after ``metrics.delay``."""
+def received_within(plan: Plan) -> float:
+    """From a period's end until it was received, if only that it has no datapoint: by the poll after ``metrics.delay``."""
     return plan.metrics.delay + poll_interval(plan) + poll_limit(plan)
 
 

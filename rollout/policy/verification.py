@@ -64,7 +64,7 @@ def total(periods: Iterable[Metrics]) -> Metrics | None:
 
 
 def over(plan: Plan, state: State) -> float:
-    """When the watch is over (s), whatever was told: it is long enough for a whole metric period."""
+    """When the watch is over (s), whatever was received: it is long enough for a whole metric period."""
     return (state.window_start or 0.0) + max(plan.verification.watch, 2 * plan.metrics.period)
 
 
@@ -83,7 +83,7 @@ def watched(plan: Plan, state: State) -> list[Metrics]:
 
 
 def gaps(plan: Plan, state: State, periods: Sequence[Metrics]) -> int:
-    """For how many whole periods, of which nothing was told, the watch has room between these."""
+    """For how many whole periods, of which nothing was received, the watch has room between these."""
     edges = [state.window_start or 0.0]
     for period in periods:
         edges += [period.start, period.end]
@@ -95,7 +95,7 @@ def gaps(plan: Plan, state: State, periods: Sequence[Metrics]) -> int:
 def ends(plan: Plan, state: State) -> float:
     """When it is decided (s): at the end of the watch, or up to ``metrics.delay`` later if that may still verify stable.
 
-    A period that was told without numbers may be revised, and after a failed health round a clean one may come.
+    A period that was received without numbers may be revised, and after a failed health round a clean one may come.
     """
     periods = watched(plan, state)
     complete = all(map(is_measured, periods)) and not gaps(plan, state, periods)

@@ -148,13 +148,13 @@ class OldColour:
         return None, problem
 
     async def _scale_up(self, healthy: int | None) -> None:
-        """Until as many targets as wanted are healthy, but for a limited time. A failed update is told and not raised."""
+        """Until as many targets as wanted are healthy, but for a limited time. A failed update is reported and not raised."""
         self.say(
             f"{self.colour}: {self._of(healthy)}; scaling it up by an update of {self.environment.name}-{self.colour}, "
             f"for at most {duration(timing.SCALE_LIMIT)}"
         )
         update = asyncio.ensure_future(self.control.scale("stable", self.wanted))
-        began = told = _now()
+        began = reported = _now()
         try:
             while _now() - began < timing.SCALE_LIMIT:
                 await asyncio.wait([update], timeout=timing.SCALE_POLL)
@@ -164,9 +164,9 @@ class OldColour:
                     break
                 if update.done():
                     await asyncio.sleep(timing.SCALE_POLL)
-                if _now() - told >= timing.SCALE_TOLD:
-                    told = _now()
-                    self.say(f"{self.colour}: {self._of(healthy)} after {duration(round(told - began))}")
+                if _now() - reported >= timing.SCALE_REPORTED:
+                    reported = _now()
+                    self.say(f"{self.colour}: {self._of(healthy)} after {duration(round(reported - began))}")
         finally:
             update.cancel()
             try:

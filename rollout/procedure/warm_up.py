@@ -23,20 +23,20 @@ async def warm_up(
     Without a ``limit`` the first failure ends it, as the release then does; with one, in seconds, only time does.
     """
     loop = asyncio.get_running_loop()
-    began = told = loop.time()
+    began = reported = loop.time()
     left, done = iter(range(rule.requests)), 0
     failures: Counter[str] = Counter()
 
     async def client() -> None:
-        nonlocal done, told
+        nonlocal done, reported
         for _ in left:
             if limit is None and failures:
                 return
             if problem := await ask(role, rule.path):
                 failures[problem] += 1
             done += 1
-            if loop.time() - told >= _PROGRESS:
-                told = loop.time()
+            if loop.time() - reported >= _PROGRESS:
+                reported = loop.time()
                 say(f"warming up {role}: {done} of {rule.requests} requests")
 
     with suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""Defects planted in controller, effects, session and adapters: a quick test must notice each.
+"""Defects planted in controller, effects, session, adapters, front door and identity: a quick test must notice each.
 
 A row breaks one promise to whoever is on call; the test it names is the one that holds the promise.
 """
@@ -21,6 +21,8 @@ TRAFFIC = "stacks/test_traffic.py::test_"
 STOP = "control/test_stop.py::test_"
 UNDO = "procedure/test_undo.py::test_"
 CLOUDWATCH = "aws/test_cloudwatch.py::test_"
+FRONT_DOOR = "policy/test_front_door.py::test_"
+IDENTITY = "policy/test_identity.py::test_"
 
 
 class Defect(NamedTuple):
@@ -543,6 +545,104 @@ DEFECTS = {
         '{"rateLimit": max(declared, per_minute)}',
         '{"rateLimit": per_minute}',
         TRAFFIC + "a_rate_limit_that_somebody_raised_further_is_not_lowered",
+    ),
+    # --- front door
+    "failed rounds at the front door need not be in a row": Defect(
+        "policy/front_door.py",
+        "before.front_streak + 1 if event.failed else 0",
+        "before.front_streak + 1 if event.failed else before.front_streak",
+        FRONT_DOOR + "a_clean_round_begins_the_count_anew",
+    ),
+    "a front door that never let anybody in aborts": Defect(
+        "policy/front_door.py",
+        "elif not before.front_passed:",
+        "elif False:",
+        FRONT_DOOR + "one_that_never_passed_only_pages_and_delays_nothing",
+    ),
+    "what no colour passes is the front door's fault": Defect(
+        "policy/front_door.py",
+        "if streak >= rule.abort_after and passing:",
+        "if streak >= rule.abort_after:",
+        FRONT_DOOR + "when_no_direct_probe_passes_it_is_not_the_front_door",
+    ),
+    "after the promotion traffic goes back to a colour that fails": Defect(
+        "policy/front_door.py",
+        'if state.phase is not Phase.STEADY or role == "stable"]',
+        "]",
+        FRONT_DOOR + "after_the_promotion_nothing_is_moved_to_a_colour_that_fails",
+    ),
+    "a colour that fails counts as passing": Defect(
+        "policy/front_door.py",
+        "passing=others if event.failed else",
+        "passing=step.state.passing if event.failed else",
+        FRONT_DOOR + "one_colour_that_passes_is_enough[stable]",
+    ),
+    "still shut after the abort is not paged": Defect(
+        "policy/front_door.py",
+        "if before.phase is Phase.VERIFYING and streak == rule.abort_after:",
+        "if False:",
+        FRONT_DOOR + "still_closed_after_the_abort_pages_again_and_is_not_verified",
+    ),
+    "what failed before the rule was written back counts after it": Defect(
+        "policy/front_door.py",
+        "step.state = changed(step.state, front_streak=0)",
+        "pass",
+        FRONT_DOOR + "still_closed_after_the_abort_pages_again_and_is_not_verified",
+    ),
+    "a stage passes while the front door fails": Defect(
+        "policy/front_door.py",
+        "and state.front_streak > 0",
+        "and state.front_streak > 1",
+        FRONT_DOOR + "one_failed_round_delays_advancing",
+    ),
+    "a resume forgets nothing of the missing requests": Defect(
+        "policy/front_door.py",
+        "few_since=newest, few_reported=False",
+        "few_reported=False",
+        FRONT_DOOR + "periods_from_before_the_rollout_and_before_a_resume_say_nothing",
+    ),
+    # --- identity
+    "an answer without a version is another version": Defect(
+        "policy/identity.py",
+        "if approved is None or not event.version or gone:",
+        "if approved is None or gone:",
+        IDENTITY + "resume_is_refused_while_it_lasts",
+    ),
+    "one replica of the approved version is enough": Defect(
+        "policy/identity.py",
+        "others = [version for version in event.version if not _same(approved, version)]",
+        "others = [version for version in event.version[:1] if not _same(approved, version)]",
+        IDENTITY + "another_version_than_approved_is_held_and_said_once",
+    ),
+    "one round without the wrong version clears it": Defect(
+        "policy/identity.py",
+        "last = step.plan.health.abort_after",
+        "last = 1",
+        IDENTITY + "one_of_several_replicas_that_answers_now_and_then_lasts",
+    ),
+    "a wrong version is never forgotten": Defect(
+        "policy/identity.py",
+        "if known.missed < last))",
+        "))",
+        IDENTITY + "resume_is_refused_while_it_lasts",
+    ),
+    "a resume is not refused": Defect(
+        "policy/identity.py",
+        "if not state.foreign:",
+        "if True:",
+        IDENTITY + "resume_is_refused_while_it_lasts",
+    ),
+    "a wrong version under the operator's pause is not said": Defect(
+        "policy/identity.py",
+        "step.emit(DecisionKind.HOLD, Reason.IDENTITY, reason, weight=step.state.commanded)",
+        "pass",
+        IDENTITY + "the_operators_pause_stays_a_pause",
+    ),
+    "stable's wrong version holds after an abort": Defect(
+        "policy/identity.py",
+        "if phase in (*ON_STABLE, Phase.STEADY):",
+        "if False:",
+        IDENTITY + "after_an_abort_only_stable_counts_and_only_pages",
     ),
 }
 

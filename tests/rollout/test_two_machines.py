@@ -95,7 +95,9 @@ def test_the_other_machine_undoes_what_the_first_watches(machines: Machines) -> 
     assert code == 0, out
     assert f"another controller is running: process {controller.pid} on" in out
     assert "back to blue 1.0.0: 2 of 2 targets are healthy" in out
-    assert "the mark of an undo is left: the watch hears it within seconds and goes back to blue 1.0.0" in out
+    assert (
+        "the mark of an undo is left: the watch acts on it within seconds and goes back to blue 1.0.0" in out
+    )
     out, _ = controller.communicate(timeout=60)
     assert (controller.returncode, weight(machines.b)) == (3, 0), out
 

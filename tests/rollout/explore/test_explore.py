@@ -69,7 +69,7 @@ def test_every_time_in_the_state_is_known_to_be_one() -> None:
     no_times = {
         "phase", "commanded", "settled", "before", "fallback", "seen", "candidate_streak", "stable_streak", "rate_limit",
         "limit_awaited", "abort_criterion", "verification_paged", "standing_alarms", "unread_alarms", "promoted", "watch_s",
-        "approved", "foreign", "front_streak", "front_passed", "passing", "baseline_rpm", "few_told",
+        "approved", "foreign", "front_streak", "front_passed", "passing", "baseline_rpm", "few_reported",
     }  # fmt: skip
     assert {field.name for field in fields(State)} == moved | no_times
     assert canonical(plan, State()).t == NOW
