@@ -24,7 +24,8 @@ _wrapped = TextWrapper(110, break_on_hyphens=False).wrap
 BLIND_SPOTS = (
     "It is tuned on what the simulator can see, and on the releases named above with these weights. It knows nothing of errors in a few "
     "requests only that no error rate shows, of wrong answers with status 200, of the frontend, of traffic that is unlike the assumed, or "
-    "of a person at the console. Rehearse it on your own rate and base error rate before you trust it."
+    "of a person at the console. Rehearse it on your own rate and base error rate before you trust it. How long to bake was not tried: "
+    "every plan bakes as the guide's does, and `bake: 30m` is set by hand, for errors that begin late."
 )
 
 

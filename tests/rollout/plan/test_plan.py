@@ -232,3 +232,8 @@ def test_the_tuned_plan_ships_and_says_what_it_costs() -> None:
     assert replace(tuned, name=PLAN.name) != PLAN
     for said in ("Proposed by `simulate tune ", "--seed=", "It buys: ", "It costs: ", "Rule: "):
         assert said in text
+    assert tuned.bake
+    # The figures do not.
+    assert (
+        "These figures are of the plan without `bake: 30m` and were made before releases baked at all" in text
+    )

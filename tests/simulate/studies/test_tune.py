@@ -228,6 +228,8 @@ def test_it_proposes_a_plan_and_writes_it(tmp_path: Path, own: Path) -> None:
     assert replace(plan, name="") == replace((*plans_to_try(PLAN), ABORTS)[found["chosen"]], name="")
     assert "It buys: " in header and "on seed 1001" in header
     assert "200 requests/min of which 0.2 % fail anyway" in header.replace("\n#", "")
+    assert "How long to bake was not tried" in header.replace("\n#", "")
+    assert plan.bake == PLAN.bake == 0
     text = page.read_text()
     assert text.count("<svg") == 4 and "my own" in text
     said = call(*small, "--out", str(tmp_path / "again.yaml"))
