@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.data.storage import baseline_iops
+from infra.data.upgrade import major
 from infra.operations.alarms import Alarm, Metric, create_alarms
 from infra.operations.topics import Tier
 
@@ -24,7 +26,8 @@ _MAINTENANCE_WINDOW = "tue:21:30-tue:22:30"
 
 @dataclass(frozen=True, slots=True)
 class DatabaseArgs:
-    """Sizes in GiB, `iops` the I/O operations a second that the storage provides, `backup_days` 1 to 35."""
+    """Sizes in GiB, `iops` the I/O operations a second that are bought beyond the storage's own, if any, `backup_days` 1 to 35.
+    `major_upgrade` allows `engine_version` to be of another major version than the running one, and makes the change at once."""
 
     name: str
     vpc_id: pulumi.Input[str]
@@ -34,9 +37,11 @@ class DatabaseArgs:
     instance_class: str
     storage: int
     storage_limit: int
-    iops: int
+    iops: int | None
     multi_az: bool
     backup_days: int
+    major_upgrade: bool
+    final_snapshot: bool
     max_connections: int
     database_name: str
     user: str
@@ -79,7 +84,7 @@ class Database(pulumi.ComponentResource):
             referenced_security_group_id=args.client_security_group_id,
             opts=child,
         )
-        family = f"postgres{args.engine_version.split('.')[0]}"
+        family = f"postgres{major(args.engine_version)}"
         parameters = aws.rds.ParameterGroup(
             f"{name}-parameters",
             # The family is in the name: a new major version needs a group beside the old one.
@@ -102,6 +107,7 @@ class Database(pulumi.ComponentResource):
             allocated_storage=args.storage,
             max_allocated_storage=args.storage_limit,
             storage_type="gp3",
+            iops=args.iops,
             storage_encrypted=True,
             db_name=args.database_name,
             username=args.user,
@@ -118,18 +124,24 @@ class Database(pulumi.ComponentResource):
             copy_tags_to_snapshot=True,
             delete_automated_backups=False,
             deletion_protection=args.protect,
-            skip_final_snapshot=not args.protect,
-            final_snapshot_identifier=f"{args.name}-final" if args.protect else None,
+            skip_final_snapshot=not args.final_snapshot,
+            # A snapshot keeps its name for ever, and the next database of this environment must find another one.
+            final_snapshot_identifier=pulumi.Output.concat(args.name, "-final-", group.id)
+            if args.final_snapshot
+            else None,
             performance_insights_enabled=True,
             enabled_cloudwatch_logs_exports=["postgresql", "upgrade"],
             # A person decides when the database is upgraded; it must not happen just before a release.
             auto_minor_version_upgrade=False,
-            apply_immediately=False,
+            allow_major_version_upgrade=args.major_upgrade,
+            # A major upgrade does not wait for the maintenance window: the update that asked for it deletes the old parameter group
+            # after it, which RDS allows only when no instance uses the group any more.
+            apply_immediately=args.major_upgrade,
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         )
         create_alarms(
             name,
-            database_alarms(instance.identifier, args.iops),
+            database_alarms(instance.identifier, args.iops or baseline_iops(args.storage)),
             prefix=f"{args.name}-database",
             topics=args.topics,
             parent=self,

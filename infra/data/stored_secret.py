@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-# Days in which a deleted secret can be restored.
-_RECOVERY_WINDOW = 7
+# Days in which a deleted secret can be restored, and its name is taken. The stack's configuration has the values, so a
+# deleted copy loses nothing, and the next deployment needs the name.
+_RECOVERY_WINDOW = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ from ipaddress import IPv4Network
 # The range is cut in sixteen: public subnets come from the lower half, private ones from the upper.
 _EXTRA_BITS = 4
 MOST_ZONES = 8
-# AWS's smallest subnet is a /28, so the range must be a /24 or larger; its largest VPC is a /16.
-SMALLEST_RANGE = 24
+# A load balancer needs a /27 with 8 free addresses in each zone, so the range must be a /23 or larger; AWS's largest VPC
+# is a /16.
+SMALLEST_SUBNET = 27
+SMALLEST_RANGE = SMALLEST_SUBNET - _EXTRA_BITS
 LARGEST_RANGE = 16
 
 

@@ -243,8 +243,105 @@ def test_what_cannot_be_made_again_is_protected() -> None:
 def test_protection_can_be_switched_off() -> None:
     recording = run(protect="false")
     assert not any(resource.protect for resource in recording.resources)
-    assert recording.one("aws:rds/instance:Instance").inputs["skipFinalSnapshot"] is True
+    # To switch protection off is the first step of every destruction, so it must not give up the last snapshot.
+    assert recording.one("aws:rds/instance:Instance").inputs["skipFinalSnapshot"] is False
     assert recording.one("aws:lb/loadBalancer:LoadBalancer").inputs["enableDeletionProtection"] is False
+
+
+def test_what_is_destroyed_leaves_its_names_free() -> None:
+    # A final snapshot keeps its name for ever: it has the id of a group that is made together with the database.
+    database = example().one("aws:rds/instance:Instance").inputs
+    assert database["finalSnapshotIdentifier"] == "simple378-prod-final-database-group-id"
+    # The configuration has the value; a copy that waits to be restored would only block its name.
+    assert {
+        secret.inputs["recoveryWindowInDays"]
+        for secret in example().of_type("aws:secretsmanager/secret:Secret")
+    } == {0}
+    without = run(databaseFinalSnapshot="false").one("aws:rds/instance:Instance").inputs
+    assert (without["skipFinalSnapshot"], "finalSnapshotIdentifier" in without) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "iops", "provisioned"),
+    [
+        ({}, 3000, None),
+        ({"databaseStorage": "399"}, 3000, None),
+        ({"databaseStorage": "400"}, 12000, None),
+        ({"databaseStorage": "400", "databaseIops": "12000"}, 12000, 12000),
+        ({"databaseStorage": "500", "databaseIops": "20000"}, 20000, 20000),
+    ],
+)
+def test_the_disk_alarm_knows_what_the_storage_does(
+    settings: dict[str, str], iops: int, provisioned: int | None
+) -> None:
+    recording = run(**settings)
+    assert recording.one("aws:rds/instance:Instance").inputs.get("iops") == provisioned
+    (used,) = [
+        query["expression"]
+        for query in recording.one(ALARM, "database-disk-io").inputs["metricQueries"]
+        if "expression" in query
+    ]
+    assert used == f"100 * (reads + writes) / {iops}"
+
+
+def test_a_major_upgrade_is_asked_for() -> None:
+    group = run(databaseEngineVersion="17.2").one("aws:rds/parameterGroup:ParameterGroup").inputs
+    assert (group["name"], group["family"]) == ("simple378-prod-postgres17", "postgres17")
+    assert (
+        example().one("aws:rds/parameterGroup:ParameterGroup").inputs["name"] == "simple378-prod-postgres16"
+    )
+    for asked in (False, True):
+        database = run(databaseAllowMajorUpgrade=str(asked).lower()).one("aws:rds/instance:Instance").inputs
+        # At once, because the update deletes the old parameter group after it.
+        assert (database["allowMajorVersionUpgrade"], database["applyImmediately"]) == (asked, asked)
+
+
+@pytest.mark.parametrize(
+    ("deployed", "wanted", "allowed", "message"),
+    [
+        (None, "17", "false", None),
+        ("16", "16.4", "false", None),
+        ("16.4", "17", "true", None),
+        ("16", "17", "false", "`pulumi config set simple378:databaseAllowMajorUpgrade true --stack prod`"),
+        ("17", "16", "true", "no database can go back to an older major version"),
+    ],
+)
+def test_a_major_upgrade_is_guarded(
+    deployed: str | None, wanted: str, allowed: str, message: str | None
+) -> None:
+    def again() -> Recording:
+        return deploy(
+            "prod",
+            FOUNDATION
+            | {"simple378:databaseEngineVersion": wanted, "simple378:databaseAllowMajorUpgrade": allowed},
+            STACKS | {"prod": {"databaseEngineVersion": deployed}},
+        )
+
+    if message is None:
+        assert again().outputs["databaseEngineVersion"] == wanted
+    else:
+        with pytest.raises(StackError) as refused:
+            again()
+        assert message in str(refused.value)
+        assert str(refused.value).startswith("refused, nothing was changed: simple378:databaseEngineVersion")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"certificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/x"},
+            (
+                "simple378:certificateArn is of us-east-1, but a load balancer takes certificates of its own region only, "
+                "eu-central-1; request one there and set it with `pulumi config set simple378:certificateArn ARN --stack prod`"
+            ),
+        ),
+    ],
+)
+def test_what_does_not_fit_the_region_is_refused(settings: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        run(**settings)
+    assert str(refused.value) == f"configuration of stack prod:\n  - {message}"
 
 
 def test_nothing_ignores_changes() -> None:
@@ -406,6 +503,7 @@ def test_outputs() -> None:
         "albDnsName",
         "baseUrl",
         "bucketName",
+        "databaseEngineVersion",
         "databaseHost",
         "databaseMaxConnections",
         "databaseName",

@@ -145,7 +145,7 @@ def test_everything_that_is_wrong_is_in_one_error() -> None:
         (
             Layer.FOUNDATION,
             {"vpcCidr": "10.0.0.0/8"},
-            "simple378:vpcCidr is '10.0.0.0/8': must be from a /16 to a /24",
+            "simple378:vpcCidr is '10.0.0.0/8': must be from a /16 to a /23",
         ),
         (Layer.FOUNDATION, {"vpcCidr": "10.0.0.1/16"}, "simple378:vpcCidr is '10.0.0.1/16'"),
         (Layer.FOUNDATION, {"probeCidrs": '["x"]'}, "simple378:probeCidrs[0]"),
@@ -178,6 +178,21 @@ def test_everything_that_is_wrong_is_in_one_error() -> None:
             Layer.FOUNDATION,
             {"loadBalancerIdleSeconds": "30"},
             "simple378:loadBalancerIdleSeconds is '30': input should be less than 30",
+        ),
+        (
+            Layer.FOUNDATION,
+            {"vpcCidr": "10.78.0.0/24"},
+            "simple378:vpcCidr is '10.78.0.0/24': must be from a /16 to a /23, since a load balancer needs subnets of a /27",
+        ),
+        (
+            Layer.FOUNDATION,
+            {"databaseIops": "6000"},
+            "simple378:databaseIops can be set from 400 GiB of simple378:databaseStorage on",
+        ),
+        (
+            Layer.FOUNDATION,
+            {"databaseIops": "6000", "databaseStorage": "400"},
+            "simple378:databaseIops must be from 12000 to 64000",
         ),
         (Layer.FOUNDATION, {"databaseEndpoint": "db.example"}, "must be host:port"),
         (Layer.FOUNDATION, {"databaseBackupDays": "0"}, "greater than or equal to 1"),

@@ -25,7 +25,8 @@ def test_subnets_are_apart_large_enough_and_stay_when_a_zone_is_added(bits: int,
     cidr = IPv4Network(f"10.0.0.0/{bits}")
     plan = plan_subnets(cidr, [str(i) for i in range(zones)])
     subnets = [subnet for zone in plan for subnet in (zone.public, zone.private)]
-    assert all(subnet.subnet_of(cidr) and subnet.prefixlen <= 28 for subnet in subnets)
+    # A load balancer needs a /27 in each of its zones.
+    assert all(subnet.subnet_of(cidr) and subnet.prefixlen <= 27 for subnet in subnets)
     assert not any(one.overlaps(other) for one, other in combinations(subnets, 2))
     assert plan_subnets(cidr, [str(i) for i in range(zones - 1)]) == plan[:-1]
 

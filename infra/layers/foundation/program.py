@@ -9,6 +9,7 @@ import pulumi
 
 from infra.data.database import Database, DatabaseArgs
 from infra.data.stored_secret import StoredSecret, StoredSecretArgs
+from infra.data.upgrade import check_upgrade
 from infra.edge.colour_target import ColourTarget, ColourTargetArgs
 from infra.edge.distribution import Distribution, DistributionArgs
 from infra.edge.load_balancer import LoadBalancer, LoadBalancerArgs
@@ -20,6 +21,9 @@ from infra.network.workload_access import WorkloadAccess, WorkloadAccessArgs
 from infra.operations.topics import Topics, TopicsArgs
 from infra.settings import region, secret
 from infra.stacks import BACKEND_PORT, Colour, OtherStack, StackName
+
+# What the next deployment compares its own database version with.
+ENGINE_OUTPUT = "databaseEngineVersion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,17 @@ async def deploy(stack: StackName) -> None:
     """Register the layer's resources and export its outputs."""
     settings = FoundationSettings.load()
     where = region()
+    settings.check_region(where, stack.name)
     prefix = stack.resource_prefix
+    # This stack first and alone, while the engine writes nothing to the state that is read.
+    before = await OtherStack.read(stack.name)
+    if not settings.database_endpoint:
+        check_upgrade(
+            before.get(ENGINE_OUTPUT),
+            settings.database_engine_version,
+            allowed=settings.database_allow_major_upgrade,
+            stack=stack.name,
+        )
     limits = await OtherStack.read(f"{stack.environment}-limits")
     origin_secret, test_secret = secret(settings.origin_secret), secret(settings.test_secret)
 
@@ -128,6 +142,7 @@ async def deploy(stack: StackName) -> None:
         },
         "databaseHost": database.host,
         "databasePort": database.port,
+        **({} if settings.database_endpoint else {ENGINE_OUTPUT: settings.database_engine_version}),
         "databaseName": settings.database_name,
         "databaseUser": settings.database_user,
         "databasePassword": secret(settings.database_password),
@@ -189,6 +204,8 @@ def _database(
             iops=settings.database_iops,
             multi_az=settings.database_multi_az,
             backup_days=settings.database_backup_days,
+            major_upgrade=settings.database_allow_major_upgrade,
+            final_snapshot=settings.database_final_snapshot,
             max_connections=settings.database_max_connections,
             database_name=settings.database_name,
             user=settings.database_user,

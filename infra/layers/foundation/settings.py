@@ -9,9 +9,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from infra.data.storage import LARGE, LARGE_IOPS, MOST_IOPS, baseline_iops
 from infra.edge.distribution import READ_TIMEOUT
-from infra.network.subnets import LARGEST_RANGE, MOST_ZONES, SMALLEST_RANGE
-from infra.settings import CLOUDFRONT_REGION, Settings, StringList, Structured
+from infra.network.subnets import LARGEST_RANGE, MOST_ZONES, SMALLEST_RANGE, SMALLEST_SUBNET
+from infra.settings import CLOUDFRONT_REGION, Settings, SettingsError, StringList, Structured
 
 # Header values in listener rules; without `*` and `?`, which are wildcards there.
 _HEADER_SECRET = re.compile(r"[A-Za-z0-9_-]{16,128}")
@@ -70,11 +71,16 @@ class FoundationSettings(Settings):
     # GiB.
     database_storage: int = Field(default=100, ge=20, le=65_536)
     database_storage_limit: int = Field(default=1000, ge=22, le=65_536)
-    # I/O operations a second of the storage: gp3's baseline below 400 GiB.
-    database_iops: int = Field(default=3000, ge=1)
+    # I/O operations a second of the storage; unset: what gp3 gives for its size. See infra.data.storage.
+    database_iops: int | None = None
     database_multi_az: bool = True
     # Days; 0 would disable point-in-time recovery.
     database_backup_days: int = Field(default=14, ge=1, le=35)
+    # Set for the one update that raises databaseEngineVersion to another major version: the database is upgraded at once, and
+    # is away for minutes.
+    database_allow_major_upgrade: bool = False
+    # Whether a database that is destroyed leaves a last snapshot.
+    database_final_snapshot: bool = True
 
     origin_secret: SecretStr
     test_secret: SecretStr
@@ -105,7 +111,10 @@ class FoundationSettings(Settings):
     @classmethod
     def _cidr(cls, value: IPv4Network | None) -> IPv4Network | None:
         if value and not LARGEST_RANGE <= value.prefixlen <= SMALLEST_RANGE:
-            raise ValueError(f"must be from a /{LARGEST_RANGE} to a /{SMALLEST_RANGE}")
+            raise ValueError(
+                f"must be from a /{LARGEST_RANGE} to a /{SMALLEST_RANGE}, since a load balancer needs subnets of a "
+                f"/{SMALLEST_SUBNET}"
+            )
         return value
 
     @model_validator(mode="after")
@@ -153,7 +162,8 @@ class FoundationSettings(Settings):
             )
         if self.cdn_certificate_arn and f":acm:{CLOUDFRONT_REGION}:" not in self.cdn_certificate_arn:
             raise ValueError(
-                f"simple378:cdnCertificateArn: CloudFront accepts certificates from {CLOUDFRONT_REGION} only"
+                f"simple378:cdnCertificateArn is of {_region_of(self.cdn_certificate_arn)}, but CloudFront accepts certificates from "
+                f"{CLOUDFRONT_REGION} only; request one there and set it with `pulumi config set simple378:cdnCertificateArn ARN`"
             )
         return self
 
@@ -180,4 +190,31 @@ class FoundationSettings(Settings):
                 "simple378:databaseStorageLimit must be at least 10 % above simple378:databaseStorage (GiB); set it "
                 "with `pulumi config set simple378:databaseStorageLimit GIB`"
             )
+        if self.database_iops is not None and self.database_storage < LARGE:
+            raise ValueError(
+                f"simple378:databaseIops can be set from {LARGE} GiB of simple378:databaseStorage on; below, the storage has "
+                f"{baseline_iops(self.database_storage)}: remove it with `pulumi config rm simple378:databaseIops`"
+            )
+        if self.database_iops is not None and not LARGE_IOPS <= self.database_iops <= MOST_IOPS:
+            raise ValueError(
+                f"simple378:databaseIops must be from {LARGE_IOPS} to {MOST_IOPS}; set it with `pulumi config set "
+                "simple378:databaseIops NUMBER`"
+            )
         return self
+
+    def check_region(self, region: str, stack: str) -> None:
+        """Refuse what does not fit the stack's region, which is the provider's setting and not one of these.
+
+        Raises:
+            SettingsError: the load balancer's certificate is of another region.
+        """
+        if self.certificate_arn and _region_of(self.certificate_arn) != region:
+            raise SettingsError(
+                f"configuration of stack {stack}:\n  - simple378:certificateArn is of {_region_of(self.certificate_arn)}, but a load "
+                f"balancer takes certificates of its own region only, {region}; request one there and set it with "
+                f"`pulumi config set simple378:certificateArn ARN --stack {stack}`"
+            )
+
+
+def _region_of(arn: str) -> str:
+    return arn.split(":")[3]

@@ -24,6 +24,7 @@ from ..spec import (
     ResourceType,
     TagCalls,
     Update,
+    Value,
     output,
 )
 from .rules import known, matches, one_of, table, within
@@ -115,6 +116,19 @@ def _parameters(operation: Operation, _: Api) -> Api:
     return {"Parameters": [each for each in shown if "ParameterValue" in each]}
 
 
+def _delete_parameter_group(operation: Operation) -> None:
+    """Refused as AWS does, and moto does not, while an instance has it."""
+    for instance in operation.aws.call("describe_db_instances")["DBInstances"]:
+        if operation.id in {group["DBParameterGroupName"] for group in instance["DBParameterGroups"]}:
+            raise ApiError(
+                "delete_db_parameter_group",
+                "InvalidDBParameterGroupState",
+                "One or more database instances are still members of this parameter group "
+                f"{operation.id}, so the group cannot be deleted",
+            )
+    operation.aws.call("delete_db_parameter_group", DBParameterGroupName=operation.id)
+
+
 PARAMETER_GROUP = ResourceType(
     token="aws:rds/parameterGroup:ParameterGroup",
     service="rds",
@@ -135,17 +149,20 @@ PARAMETER_GROUP = ResourceType(
         more=_parameters,
     ),
     update=(_put_parameters,),
-    delete=Call("delete_db_parameter_group", {"DBParameterGroupName": "{id}"}),
+    delete=_delete_parameter_group,
     tags=TAGS,
     unique=("name",),
 )
 
 
 def _instance_status(operation: Operation) -> str:
-    shown = operation.aws.call("describe_db_instances", DBInstanceIdentifier=operation.inputs["identifier"])[
-        "DBInstances"
-    ]
-    return str(shown[0]["DBInstanceStatus"])
+    return str(_instance(operation)["DBInstanceStatus"])
+
+
+def _instance(operation: Operation) -> Api:
+    found = operation.aws.call("describe_db_instances", DBInstanceIdentifier=operation.inputs["identifier"])
+    instance: Api = found["DBInstances"][0]
+    return instance
 
 
 def _instance_gone(operation: Operation) -> bool:
@@ -170,6 +187,7 @@ _MODIFIED_ALIKE = (
     "deletionProtection",
     "engineVersion",
     "instanceClass",
+    "iops",
     "maintenanceWindow",
     "maxAllocatedStorage",
     "multiAz",
@@ -186,6 +204,9 @@ def _modify_instance(operation: Operation) -> None:
     params = encode(
         INSTANCE.block, operation.inputs, [name for name in _MODIFIED_ALIKE if operation.changed(name)]
     )
+    if operation.changed("engineVersion"):
+        _refuse_upgrade(operation)
+        params["AllowMajorVersionUpgrade"] = operation.inputs["allowMajorVersionUpgrade"]
     if operation.changed("port"):
         params["DBPortNumber"] = operation.inputs["port"]
     if operation.changed("enabledCloudwatchLogsExports"):
@@ -202,6 +223,23 @@ def _modify_instance(operation: Operation) -> None:
             ApplyImmediately=operation.inputs["applyImmediately"],
             **params,
         )
+
+
+def _refuse_upgrade(operation: Operation) -> None:
+    """What AWS refuses, and moto does not."""
+    old, new = (
+        version.partition(".")[0] for version in (_running(operation), operation.inputs["engineVersion"])
+    )
+    if old != new and not operation.inputs["allowMajorVersionUpgrade"]:
+        raise ApiError(
+            "modify_db_instance",
+            "InvalidParameterCombination",
+            "The AllowMajorVersionUpgrade flag must be present when upgrading to a new major version.",
+        )
+
+
+def _running(operation: Operation) -> str:
+    return str(_instance(operation)["EngineVersion"])
 
 
 def _delete_instance(operation: Operation) -> None:
@@ -236,10 +274,23 @@ def _password(value: str) -> str | None:
     return None
 
 
+def _gp3_iops(storage: Value, iops: int) -> Iterator[Failure]:
+    """From "Amazon RDS DB instance storage"; PostgreSQL's."""
+    if known(storage) and storage < 400:
+        yield Failure(
+            "iops",
+            f"You can't specify IOPS or storage throughput for engine postgres and a storage size less than 400 (it is {storage})",
+        )
+    elif not 12_000 <= iops <= 64_000:
+        yield Failure("iops", f"must be 12000 to 64000, is {iops}")
+
+
 def _instance_rules(inputs: Props) -> Iterator[Failure]:
     if inputs["skipFinalSnapshot"] is False and "finalSnapshotIdentifier" not in inputs:
         yield Failure("finalSnapshotIdentifier", "is needed unless skipFinalSnapshot is true")
     least, most = inputs["allocatedStorage"], inputs.get("maxAllocatedStorage")
+    if known(inputs.get("iops")) and inputs.get("storageType") == "gp3":
+        yield from _gp3_iops(least, inputs["iops"])
     if known(least) and known(most) and most < least:
         yield Failure("maxAllocatedStorage", f"must be at least allocatedStorage {least}, is {most}")
 
@@ -265,6 +316,7 @@ INSTANCE = ResourceType(
             mode=Mode.EITHER,
             checks=(one_of("standard", "gp2", "gp3", "io1", "io2"),),
         ),
+        Field("iops", "Iops", INTEGER, mode=Mode.EITHER),
         Field("storageEncrypted", "StorageEncrypted", BOOLEAN, default=False, replace=True),
         Field(
             "dbName",
@@ -312,6 +364,7 @@ INSTANCE = ResourceType(
         Field("caCertIdentifier", "CACertificateIdentifier", mode=Mode.EITHER),
         # Parameters of the modify and delete calls only.
         Field("applyImmediately", type=BOOLEAN, default=False, shown=False),
+        Field("allowMajorVersionUpgrade", type=BOOLEAN, default=False, shown=False),
         Field("deleteAutomatedBackups", type=BOOLEAN, default=True, shown=False),
         Field("skipFinalSnapshot", type=BOOLEAN, default=False, shown=False),
         Field(
