@@ -22,7 +22,7 @@ from simulate.figures import plain
 from simulate.scenarios import find
 from simulate.studies.replication import Rows, Summary
 
-_PARTS = {"promoted": "#2da44e", "held": "#bf8700", "aborted": "#cf222e"}
+_PARTS = {"promoted": "#2da44e", "held": "#bf8700", "aborted": "#cf222e", "undone": "#8250df"}
 
 
 def write_page(path: Path, summary: Summary, rows: Rows, result: RehearsalResult) -> None:

@@ -123,7 +123,7 @@ def ending(result: RehearsalResult) -> str:
     if result.outcome == "promoted":
         return "promoted"
     if back:  # its reason ends with the weight, as the headline does not
-        word = "held" if result.outcome == "held" else "rolled back"
+        word = result.outcome if result.outcome in ("held", "undone") else "rolled back"
         return f"{word}: {back[0].reason.removesuffix(f': {back[0].weight:g} %')}"
     return f"held: {held[-1].reason}" if held else str(result.outcome)
 

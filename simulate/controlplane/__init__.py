@@ -6,23 +6,30 @@
 from simulate.controlplane.alarms import FRONTEND_ASSETS
 from simulate.controlplane.cloudwatch import Closed
 from simulate.controlplane.draws import Draws, Stream
-from simulate.controlplane.rehearsal import Rehearsal
+from simulate.controlplane.rehearsal import WRITTEN_BACK, Rehearsal
 from simulate.controlplane.result import RehearsalResult
 from simulate.controlplane.surroundings import model_for
 from simulate.controlplane.world import (
+    Absence,
+    Aftermath,
     Change,
     Delivery,
     Fault,
     Habits,
     Reaction,
+    Redeploy,
     Surge,
     Switch,
+    TrafficRule,
     Updates,
     World,
 )
 
 __all__ = [
     "FRONTEND_ASSETS",
+    "WRITTEN_BACK",
+    "Absence",
+    "Aftermath",
     "Change",
     "Closed",
     "Delivery",
@@ -30,11 +37,13 @@ __all__ = [
     "Fault",
     "Habits",
     "Reaction",
+    "Redeploy",
     "Rehearsal",
     "RehearsalResult",
     "Stream",
     "Surge",
     "Switch",
+    "TrafficRule",
     "Updates",
     "World",
     "model_for",

@@ -41,6 +41,7 @@ class Stream(IntEnum):
     REACTION = 13
     FAULT = 14
     LIMIT = 15  # by raise of the rate limit
+    UNDO = 16
 
 
 class Draws:

@@ -8,39 +8,49 @@
 
 It does to the policy what `rollout.control.controller` and `rollout.control.effects` do, and no more: it reports events when they
 would be known, puts commands into effect when they would be, and wakes the policy on the controller's ticks. Left out are events that
-change nothing (``thorough`` reports them all; a test compares both): health rounds that are clean on a clean streak, ticks
-before anything is due, stable's metrics before an abort (unless the plan compares with them), and the edge's while few requests are rate limited.
+change nothing (``thorough`` reports them all; a test compares both): health rounds after the first that are clean on a clean streak and
+say the approved version, ticks before anything is due, and the edge's metrics while few requests are rate limited. A colour that fails its
+probes does not fail those of the front door here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from rollout.plan import Plan
+from rollout.plan import WHOLE, Plan
 from rollout.policy import IllegalEvent, Phase, State, decide, due_times, timing
 from rollout.policy.events import (
+    FRONT_DOOR,
+    FRONT_DOOR_PROBES,
+    Checked,
     Decision,
     DecisionKind,
     EdgeMetrics,
     Event,
     Health,
     Limit,
-    Metrics,
     Operator,
     Reason,
+    Resumed,
     Started,
     Tick,
     Traffic,
 )
+from simulate.controlplane import aftermath
+from simulate.controlplane.alarms import IMMEDIATE, TIER
 from simulate.controlplane.cloudwatch import NEVER, ROLES
 from simulate.controlplane.draws import Stream
 from simulate.controlplane.result import RehearsalResult
 from simulate.controlplane.surroundings import Surroundings
-from simulate.controlplane.world import World
-from simulate.dataplane import DataPlane
+from simulate.controlplane.world import Absence, Change, TrafficRule, World
+from simulate.dataplane import CANDIDATE, STABLE, DataPlane
 
 _ON_STABLE = (Phase.ABORTED, Phase.VERIFYING)
 _STOPPED = (Phase.HELD, Phase.PAUSED)
+_CHECKS_S = 5.0  # for the checks that are made again after an absence
+_REFUSED = "403"  # by the listener, when the rule lets nobody in
+WRITTEN_BACK = "the traffic rule is written back whole: users are let in"
 
 
 class Rehearsal(Surroundings):
@@ -60,14 +70,16 @@ class Rehearsal(Surroundings):
         super().__init__(world, plan, seed, replication, plane, thorough=thorough)
         self.state = State()
         self._listen = listen
-        self._interval = max(round(plan.health.interval * 1000), 2)
-        self._first_round = round(plan.health.timeout * 1000)  # one sent at 0 is judged then
+        self.begin_rounds()
         self._judged = -1  # when the last round was judged
-        self._next_round = NEVER  # the one to be reported whatever it shows
         self._wake = NEVER
         self._command = 0  # number of the newest weight command
         self._busy_until = 0
         self._streak_began: float | None = None
+        self._door_streak_began: float | None = None
+        self._absent_since = 0.0
+        self.alarmed: float | None = None  # the alarm for which somebody undoes the release
+        self.until = 0  # ms; the night lasts so long after a promotion
         self._holds = self._raises = 0
         self.begin()
 
@@ -75,25 +87,47 @@ class Rehearsal(Surroundings):
 
     def begin(self) -> None:
         super().begin()
-        self.plane.watch_probes(self._interval / 1000, (self.t0 + self._first_round) / 1000)
-        for begins, lasts in self.world.crashes:
-            self.agenda.at(round(1000 * begins), Rehearsal._crash)
-            self.agenda.at(round(1000 * (begins + lasts)), Rehearsal._resume)
+        self.watch_probes()
+        for absence in self.world.absences:
+            self.agenda.at(round(1000 * absence.at_s), Rehearsal._leave)
+            self.agenda.at(round(1000 * (absence.at_s + absence.lasts_s)), Rehearsal._return, absence)
         self.agenda.at(0, Rehearsal._start)
-        self.agenda.at(round(1000 * self.world.observe_s), Rehearsal._look)
-        self.agenda.at(round(1000 * self.world.horizon_s), Rehearsal._look)
+        self.agenda.at(round(1000 * self.world.observe_s), Rehearsal.look)
+        self.agenda.at(round(1000 * self.world.horizon_s), Rehearsal.look)
 
     def _start(self) -> None:
         if self.thorough:
             self.agenda.at(self._interval // timing.TICKS_A_ROUND, Rehearsal._every_tick)
-        self.receive(Started(0.0, self._deployed_limit), Traffic(0.0, self.plane.weight))
+        self.receive(self.started(), Traffic(0.0, self.plane.weight))
 
-    def _look(self) -> None:
+    def started(self, **more: Any) -> Started:
+        """What a controller begins with: the deployed limit and the approved versions."""
+        stable, candidate = self.world.versions
+        baseline = (
+            None if more.get("undo") else self._baseline
+        )  # as `rollout undo`, which does not wait for it
+        limit = self._deployed_limit
+        return Started(
+            self.now / 1000,
+            limit,
+            candidate_version=candidate,
+            stable_version=stable,
+            baseline_rpm=baseline,
+            **more,
+        )
+
+    @property
+    def _baseline(self) -> int:
+        """Users' requests a minute before the rollout, as the law or the trace has them in the mean."""
+        return round(self.plane.model.arrivals.per_minute)
+
+    def look(self) -> None:
         """A time at which the rehearsal may end."""
 
     @property
     def finished(self) -> bool:
-        finished = self.state.phase is Phase.FINISHED and self.now >= self.world.observe_s * 1000
+        until = max(round(1000 * self.world.observe_s), self.until)
+        finished = self.state.phase is Phase.FINISHED and self.now >= until
         return finished or self.now >= self.world.horizon_s * 1000
 
     def run(self) -> RehearsalResult:
@@ -115,7 +149,9 @@ class Rehearsal(Surroundings):
         result, state = self.result, self.state
         if state.phase is not Phase.FINISHED:
             result.ended = result.watched
-            result.outcome = "aborted" if state.phase in _ON_STABLE else "held"
+            back = "undone" if state.promoted else "aborted"
+            going_on = "promoted" if state.phase is Phase.STEADY else "held"
+            result.outcome = back if state.phase in _ON_STABLE else going_on
             if state.phase in _STOPPED:
                 result.held += result.ended - state.held_since
 
@@ -140,38 +176,74 @@ class Rehearsal(Surroundings):
         """Reports the round that is judged now unless it would change nothing; returns whether it did."""
         failed = {role: self.plane.failed_probes(colour) for colour, role in ROLES}
         candidate_counts = self.state.phase not in _ON_STABLE
-        news = self._in_streak or failed["stable"] or (failed["candidate"] and candidate_counts)
+        news = self._rounds_matter or failed["stable"] or (failed["candidate"] and candidate_counts)
         self._next_round = NEVER
         if self.down or self.state.phase is Phase.FINISHED or not (news or self.thorough):
             return False
         t = self.now / 1000
         if candidate_counts:
             self._streak_began = (self._streak_began or t) if failed["candidate"] else None
-        self.receive(*(Health(t, role, names) for role, names in failed.items()))
+        self._door_streak_began = (self._door_streak_began or t) if self._locked_out else None
+        rounds = [
+            Health(t, role, failed[role], self._answering(colour, failed[role])) for colour, role in ROLES
+        ]
+        if self.world.front_door and (self._door_matters or self.thorough):
+            refused = FRONT_DOOR_PROBES if self._locked_out else ()
+            rounds.append(Health(t, FRONT_DOOR, refused, why=_REFUSED if refused else None))
+        self.receive(*rounds)
         return True
 
-    @property
-    def _in_streak(self) -> bool:
-        """Whether a clean round would change something. After an abort the candidate's do not count."""
-        state = self.state
-        return bool(state.stable_streak or (state.candidate_streak and state.phase not in _ON_STABLE))
+    def _answering(self, colour: int, failed: tuple[str, ...]) -> tuple[str, ...]:
+        """The versions that a round met: none of a colour that does not answer."""
+        return () if "health" in failed else (self.versions[colour],)
 
-    def _look_for_rounds(self) -> None:
-        """While a streak lasts, or if ``thorough``, each round is reported; else only those that failed."""
-        if self._in_streak or self.thorough:
+    @property
+    def _locked_out(self) -> bool:
+        return self.shut and self.world.front_door
+
+    @property
+    def _door_matters(self) -> bool:
+        """Whether a round at the front door would change something: it fails, did before, or is the first."""
+        state = self.state
+        return self._locked_out or state.front_streak > 0 or not state.front_passed
+
+    @property
+    def _rounds_matter(self) -> bool:
+        """Whether a clean round would change something. After an abort the candidate's streak does not count."""
+        state = self.state
+        streak = state.stable_streak or (state.candidate_streak and state.phase not in _ON_STABLE)
+        approved = tuple(self.versions[colour] for colour in (STABLE, CANDIDATE)) == self.world.versions
+        return bool(streak or state.foreign or not approved or not state.passing or self._new_at_the_door)
+
+    @property
+    def _new_at_the_door(self) -> bool:
+        return self.world.front_door and self._door_matters
+
+    def begin_rounds(self, interval: float | None = None) -> None:
+        """Probe rounds from now on, every ``interval`` seconds (None: the plan's). One is judged a time-out after it was sent."""
+        self._interval = max(round((interval or self.plan.health.interval) * 1000), 2)
+        self._first_round = self.now + round(self.plan.health.timeout * 1000)
+        self._next_round = NEVER  # the one to be reported whatever it shows
+
+    def watch_probes(self) -> None:
+        self.plane.watch_probes(self._interval / 1000, (self.t0 + self._first_round) / 1000)
+
+    def _change(self, changes: tuple[Change, ...]) -> None:
+        super()._change(changes)
+        self.look_for_rounds()
+
+    def look_for_rounds(self) -> None:
+        """While something stands, or if ``thorough``, each round is reported; else only those that failed."""
+        if self._rounds_matter or self.thorough:
             done = (self.now - self._first_round) // self._interval  # -1 before the first
             self._next_round = self._first_round + (done + 1) * self._interval
 
     # --- the policy
 
     def relevant(self, event: Event) -> bool:
-        """Whether an event could change anything; all but metric periods may."""
-        if self.thorough or not isinstance(event, Metrics | EdgeMetrics):
-            return True
-        if isinstance(event, EdgeMetrics):
-            return event.share > self.plan.rate_limit.share
-        compared = self.plan.criteria.comparison is not None
-        return event.role == "candidate" or compared or self.state.phase in _ON_STABLE
+        """Whether an event could change anything; all but the edge's periods may."""
+        quiet = isinstance(event, EdgeMetrics) and event.share <= self.plan.rate_limit.share
+        return self.thorough or not quiet
 
     def receive(self, *events: Event) -> None:
         """The policy receives events, and its decisions begin to take effect."""
@@ -188,14 +260,16 @@ class Rehearsal(Surroundings):
                 continue
             self._follow(event, before, decisions)
             self._plan_wake()
-        self._look_for_rounds()
+        self.look_for_rounds()
 
     def _follow(self, event: Event, before: State, decisions: Sequence[Decision]) -> None:
         """The decisions begin to take effect; ``before`` is the state before the event."""
         result = self.result
         if self._listen:
             result.events.append(event)
-        commanded = before.commanded
+        # A promotion that is taken back had all of the traffic.
+        undone = isinstance(event, Started) and event.undo
+        commanded = WHOLE if undone else before.commanded
         for decision in decisions:
             result.decisions.append(decision)
             self._carry_out(decision, commanded)
@@ -203,6 +277,7 @@ class Rehearsal(Surroundings):
                 commanded = decision.weight or 0
         if before.phase in _STOPPED and self.state.phase not in _STOPPED:
             result.held += event.t - before.held_since
+        aftermath.follow(self, before.phase)
 
     def _carry_out(self, decision: Decision, commanded: float) -> None:
         result = self.result
@@ -210,8 +285,12 @@ class Rehearsal(Surroundings):
             case DecisionKind.SET_WEIGHT:
                 weight = decision.weight or 0
                 if weight < commanded and result.decided is None:
-                    by_health = decision.criterion is Reason.HEALTH and self._streak_began is not None
-                    result.detected = self._streak_began if by_health else decision.t
+                    began = {
+                        Reason.HEALTH: self._streak_began,
+                        Reason.FRONT_DOOR: self._door_streak_began,
+                        Reason.OPERATOR: self.alarmed,
+                    }.get(decision.criterion)
+                    result.detected = decision.t if began is None else began
                     result.decided = decision.t
                 self._move(weight, increase=decision.increase, by_api=decision.break_glass)
             case DecisionKind.RAISE_RATE_LIMIT:
@@ -221,7 +300,8 @@ class Rehearsal(Surroundings):
             case DecisionKind.HOLD if decision.criterion is not Reason.OPERATOR:
                 self._ask_operator()
             case DecisionKind.FINISH:
-                result.outcome, result.verified = decision.outcome or "", decision.verified
+                if decision.outcome != "watched":  # it stays promoted
+                    result.outcome, result.verified = decision.outcome or "", decision.verified
                 result.ended = decision.t
 
     def _plan_wake(self) -> None:
@@ -266,12 +346,16 @@ class Rehearsal(Surroundings):
             fails = False
         self._busy_until = begins + took
         if not fails:
-            self.agenda.at(begins + took, Rehearsal._in_force, number, weight)
+            self.agenda.at(begins + took, Rehearsal._in_force, number, weight, not increase)
 
-    def _in_force(self, number: int, weight: float) -> None:
+    def _in_force(self, number: int, weight: float, whole: bool) -> None:
+        """``whole``: the rule is written back whole, as every decrease does it; an increase changes weights only."""
         if number != self._command:
             return
         self.plane.weight = weight
+        if whole and self.shut:
+            self.result.faults.append((self.now / 1000, WRITTEN_BACK))
+            self._change((TrafficRule(shut=False),))
         if weight != self.result.weights[-1][1]:
             self.result.weights.append((self.now / 1000, weight))
         interval = 1000 * timing.read_back_interval(self.plan, changing=True)
@@ -305,6 +389,10 @@ class Rehearsal(Surroundings):
 
     # --- the operator
 
+    def hear(self, alarm: str) -> None:
+        if alarm.startswith("candidate") and TIER[alarm] == IMMEDIATE:
+            aftermath.alarmed(self)
+
     def _ask_operator(self) -> None:
         habits = self.world.operator
         if habits and self._holds < habits.most:
@@ -316,21 +404,42 @@ class Rehearsal(Surroundings):
         if self.state.phase in _STOPPED:
             self.receive(Operator(self.now / 1000, command))
 
-    # --- a crash of the controller
+    # --- a time in which nobody watches
 
-    def _crash(self) -> None:
-        """The controller dies, and with it an engine that it had started."""
-        self.down = True
+    def _leave(self) -> None:
+        """The controller dies or stands still, and with it an engine that it had started."""
+        self.down, self._absent_since = True, self.now / 1000
         self._command += 1
+        self._busy_until = self.now
 
-    def _resume(self) -> None:
-        """`rollout resume`: the state is the journal's; a command without a result is carried out again."""
+    def _return(self, absence: Absence) -> None:
+        """`rollout resume`, with the journal's state, or the machine goes on: the policy learns of the gap, rule 15."""
         self.down = False
         state = self.state
         self.look_again()
         if not state.settled:
-            self._move(state.commanded, increase=state.raises(state.commanded), by_api=False)
+            increase = state.raises(state.commanded)
+            if (
+                absence.suspended or not increase
+            ):  # an increase that died with its controller is not begun again
+                self._move(state.commanded, increase=increase, by_api=False)
+            self.agenda.at(self.now + 1, Rehearsal._read_back)
         if state.limit_awaited:
             self.agenda.at(self.now, Rehearsal._report_limit)
-        self._look_for_rounds()
-        self._plan_wake()
+        if not absence.suspended or absence.lasts_s > timing.attention_gap(self.plan.health.interval):
+            self.receive(Resumed(self.now / 1000, self._absent_since))
+            self.agenda.at(self.now + round(1000 * _CHECKS_S), Rehearsal._check_again)
+        else:
+            self.receive(Tick(self.now / 1000))
+
+    def _check_again(self) -> None:
+        """What had to be true before the rollout, as far as a rehearsal has it: the versions, and a way in for users."""
+        if self.state.phase in _ON_STABLE:
+            return
+        failed = [
+            f"version of {role}: {self.versions[colour]} answers"
+            for colour, role in ROLES
+            if self.versions[colour] != self.world.versions[colour]
+        ]
+        failed += [f"front door: {_REFUSED}"] if self._locked_out else []
+        self.receive(Checked(self.now / 1000, tuple(failed)))

@@ -18,12 +18,13 @@ class RehearsalResult:
     """Times are seconds from the start of the rollout, weights percent.
 
     ``detected`` to ``moved`` belong to the first retreat, as in the guide's timeline: T+0 is the first failed probe round of
-    the streak, or the event that showed the breach; then the command, and its lower weight read back.
+    the streak, the alarm for which somebody undid it, or the event that showed the breach; then the command, and its lower weight read back.
     """
 
-    outcome: str = "held"  # promoted, aborted, or held when the horizon came first
+    outcome: str = "held"  # promoted, aborted, undone, or held when the horizon came first
     verified: bool | None = None
     ended: float = 0.0
+    promoted: float | None = None  # when it was
     watched: float = 0.0  # how long the traffic was looked at
     weights: list[tuple[float, float]] = field(default_factory=lambda: [(0.0, 0.0)])  # (t, weight in force)
     limits: list[tuple[float, int]] = field(default_factory=list)  # (t, rate limit that came into force)

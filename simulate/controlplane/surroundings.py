@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Self
 
@@ -13,7 +14,16 @@ from simulate.controlplane.agenda import Agenda
 from simulate.controlplane.cloudwatch import NEVER, Arrival, Closed, CloudWatch
 from simulate.controlplane.draws import Draws, Stream
 from simulate.controlplane.result import RehearsalResult
-from simulate.controlplane.world import Change, Fault, Reaction, Surge, Switch, World
+from simulate.controlplane.world import (
+    Change,
+    Fault,
+    Reaction,
+    Redeploy,
+    Surge,
+    Switch,
+    TrafficRule,
+    World,
+)
 from simulate.dataplane import CANDIDATE, STABLE, DataPlane, Model
 
 
@@ -50,6 +60,8 @@ class Surroundings(ABC):
         self.down = False  # the controller is dead
         self._failing: set[str] = set()  # alarms in ALARM
         self._reacted: set[int] = set()  # numbers of the world's reactions
+        self._surge, self.shut = 1.0, False
+        self.versions = dict(zip((STABLE, CANDIDATE), world.versions, strict=True))  # that run
         self.agenda: Agenda[Surroundings] = Agenda(self)
 
     def copy(self) -> Self:
@@ -64,6 +76,10 @@ class Surroundings(ABC):
         return other
 
     @abstractmethod
+    def hear(self, alarm: str) -> None:
+        """People hear of an alarm."""
+
+    @abstractmethod
     def receive(self, *events: Event) -> None:
         """The controller receives what happens at one moment, in this order. The last act of an entry of the agenda."""
 
@@ -71,14 +87,18 @@ class Surroundings(ABC):
         """Lets traffic flow up to the start, and enters what is known of the future into the agenda."""
         world, at = self.world, self.agenda.at
         self.plane.advance(self.t0 / 1000)
-        for number, fault in enumerate(world.faults):
-            place = number if fault.place is None else fault.place
-            late = self.draws.time(fault.spread, Stream.FAULT, place)
-            at(round(1000 * (fault.at_s + late)), Surroundings._fault, fault)
+        self.enter_faults(world.faults)
         for ms in self.cloudwatch.failing_polls():
             at(ms, Surroundings._query_fails)
         number = self.plane.periods
         at(self.cloudwatch.end_of(number), Surroundings._close_period, number)
+
+    def enter_faults(self, faults: Sequence[Fault], first: int = 0) -> None:
+        """Their times are from now; the place of their luck is counted from ``first``."""
+        for number, fault in enumerate(faults, first):
+            place = number if fault.place is None else fault.place
+            late = self.draws.time(fault.spread, Stream.FAULT, place)
+            self.agenda.at(self.now + round(1000 * (fault.at_s + late)), Surroundings._fault, fault)
 
     def close(self) -> None:
         """Completes the metric period in which the rehearsal stands."""
@@ -140,6 +160,7 @@ class Surroundings(ABC):
         """An alarm changes its state: people learn of it at once, the controller at its next poll."""
         if state == "ALARM":
             self.result.alarms.append((self.now / 1000, name))
+            self.hear(name)
             for number, reaction in enumerate(self.world.reactions):
                 if reaction.alarm == name and number not in self._reacted:
                     self._reacted.add(number)
@@ -169,4 +190,14 @@ class Surroundings(ABC):
                 case Switch(colour, values):
                     self.plane.switch(colour, **values)
                 case Surge(factor):
-                    self.plane.set_traffic(factor)
+                    self._surge = factor
+                    self._let_in()
+                case TrafficRule(shut):
+                    self.shut = shut
+                    self._let_in()
+                case Redeploy(colour, version):
+                    self.versions = self.versions | {colour: version}
+
+    def _let_in(self) -> None:
+        """Users' requests come to the colours, if the rule lets them."""
+        self.plane.set_traffic(0.0 if self.shut else self._surge)

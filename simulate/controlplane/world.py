@@ -43,7 +43,22 @@ class Surge:
     factor: float
 
 
-Change = Switch | Surge
+@dataclass(frozen=True, slots=True)
+class Redeploy:
+    """Another ``version`` runs in the place of a colour (STABLE or CANDIDATE)."""
+
+    colour: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficRule:
+    """The conditions of the load balancer's rule: while it is ``shut`` users get the listener's 403 and no colour gets a request."""
+
+    shut: bool
+
+
+Change = Switch | Surge | Redeploy | TrafficRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +129,33 @@ class Habits:
 
 
 @dataclass(frozen=True, slots=True)
+class Absence:
+    """Nobody watches from ``at_s`` on, for ``lasts_s``: the controller is dead and is resumed from its journal, or its machine is suspended."""
+
+    at_s: float
+    lasts_s: float
+    suspended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """The ``lasts_s`` after a promotion. Times are seconds from it, those of the ``faults`` too.
+
+    ``watched_from_s``: when somebody starts `rollout watch`, which then runs to the end; ``None``: nobody does. ``undo``: how long after
+    an immediate alarm of the release somebody types `rollout undo`; ``None``: nobody does.
+    """
+
+    lasts_s: float
+    faults: tuple[Fault, ...] = ()
+    watched_from_s: float | None = None
+    undo: Law | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class World:
-    """Everything around the policy. ``crashes``: (at, for how long) the controller is dead.
+    """Everything around the policy. ``aftermath``: the night goes on after a promotion; else it ends with it.
+
+    ``front_door``: the address that users take is probed; ``versions``: the approved ones of stable and candidate.
 
     ``warm_up_s``: how long traffic flows before the rollout begins. ``observe_s``: traffic is watched at least so long,
     even if the rollout ends sooner. ``horizon_s`` ends a rehearsal that does not end.
@@ -127,7 +167,10 @@ class World:
     updates: Updates = field(default_factory=Updates)
     delivery: Delivery = field(default_factory=Delivery)
     operator: Habits | None = None
-    crashes: tuple[tuple[float, float], ...] = ()
+    absences: tuple[Absence, ...] = ()
+    aftermath: Aftermath | None = None
+    front_door: bool = True
+    versions: tuple[str, str] = ("1.0.0", "2.0.0")
     warm_up_s: float = 10.0
     observe_s: float = 0.0
     horizon_s: float = 4 * 3600.0

@@ -5,6 +5,8 @@ from difflib import get_close_matches
 from types import MappingProxyType
 
 from simulate.scenarios import (
+    bad_rule,
+    broken_after_promotion,
     bundle_too_large,
     cdn_failure,
     controller_crash,
@@ -21,6 +23,7 @@ from simulate.scenarios import (
     slow_queries,
     traffic_surge,
     websocket_instability,
+    wrong_version,
 )
 from simulate.scenarios.compose import compose, merged_defaults
 from simulate.scenarios.scenario import BadParameter, Parameter, Scenario, Values
@@ -57,6 +60,9 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
             controller_crash,
             traffic_surge,
             retry_storm,
+            bad_rule,
+            wrong_version,
+            broken_after_promotion,
         )
     }
 )

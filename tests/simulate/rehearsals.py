@@ -96,7 +96,7 @@ def _check_metrics(run: Rehearsal) -> None:
     late = run.plan.metrics.delay + period
     for number in known:
         end = delivery.end_of(number) / 1000
-        if not run.world.delivery.outages and not run.world.crashes and end + late < run.result.ended:
+        if not run.world.delivery.outages and not run.world.absences and end + late < run.result.ended:
             assert ("candidate", number) in told, f"period {number} was kept back"
 
 

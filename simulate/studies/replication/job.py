@@ -17,7 +17,12 @@ from simulate.controlplane import Rehearsal, RehearsalResult, World, model_for
 from simulate.dataplane import CANDIDATE, STABLE, Arrivals, DataPlane, Model
 from simulate.scenarios import find
 
-OUTCOMES = ("promoted", "held", "aborted")
+OUTCOMES = (
+    "promoted",
+    "held",
+    "aborted",
+    "undone",
+)  # the last only where a night goes on after the promotion
 BUDGET_MINUTES = 30 * 24 * 60  # an error budget is for 30 days
 BUDGET_SHARE = 0.001  # the guide: error rate < 0.1 %
 NAN = math.nan

@@ -49,11 +49,13 @@ def _figure(found: Estimate | None) -> dict[str, Any] | None:
 def summarize(job: Job, rows: Rows) -> Summary:
     n = len(rows.values)
     ended = rows.column("outcome")
+    # Most nights end with the promotion: no share of them could be undone.
+    possible = OUTCOMES if job.world().aftermath else OUTCOMES[:-1]
     estimates = {name: estimate(rows.column(name)) for name in rows.names if name not in _COUNTED}
     return Summary(
         job=job,
         replications=n,
-        outcomes={name: wilson(int((ended == k).sum()), n) for k, name in enumerate(OUTCOMES)},
+        outcomes={name: wilson(int((ended == k).sum()), n) for k, name in enumerate(possible)},
         rolled_back=wilson(int(rows.column("rolled_back").sum()), n),
         figures={name: estimates.get(name) for name in FIGURES},
         findings={name: found for name, found in estimates.items() if found and name not in FIGURES},

@@ -15,7 +15,7 @@ from simulate.studies.risk.mitigations import Mitigation, mitigations_of
 from simulate.studies.risk.nights import CALM, TOGETHER
 from simulate.studies.risk.register import NIGHT_S, Register
 
-ENDS = dict(zip(OUTCOMES, ("promoted", "held", "rolled_back"), strict=True))
+ENDS = dict(zip(OUTCOMES, ("promoted", "held", "rolled_back"), strict=False))  # no risk is undone
 COSTS = (
     "failed_requests",
     "hurt",

@@ -45,7 +45,7 @@ _NO_LIMIT = Limit(0, Rollback.HOLD)
 # Decisions that change nothing in the world.
 _SILENT = (DecisionKind.ALERT, DecisionKind.PREPARE_ROLLBACK, DecisionKind.BAKE, DecisionKind.PROMOTE)
 # The only reasons on which a rehearsal acts differently.
-_REASONS_THAT_MATTER = (Reason.HEALTH, Reason.OPERATOR)
+_REASONS_THAT_MATTER = (Reason.HEALTH, Reason.FRONT_DOOR, Reason.OPERATOR)
 
 
 class PolicyGroup(NamedTuple):
@@ -147,7 +147,7 @@ class SharedRehearsal(Rehearsal):
                 continue
             for fork in self._fork(moment[-1], responses):
                 fork.receive(*(event for later in moments for event in later))
-        self._look_for_rounds()
+        self.look_for_rounds()
 
     def _wake_groups(self, due: frozenset[int]) -> None:
         """Wakes the plans that asked for this moment when the entry was made, and have not asked for another since."""
@@ -290,6 +290,10 @@ class _Response:
             state.held_since,
             state.candidate_streak,
             state.stable_streak,
+            state.front_streak,
+            state.front_passed,
+            state.passing,
+            state.foreign,
             state.limit_awaited,
             self.refused,
             *(_effect(one) for one in self.decisions if one.decision not in _SILENT),

@@ -52,7 +52,7 @@ def test_another_risk_does_not_shift_the_luck_of_a_revert() -> None:
 
 def test_crashes_and_outages_add_up() -> None:
     both = night("controller-crash", "metric-blackout", "controller-crash")
-    assert len(both.crashes) == 2
+    assert len(both.absences) == 2
     later = night("metric-blackout", "metric-blackout", given={"metric-blackout": {"blackout_s": 5}})
     assert len(later.delivery.outages) == 2
 

@@ -267,6 +267,115 @@ def test_a_controller_crash_ends_in_the_same_place() -> None:
     assert bad.findings["detection_s"].min() >= 120 - 10, "nobody watches while it is down"
 
 
+def test_a_controller_that_comes_back_gives_a_stage_its_whole_time_again() -> None:
+    """Rule 15: of what fell due while nobody watched nothing raises traffic, and nothing condemns the release."""
+    for suspended in (0, 1):
+        values = {"crash_at_s": 100, "down_s": 900, "suspended": suspended, **_GOOD}
+        found = runs("controller-crash", 4, **values)
+        assert found.outcomes == {"promoted": 4}
+        for result in found.records:
+            assert [weight for t, weight in result.weights if t < 1000 + PLAN.stages[0].window] == [0, 5]
+            passed = next(d for d in result.decisions if d.criterion is Reason.STAGE_PASSED)
+            assert passed.t >= 1000 + PLAN.stages[0].window
+
+
+def test_a_hold_times_out_while_nobody_watches() -> None:
+    values = {"crash_at_s": 400, "down_s": 1200, "error_percent": 0, **_GOOD}
+    result = runs("controller-crash", 1, missing_percent=100, **values).records[0]
+    aborted = next(d for d in result.decisions if d.decision is DecisionKind.SET_WEIGHT and d.weight == 0)
+    assert (aborted.criterion, aborted.t) == (Reason.HOLD_TIMEOUT, 1600), "at once, when somebody is back"
+
+
+def test_a_bad_rule_is_taken_back_within_the_guides_two_minutes() -> None:
+    """The lab's fault of the same name, with the same end: aborted by the front door, verified, and users are let in again."""
+    for at in (20, 200, 700):
+        found = runs("bad-rule", 6, broken_at_s=at, **_GOOD)
+        assert found.outcomes == {"aborted": 6}
+        assert found.first_reasons == {"front_door"}, "the colours' own probes and metrics are clean"
+        assert all(result.verified for result in found.records)
+        assert found.findings["detection_s"].max() <= 5, "the first round at the front door after it"
+        assert found.findings["users_locked_out_s"].max() < 30, "the guide allows two minutes"
+        locked_out, refused = (found.findings[name] for name in ("users_locked_out_s", "refused_requests"))
+        assert refused == pytest.approx(1000 / 60 * locked_out)
+        assert found.findings["failed_requests"].max() == 0, "no colour has failed anything"
+        later = [c for r in found.records for c in r.periods if c.start > (r.moved or 0)]
+        assert all(closed.sides[STABLE].requests > 800 for closed in later)
+
+
+def test_without_rounds_at_the_front_door_missing_requests_hold() -> None:
+    found = runs("bad-rule", 6, front_door=0, **_GOOD)
+    assert found.outcomes == {"aborted": 6}
+    for result in found.records:
+        held = next(d for d in result.decisions if d.decision is DecisionKind.HOLD)
+        assert held.criterion is Reason.TRAFFIC_MISSING
+        assert 200 + 2 * 60 < held.t < 200 + 600, "two periods, and their delay"
+    assert found.findings["users_locked_out_s"].min() > 600, "a hold waits for a person for ten minutes"
+    asked = runs("bad-rule", 3, front_door=0, abort_after_s=60, **_GOOD)
+    assert asked.findings["users_locked_out_s"].max() < 600
+
+
+def test_another_version_holds_the_release_and_nobody_can_resume_it() -> None:
+    found = runs("wrong-version", 6, resume_after_s=60, **_GOOD)
+    assert found.outcomes == {"aborted": 6}
+    assert found.first_reasons == {"hold_timeout"}
+    for result in found.records:
+        held = next(d for d in result.decisions if d.decision is DecisionKind.HOLD)
+        assert (held.criterion, held.t) == (Reason.IDENTITY, 202), "the next round"
+        assert result.refused == 1, "the operator's resume"
+        assert max(weight for _, weight in result.weights) == 25
+
+
+def test_the_approved_version_back_in_its_place_can_be_resumed() -> None:
+    found = runs("wrong-version", 6, restored_after_s=30, resume_after_s=60, **_GOOD)
+    assert found.outcomes == {"promoted": 6}
+    assert {result.refused for result in found.records} == {0}
+    assert {round(result.held) for result in found.records} == {60}
+    too_soon = runs("wrong-version", 2, restored_after_s=57, resume_after_s=60, **_GOOD)
+    assert {result.refused for result in too_soon.records} == {1}, "three rounds must not have met it"
+
+
+def test_what_breaks_after_the_promotion_is_undone_by_the_watch() -> None:
+    found = runs("broken-after-promotion", 6, **_GOOD)
+    assert found.outcomes == {"undone": 6}
+    assert found.first_reasons == {"health"}
+    for result in found.records:
+        assert result.promoted is not None and result.decided is not None and result.moved is not None
+        broke = result.promoted + 300
+        assert broke + 60 < result.decided < broke + 93, "three rounds, one every 30 s"
+        assert result.moved < result.decided + 10
+        assert result.verified
+    assert 60 < found.findings["broken_for_users_s"].mean() < 120
+
+
+def test_nobody_undoes_what_nobody_watches() -> None:
+    alone = runs("broken-after-promotion", 2, mitigation=0, **_GOOD)
+    assert alone.outcomes == {"promoted": 2}
+    assert alone.findings["broken_for_users_s"].min() > 3000
+    errors = runs("broken-after-promotion", 2, probes_fail=0, **_GOOD)
+    assert errors.outcomes == {"promoted": 2}, "errors alone say nothing to the watch"
+    assert "candidate-error-rate" in {name for _, name in errors.records[0].alarms}
+
+
+@pytest.mark.parametrize("watched", [0, 1])
+def test_a_person_undoes_what_the_alarm_says(watched: int) -> None:
+    values = {"probes_fail": 0, "mitigation": watched, "undo_after_s": 120, **_GOOD}
+    found = runs("broken-after-promotion", 3, **values)
+    assert found.outcomes == {"undone": 3}
+    assert found.first_reasons == {"operator"}
+    for result in found.records:
+        alarm = next(t for t, name in result.alarms if t > (result.promoted or 0))
+        assert (result.detected, result.decided) == (alarm, alarm + 120)
+        assert result.verified
+
+
+def test_a_good_release_is_watched_to_the_end_of_its_night() -> None:
+    found = runs("broken-after-promotion", 3, breaks_after_s=5000, **_GOOD)
+    assert found.outcomes == {"promoted": 3}
+    for result in found.records:
+        assert result.ended == pytest.approx((result.promoted or 0) + 3600)
+        assert result.decided is None
+
+
 def test_a_traffic_surge_is_blamed_on_a_good_release() -> None:
     found = runs("traffic-surge", 2, **_GOOD)
     assert found.outcomes == {"aborted": 2}
