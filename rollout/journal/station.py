@@ -19,12 +19,13 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rollout.journal.card import BadCard, Card
 from rollout.journal.journal import FileJournal
-from rollout.journal.store import Lease, LeaseHeld, LeaseLost, Shared, StoreError
+from rollout.journal.store import Lease, LeaseHeld, LeaseLost, Shared, StoreError, newer
 from rollout.journal.stored import StoredJournal
 
 POLL = 0.1  # seconds between looks for a command or its answer
@@ -100,7 +101,7 @@ class Station:
         path = self.directory / f"{name}.jsonl"
         local = path.read_bytes() if path.exists() else b""
         stored = shared.lines(name, local)
-        if not local.startswith(stored):
+        if newer(stored, local) is not local:
             self.directory.mkdir(parents=True, exist_ok=True)
             if not stored.startswith(local):
                 path.replace(path.with_suffix(f".diverged-{time.time_ns()}"))
@@ -204,20 +205,10 @@ class Station:
             self._lock = None
 
     async def keep_lease(self, lost: Callable[[str], None], down: Callable[[str], None]) -> None:
-        """Renews the lease until it is ``lost`` to another; tells once when the store is ``down``."""
-        told = False
-        while self._lease:
-            await asyncio.sleep(self._lease.renewal)
-            try:
-                await asyncio.to_thread(self._lease.renew)
-                told = False
-            except LeaseLost as error:
-                lost(str(error))
-                return
-            except StoreError as error:
-                if not told:
-                    down(str(error))
-                told = True
+        """As :func:`keep`; without a store there is none."""
+        if self._lease:
+            renew = self._lease.renew
+            await keep(partial(asyncio.to_thread, renew), self._lease.renewal, lost, down)
 
     def holder(self) -> str | None:
         """Who is the controller, in words; ``None`` when nobody is."""
@@ -275,6 +266,28 @@ class Station:
                     accepted, text = await operate(command)
                     _write(question.with_suffix(".answer"), {"accepted": accepted, "text": text})
             await asyncio.sleep(POLL)
+
+
+async def keep(
+    renew: Callable[[], Awaitable[None]],
+    renewal: float,
+    lost: Callable[[str], None],
+    down: Callable[[str], None],
+) -> None:
+    """Renews a lease, every ``renewal`` seconds, until it is ``lost`` to another; tells once when the store is ``down``."""
+    told = False
+    while True:
+        await asyncio.sleep(renewal)
+        try:
+            await renew()
+            told = False
+        except LeaseLost as error:
+            lost(str(error))
+            return
+        except StoreError as error:
+            if not told:
+                down(str(error))
+            told = True
 
 
 def _write(path: Path, fields: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -87,6 +87,7 @@ class Lease:
     _since: str = field(default_factory=_utc)
     _renewals: int = 0
     _tag: str = ""
+    _clock: Callable[[], float] = time.monotonic
 
     @property
     def term(self) -> float:
@@ -100,6 +101,11 @@ class Lease:
 
     def take(self, say: Callable[[str], None] | None = None) -> None:
         """Raises :class:`LeaseHeld`: at once without ``say``, else only if the holder is seen to live. Raises :class:`StoreError`."""
+        for seconds in self.taking(say):
+            time.sleep(seconds)
+
+    def taking(self, say: Callable[[str], None] | None = None) -> Generator[float]:
+        """As :meth:`take`, but the seconds that it wants to wait for are the caller's to wait."""
         while True:
             found = self.store.read(_LEASE)
             if found is None:
@@ -109,7 +115,7 @@ class Lease:
             body, tag = found
             held = _parsed(body)
             mine = _whose(held) == _whose(_parsed(self._body())) and bool(held.get("machine"))
-            if not (held.get("left") or mine) and (say is None or self._lives(held, tag, say)):
+            if not (held.get("left") or mine) and (say is None or (yield from self._lives(held, tag, say))):
                 raise LeaseHeld(in_words(held), self.term)
             if self.store.replace(_LEASE, self._body(), tag):
                 break
@@ -144,12 +150,14 @@ class Lease:
             raise LeaseLost(in_words(_parsed(found[0])) if found else "nobody")
         self._tag = found[1]
 
-    def _lives(self, held: dict[str, Any], tag: str, say: Callable[[str], None]) -> bool:
+    def _lives(
+        self, held: dict[str, Any], tag: str, say: Callable[[str], None]
+    ) -> Generator[float, None, bool]:
         term = float(held.get("term", TERM))
         say(f"the lease is held by {in_words(held)}; watching for {term:g} s whether it is renewed")
-        until = time.monotonic() + term
-        while time.monotonic() < until:
-            time.sleep(LOOK)
+        until = self._clock() + term
+        while self._clock() < until:
+            yield LOOK
             now = self.store.read(_LEASE)
             if now and now[1] != tag:
                 return not _parsed(now[0]).get("left")
@@ -254,6 +262,11 @@ class Shared:
 
 def record_name(number: int) -> str:
     return f"{number:07}.json"
+
+
+def newer(stored: bytes, local: bytes) -> bytes:
+    """Of two copies of a journal the one to continue: what was not sent is kept, unless another has gone on with records of its own."""
+    return local if local.startswith(stored) else stored
 
 
 def missing_from(stored: bytes, local: bytes) -> Sequence[bytes] | None:

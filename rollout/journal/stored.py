@@ -104,12 +104,24 @@ class StoredJournal(FileJournal):
                     self._changed.notify_all()
 
     def _send(self, number: int, line: bytes) -> None:
-        key = f"journals/{self._name}/{record_name(number)}"
-        if self._shared.store.create(key, line):
-            return
-        found = self._shared.store.read(key)
-        if found is None:
-            raise StoreError(f"record {number} of {self._name} was refused, and is not there")
-        if found[0] != line:  # the same: only the answer was lost
+        try:
+            send(self._shared, self._name, number, line)
+        except Taken:
             self._taken = True
-            raise StoreError(f"record {number} of {self._name} is another controller's")
+            raise
+
+
+class Taken(StoreError):
+    """Another controller has written this record: nothing of this one is sent any more."""
+
+
+def send(shared: Shared, name: str, number: int, line: bytes) -> None:
+    """One record of a journal. Raises :class:`Taken`, :class:`StoreError`."""
+    key = f"journals/{name}/{record_name(number)}"
+    if shared.store.create(key, line):
+        return
+    found = shared.store.read(key)
+    if found is None:
+        raise StoreError(f"record {number} of {name} was refused, and is not there")
+    if found[0] != line:  # the same: only the answer was lost
+        raise Taken(f"record {number} of {name} is another controller's")

@@ -96,8 +96,6 @@ class Rehearsal(Surroundings):
         self.agenda.at(round(1000 * self.world.horizon_s), Rehearsal.look)
 
     def _start(self) -> None:
-        if self.thorough:
-            self.agenda.at(self._interval // timing.TICKS_A_ROUND, Rehearsal._every_tick)
         self.receive(self.started(), Traffic(0.0, self.plane.weight))
 
     def started(self, **more: Any) -> Started:
@@ -222,7 +220,10 @@ class Rehearsal(Surroundings):
     def begin_rounds(self, interval: float | None = None) -> None:
         """Probe rounds from now on, every ``interval`` seconds (None: the plan's). One is judged a time-out after it was sent."""
         self._interval = max(round((interval or self.plan.health.interval) * 1000), 2)
+        self._began = self.now
         self._first_round = self.now + round(self.plan.health.timeout * 1000)
+        if self.thorough:
+            self.agenda.at(self.now + self._tick_every, Rehearsal._every_tick, self._began)
         self._next_round = NEVER  # the one to be reported whatever it shows
 
     def watch_probes(self) -> None:
@@ -316,8 +317,8 @@ class Rehearsal(Surroundings):
         due = min((ms for ms in times if ms >= self.now), default=NEVER)
         if due == NEVER:
             return NEVER
-        step, due = self._interval // timing.TICKS_A_ROUND, max(due, self.now + 1)
-        tick = -(-due // step) * step
+        step, due = self._tick_every, max(due, self.now + 1)
+        tick = self._began - (self._began - due) // step * step
         first = self._first_round
         return min(tick, max(first, first - (first - due) // self._interval * self._interval))
 
@@ -326,9 +327,14 @@ class Rehearsal(Surroundings):
             self._wake = NEVER
             self.receive(Tick(self.now / 1000))
 
-    def _every_tick(self) -> None:
-        self.receive(Tick(self.now / 1000))
-        self.agenda.at(self.now + self._interval // timing.TICKS_A_ROUND, Rehearsal._every_tick)
+    @property
+    def _tick_every(self) -> int:
+        return self._interval // timing.TICKS_A_ROUND
+
+    def _every_tick(self, began: int) -> None:
+        if began == self._began:
+            self.receive(Tick(self.now / 1000))
+            self.agenda.at(self.now + self._tick_every, Rehearsal._every_tick, began)
 
     # --- its effects
 

@@ -21,7 +21,7 @@ SCENARIO = Scenario(
     mitigation="the policy learns of the gap: windows begin anew, nothing rises by what fell due in it, and it ends in the same place",
     build=_build,
     parameters=(
-        Parameter("crash_at_s", 200, "s", "from the start until the controller dies"),
+        Parameter("crash_at_s", 200, "s", "from the start until the controller dies", 0.001),
         Parameter("down_s", 120, "s", "until it is resumed", 0.001, 86_400),
         flag("suspended", 0, "instead, its machine is suspended, with the traffic update that was under way"),
         Parameter(
