@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from rollout.aws.failures import AWS_ERRORS, failure
+from rollout.aws.forward import forward_actions
 from rollout.control.ports import TrafficError
 from rollout.journal.card import Card
 
@@ -143,18 +144,6 @@ class WeightedRule:
                 f"the load balancer has no rule {self._id}; bring the traffic stack in line with `pulumi up --refresh`"
             )
         return rules[0]
-
-
-def forward_actions(groups: Mapping[str, str], weight: int) -> list[dict[str, Any]]:
-    """``weight`` percent to the candidate and the rest to stable, without stickiness. ``groups`` as above."""
-    forward = {
-        "TargetGroups": [
-            {"TargetGroupArn": groups["stable"], "Weight": 100 - weight},
-            {"TargetGroupArn": groups["candidate"], "Weight": weight},
-        ],
-        "TargetGroupStickinessConfig": {"Enabled": False},
-    }
-    return [{"Type": "forward", "ForwardConfig": forward}]
 
 
 def modify_rule_line(card: Card, weight: int = 0) -> str:

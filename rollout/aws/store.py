@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -56,6 +57,21 @@ class S3Store:
             return found["Body"].read(), found["ETag"]
 
         return self._call("GetObject", key, get)
+
+    def age(self, key: str) -> float | None:
+        """Seconds since the object was written: both times are S3's. ``None`` when there is none."""
+
+        def ask() -> float | None:
+            try:
+                found = self._s3.head_object(Bucket=self._bucket, Key=self._prefix + key)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _MISSING:
+                    return None
+                raise
+            asked = parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"]["date"])
+            return max(0.0, float((asked - found["LastModified"]).total_seconds()))
+
+        return self._call("GetObject", key, ask)
 
     def names(self, folder: str, after: str = "") -> list[str]:
         base = f"{self._prefix}{folder}/"

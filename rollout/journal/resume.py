@@ -13,10 +13,23 @@ from typing import Any
 from rollout.journal import JournalError, Record
 from rollout.journal.header import Header
 from rollout.journal.notes import Ended, Page, Reconciled
+from rollout.journal.progress import ended, promotion_begun
 from rollout.plan import Plan
 from rollout.policy import decide
 from rollout.policy.events import Decision, DecisionKind, Event, comparable, parse_event
 from rollout.policy.state import State
+
+__all__ = [
+    "Past",
+    "Pending",
+    "ResumeError",
+    "check_rules",
+    "ended",
+    "header_under_way",
+    "promotion",
+    "promotion_begun",
+    "recall",
+]
 
 
 class ResumeError(Exception):
@@ -103,19 +116,6 @@ def recall(plan: Plan, records: Sequence[Record]) -> Past:
         ),
         ended=ended(records),
     )
-
-
-def ended(records: Sequence[Record]) -> Ended | None:
-    """The note that closes a journal; ``None`` while the rollout can go on."""
-    notes = (record.note for record in reversed(records))
-    return next((note for note in notes if isinstance(note, Ended)), None)
-
-
-def promotion_begun(records: Sequence[Record]) -> bool:
-    """Whether the roles may have been exchanged, and were not taken back since."""
-    decided = {record.body.get("decision") for record in records if record.kind == "decision"}
-    watched = bool(records) and records[0].body.get("kind") == "watch"
-    return "promote" in decided or (watched and "set_weight" not in decided)
 
 
 def header_under_way(records: Sequence[Record]) -> Header | None:

@@ -6,6 +6,7 @@ The objects are kept by a :class:`Store` (``rollout.aws.store``: S3), below a pr
 journals/NAME/0000001.json  one record, exactly its line of the journal; created only if absent, so no record is written twice
 lease.json                  who is the controller; replaced only in the version that was read
 card.json                   :class:`rollout.journal.card.Card`
+guardian.json               :class:`rollout.journal.guard.Guard`, what the guardian found last
 aborted/NAME                somebody moved that rollout's traffic to stable without its controller, which hears it as an abort
 =========================== =============================================================================================
 
@@ -34,7 +35,7 @@ RENEWAL = 5.0  # seconds between renewals
 LOOK = 0.5  # seconds between looks at another's lease
 _READERS = 32  # records read at once
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-_LEASE, _CARD = "lease.json", "card.json"
+LEASE, _CARD = "lease.json", "card.json"
 
 
 def _utc() -> str:
@@ -107,9 +108,9 @@ class Lease:
     def taking(self, say: Callable[[str], None] | None = None) -> Generator[float]:
         """As :meth:`take`, but the seconds that it wants to wait for are the caller's to wait."""
         while True:
-            found = self.store.read(_LEASE)
+            found = self.store.read(LEASE)
             if found is None:
-                if self.store.create(_LEASE, self._body()):
+                if self.store.create(LEASE, self._body()):
                     break
                 continue
             body, tag = found
@@ -117,7 +118,7 @@ class Lease:
             mine = _whose(held) == _whose(_parsed(self._body())) and bool(held.get("machine"))
             if not (held.get("left") or mine) and (say is None or (yield from self._lives(held, tag, say))):
                 raise LeaseHeld(in_words(held), self.term)
-            if self.store.replace(_LEASE, self._body(), tag):
+            if self.store.replace(LEASE, self._body(), tag):
                 break
         self._read_tag()
 
@@ -129,23 +130,23 @@ class Lease:
     def give_back(self) -> None:
         """Raises :class:`StoreError`; a lease that is another's by now is left alone."""
         if self._tag:
-            self.store.replace(_LEASE, self._body(left=True), self._tag)
+            self.store.replace(LEASE, self._body(left=True), self._tag)
             self._tag = ""
 
     def _replace(self, body: bytes) -> None:
-        if not self.store.replace(_LEASE, body, self._tag):
+        if not self.store.replace(LEASE, body, self._tag):
             # Perhaps only the answer to the last renewal was lost.
-            found = self.store.read(_LEASE)
+            found = self.store.read(LEASE)
             if found is None or _parsed(found[0]).get("owner") != self._owner:
                 raise LeaseLost(
                     in_words(_parsed(found[0])) if found else "nobody: somebody removed the lease"
                 )
-            if not self.store.replace(_LEASE, body, found[1]):
+            if not self.store.replace(LEASE, body, found[1]):
                 raise LeaseLost("another controller")
         self._read_tag()
 
     def _read_tag(self) -> None:
-        found = self.store.read(_LEASE)
+        found = self.store.read(LEASE)
         if found is None or _parsed(found[0]).get("owner") != self._owner:
             raise LeaseLost(in_words(_parsed(found[0])) if found else "nobody")
         self._tag = found[1]
@@ -158,7 +159,7 @@ class Lease:
         until = self._clock() + term
         while self._clock() < until:
             yield LOOK
-            now = self.store.read(_LEASE)
+            now = self.store.read(LEASE)
             if now and now[1] != tag:
                 return not _parsed(now[0]).get("left")
         return False
@@ -214,7 +215,7 @@ class Shared:
 
     def holder(self) -> str | None:
         """Who holds the lease, in words, and when it was renewed last; nobody says whether it lives. Raises :class:`StoreError`."""
-        found = self.store.read(_LEASE)
+        found = self.store.read(LEASE)
         held = _parsed(found[0]) if found else {"left": True}
         if held.get("left"):
             return None

@@ -103,6 +103,8 @@ def _typed(kind: Type, value: Value, path: str, failures: list[Failure], token: 
             }
         case Scalar.JSON:
             return _document(value, path, failures)
+        case Scalar.ARCHIVE if isinstance(value, Mapping):
+            return value
         case Scalar() if _is_scalar(kind, value):
             return value
     failures.append(Failure(path, f"must be {_KINDS[kind if isinstance(kind, Scalar) else type(kind)]}"))
@@ -117,12 +119,14 @@ _KINDS: dict[Any, str] = {
     Scalar.INTEGER: "a whole number",
     Scalar.NUMBER: "a number",
     Scalar.BOOLEAN: "true or false",
+    Scalar.ARCHIVE: "an archive",
 }
 _PYTHON_TYPES: dict[Scalar, tuple[type, ...]] = {
     Scalar.STRING: (str,),
     Scalar.INTEGER: (int,),
     Scalar.NUMBER: (int, float),
     Scalar.BOOLEAN: (bool,),
+    Scalar.ARCHIVE: (),
 }
 
 

@@ -106,7 +106,7 @@ def _decode(kind: Type, raw: Any) -> Value:
             return float(raw)
         case Scalar.BOOLEAN:
             return raw if isinstance(raw, bool) else str(raw).lower() == "true"
-        case Scalar.JSON:
+        case Scalar.JSON | Scalar.ARCHIVE:
             return raw if isinstance(raw, str) else json.dumps(raw, sort_keys=True)
 
 
@@ -221,6 +221,8 @@ def same(kind: Type, old: Value, new: Value) -> bool:
             return len(old) == len(new) and _same_items(kind, old, new)
         case Scalar.JSON if isinstance(old, str) and isinstance(new, str):
             return bool(json.loads(old) == json.loads(new))
+        case Scalar.ARCHIVE if isinstance(old, Mapping) and isinstance(new, Mapping):
+            return bool(old.get("hash") == new.get("hash"))
         case _:
             return bool(old == new)
 

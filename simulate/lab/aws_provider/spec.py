@@ -26,9 +26,10 @@ class Scalar(Enum):
     NUMBER = "number"
     BOOLEAN = "boolean"
     JSON = "JSON document"  # a string; two documents that differ only in layout are equal
+    ARCHIVE = "archive"  # files to be sent as one zip; two of the same hash are equal
 
 
-STRING, INTEGER, NUMBER, BOOLEAN, JSON = Scalar
+STRING, INTEGER, NUMBER, BOOLEAN, JSON, ARCHIVE = Scalar
 
 SAME_LEVEL = "."  # the `api` of a block whose members AWS has beside the others
 
@@ -199,6 +200,7 @@ class TagCalls:
     ec2_type: str = ""  # the resource type in EC2's TagSpecifications
     envelope: str = ""  # the one member that holds the list, such as CloudFront's "Items"
     whole: bool = False  # `add` replaces all tags, and `remove` removes all
+    mapped: bool = False  # a map instead of a list of pairs
 
 
 def no_rules(_: Props) -> Iterable[Failure]:

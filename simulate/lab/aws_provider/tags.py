@@ -34,12 +34,14 @@ def put_in_create(calls: TagCalls, params: dict[str, Any], tags: dict[str, str])
     if calls.ec2_type:
         params["TagSpecifications"] = [{"ResourceType": calls.ec2_type, "Tags": _pairs(tags)}]
     else:
-        params[calls.on_create] = _pairs(tags)
+        params[calls.on_create] = tags if calls.mapped else _pairs(tags)
 
 
 def add(calls: TagCalls, operation: Operation, tags: dict[str, str]) -> None:
     if tags:
-        listed: Any = {calls.envelope: _pairs(tags)} if calls.envelope else _pairs(tags)
+        listed: Any = tags if calls.mapped else _pairs(tags)
+        if calls.envelope:
+            listed = {calls.envelope: listed}
         operation.aws.call(calls.add.op, **filled(calls.add.fixed, operation), **{calls.member: listed})
 
 
@@ -70,6 +72,8 @@ def read(calls: TagCalls, operation: Operation, api: dict[str, Any]) -> dict[str
         else operation.aws.call(calls.list.op, **filled(calls.list.fixed, operation))
     )
     found = find(source, calls.path) or []
+    if calls.mapped:
+        found = [{"Key": key, "Value": value} for key, value in dict(found).items()]
     # Tags that AWS itself set are not the program's.
     return {each["Key"]: each.get("Value", "") for each in found if not each["Key"].startswith("aws:")}
 

@@ -11,6 +11,11 @@ from tests.simulate.lab.aws_provider.aws_provider_prerequisites import (
     Example,
     Prerequisites,
     Props,
+    allow,
+    archive,
+    arn_of,
+    function,
+    trust,
 )
 
 CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"  # AWS-managed policies
@@ -279,6 +284,69 @@ EXAMPLES: dict[str, Example] = NETWORK | {
     ),
     "aws:cloudwatch/metricAlarm:MetricAlarm": Example(
         _alarm, lambda _: {"threshold": 2.5, "tags": {"tier": "warning"}}, lambda _: {"name": "other"}
+    ),
+    "aws:iam/role:Role": Example(
+        lambda _: {
+            "name": "watch",
+            "description": "watches",
+            "assumeRolePolicy": trust("lambda.amazonaws.com"),
+            "tags": {"a": "b"},
+        },
+        lambda _: {
+            "description": "another",
+            "assumeRolePolicy": trust("ec2.amazonaws.com"),
+            "maxSessionDuration": 7200,
+            "tags": {"a": "c"},
+        },
+        lambda _: {"name": "other"},
+        collision=lambda _: {"path": "/other/"},
+    ),
+    "aws:iam/rolePolicy:RolePolicy": Example(
+        lambda w: {"role": w.role, "name": "watch", "policy": allow("s3:GetObject")},
+        lambda _: {"policy": allow("s3:PutObject")},
+        lambda _: {"name": "other"},
+    ),
+    "aws:lambda/function:Function": Example(
+        function,
+        lambda _: {
+            "timeout": 60,
+            "environment": {"variables": {"AFTER": "300"}},
+            "code": archive(watch="def handle(event, context): pass"),
+            "tags": {"a": "c"},
+        },
+        lambda _: {"name": "other"},
+        collision=lambda _: {"architectures": ["x86_64"]},
+    ),
+    "aws:lambda/permission:Permission": Example(
+        lambda w: {
+            "function": w.function,
+            "statementId": "schedule",
+            "action": "lambda:InvokeFunction",
+            "principal": "events.amazonaws.com",
+            "sourceArn": arn_of("events", f"rule/{w.schedule}"),
+        },
+        None,
+        lambda _: {"statementId": "other"},
+        collision=lambda _: {"principal": "s3.amazonaws.com"},
+    ),
+    "aws:cloudwatch/eventRule:EventRule": Example(
+        lambda _: {
+            "name": "watch",
+            "description": "watches",
+            "scheduleExpression": "rate(1 minute)",
+            "tags": {"a": "b"},
+        },
+        lambda _: {"scheduleExpression": "rate(5 minutes)", "state": "DISABLED", "tags": {"a": "c"}},
+        lambda _: {"name": "other"},
+    ),
+    "aws:cloudwatch/eventTarget:EventTarget": Example(
+        lambda w: {
+            "rule": w.schedule,
+            "targetId": "watch",
+            "arn": arn_of("lambda", f"function:{w.function}"),
+        },
+        lambda _: {"arn": arn_of("lambda", "function:other")},
+        lambda _: {"targetId": "other"},
     ),
     "aws:wafv2/webAcl:WebAcl": Example(
         lambda _: {

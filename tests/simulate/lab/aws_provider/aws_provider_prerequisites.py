@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -92,6 +93,23 @@ class Prerequisites:
     def topic(self) -> str:
         return self.make("aws:sns/topic:Topic", name="around").id
 
+    # Names; `arn_of` makes ARNs of them.
+
+    @cached_property
+    def role(self) -> str:
+        return self.make(
+            "aws:iam/role:Role", name="around", assumeRolePolicy=trust("lambda.amazonaws.com")
+        ).id
+
+    @cached_property
+    def function(self) -> str:
+        return self.make("aws:lambda/function:Function", **function(self) | {"name": "around"}).id
+
+    @cached_property
+    def schedule(self) -> str:
+        token = "aws:cloudwatch/eventRule:EventRule"
+        return self.make(token, name="around", scheduleExpression="rate(1 minute)").id
+
     @cached_property
     def secret(self) -> str:
         return self.make("aws:secretsmanager/secret:Secret", name="around", recoveryWindowInDays=0).id
@@ -109,6 +127,10 @@ class Prerequisites:
         token = "aws:ec2/getManagedPrefixList:getManagedPrefixList"
         return str(self.engine.invoke(token, {"name": CLOUDFRONT_LIST})["id"])
 
+
+# How the engine marks assets and archives (sdk/go/common/resource).
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+_ASSET, _ARCHIVE = "c44067f5952c0a294b673a41bacd8c17", "0def7320c3a5731c473e5ecbe6d01bc7"
 
 FORBIDDEN = {
     "type": "fixed-response",
@@ -135,6 +157,43 @@ def weighted(blue: int, green: int, targets: list[str]) -> list[Props]:
             "forward": {"targetGroups": groups, "stickiness": {"enabled": False, "duration": 1}},
         }
     ]
+
+
+def trust(service: str) -> str:
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def allow(action: str) -> str:
+    statement = {"Effect": "Allow", "Action": action, "Resource": "*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def archive(**files: str) -> Props:
+    """As the engine hands over an archive of texts."""
+    assets = {name: {_SIGNATURE: _ASSET, "hash": text, "text": text} for name, text in files.items()}
+    return {_SIGNATURE: _ARCHIVE, "hash": str(sorted(files.items())), "assets": assets}
+
+
+def arn_of(service: str, name: str) -> str:
+    """Of what moto makes for the tests."""
+    return f"arn:aws:{service}:{'' if service == 'iam' else REGION}:123456789012:{name}"
+
+
+def function(needs: Prerequisites) -> Props:
+    return {
+        "name": "watch",
+        "description": "watches",
+        "role": arn_of("iam", f"role/{needs.role}"),
+        "runtime": "python3.13",
+        "handler": "watch.handle",
+        "code": archive(watch="def handle(event, context): ..."),
+        "timeout": 30,
+        "memorySize": 256,
+        "architectures": ["arm64"],
+        "environment": {"variables": {"AFTER": "600"}},
+        "tags": {"a": "b"},
+    }
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import keyword
 import re
 import typing
 from dataclasses import dataclass
@@ -73,4 +74,5 @@ def outputs(token: str) -> set[str]:
 def _module(token: str) -> tuple[Any, str]:
     match = re.fullmatch(r"aws:(\w+)/\w+:(\w+)", token)
     assert match is not None
-    return import_module(f"pulumi_aws.{match[1]}"), match[2]
+    name = f"{match[1]}_" if keyword.iskeyword(match[1]) else match[1]
+    return import_module(f"pulumi_aws.{name}"), match[2]

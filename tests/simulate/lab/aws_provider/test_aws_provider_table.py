@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pulumi
 import pytest
 
 from simulate.lab.aws_provider.spec import Block, Field, ListOf, MapOf, Mode, Scalar, Type
@@ -15,6 +16,7 @@ _SCALARS = {
     Scalar.INTEGER: (int,),
     Scalar.NUMBER: (float,),
     Scalar.BOOLEAN: (bool,),
+    Scalar.ARCHIVE: (pulumi.Archive,),
 }
 
 

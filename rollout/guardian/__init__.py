@@ -1,0 +1,1 @@
+"""The guardian: sends an unwatched rollout's traffic to stable. A Lambda function, zipped with what it imports."""
