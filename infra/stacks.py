@@ -1,7 +1,8 @@
 """Stack names, and the outputs of other stacks.
 
 A stack's name tells what it holds: `<env>` is the foundation, `<env>-blue` and `<env>-green` a colour each,
-`<env>-traffic` the weights, `<env>-limits` the rate limit. First deployment: limits, foundation, traffic, colours.
+`<env>-traffic` the weights, `<env>-limits` the rate limit, `<env>-guardian` the watchdog over unwatched rollouts. First
+deployment: limits, foundation, traffic, colours, guardian.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Layer(Enum):
     COLOUR = "colour"
     TRAFFIC = "traffic"
     LIMITS = "limits"
+    GUARDIAN = "guardian"
 
 
 class Colour(Enum):
@@ -47,6 +49,7 @@ _LAYERS = {
     "green": (Layer.COLOUR, Colour.GREEN),
     "traffic": (Layer.TRAFFIC, None),
     "limits": (Layer.LIMITS, None),
+    "guardian": (Layer.GUARDIAN, None),
 }
 
 

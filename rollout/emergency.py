@@ -25,7 +25,7 @@ from rollout.aws.elb import modify_rule_line, target_health
 from rollout.aws.tagged import find
 from rollout.control.exits import Exit
 from rollout.control.ports import PortError, TrafficControl, TrafficError
-from rollout.control.problems import one_line
+from rollout.control.text import one_line
 from rollout.journal import JournalError, Record, read_journal
 from rollout.journal.card import Card, bring_in_line
 from rollout.journal.header import Header

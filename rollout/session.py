@@ -37,6 +37,7 @@ from rollout.journal.station import Station
 from rollout.plan import Plan
 from rollout.policy import timing
 from rollout.procedure import baseline
+from rollout.procedure.guardian import ask_guardian, unwatched
 from rollout.procedure.preflight import Finding, check
 from rollout.procedure.undo import NoTarget, OldColour, going_back
 from rollout.procedure.warm_up import in_words, warm_up
@@ -249,7 +250,10 @@ async def run_new(
     header = replace(_header(environment, plan_text, time_scale, clock.now(), dry), stop=stop)
     plan = header.plan
     async with connector.adapters(engine, environment, plan, header.start, clock) as adapters:
-        _show(await adapters.check(moving=not dry), screen)
+        found = list(await adapters.check(moving=not dry))
+        if not dry:
+            found.append(await asyncio.to_thread(ask_guardian, station.shared, environment))
+        _show(found, screen)
         if not dry and not confirm(environment):
             raise EnvironmentProblem("not confirmed, nothing was touched")
         warmed = () if dry else await _warm_up(adapters, plan, "candidate", screen)
@@ -528,6 +532,8 @@ async def _conduct(
     helpers = [
         asyncio.create_task(work) for work in (_watches(controller, station, operate) if station else ())
     ]
+    if station:
+        helpers.append(asyncio.create_task(_learn(controller, station)))
     if command:
         helpers.append(asyncio.create_task(_command(controller, command)))
     signals = Signals(controller, screen.say, screen.live, asks=asks and station is not None)
@@ -556,6 +562,11 @@ def _watches(
         station.keep_lease(lambda who: controller.leave(f"{who} has taken over"), down),
     ]
     return [*watches, station.hear_marks(current.stem, operate)] if current else watches
+
+
+async def _learn(controller: Controller, station: Station) -> None:
+    """What becomes of the rollout when this controller leaves it."""
+    controller.unwatched = await asyncio.to_thread(unwatched, station.shared)
 
 
 async def _command(controller: Controller, command: str) -> None:

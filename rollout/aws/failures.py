@@ -21,7 +21,7 @@ from botocore.exceptions import (
     ConnectionError as NoConnectionError,
 )
 
-from rollout.control.problems import one_line
+from rollout.control.text import one_line
 
 AWS_ERRORS = (BotoCoreError, ClientError)
 LOG_IN = "log in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID"

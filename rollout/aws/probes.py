@@ -14,7 +14,7 @@ import httpx
 from rollout.aws.attribution import SHARED, counted_in
 from rollout.aws.elb import target_health
 from rollout.control.ports import Round, TrafficError
-from rollout.control.problems import one_line
+from rollout.control.text import one_line
 from rollout.policy.events import FRONT_DOOR, FRONT_DOOR_PROBES, PROBES, ROLES
 
 FRONT_DOOR_PATHS = ("/health", "/")

@@ -146,6 +146,7 @@ class Controller:
         )
         self._time_scale, self._steady_over = time_scale, asyncio.Event()
         self._stop = stop
+        self.unwatched = ""  # what becomes of a rollout that nobody watches, as a sentence; '': nobody knows
         self._effects = Effects(plan, ports, self)
         self._timeline = Timeline(plan)
         self._inbox: asyncio.Queue[tuple[EventMaker, asyncio.Future[Answer] | None]] = asyncio.Queue()
@@ -481,7 +482,7 @@ class Controller:
             weight = None
         self.note(Left(self._left or "", weight))
         shown = "an unknown share" if weight is None else f"{weight:g} %"
-        then = "`rollout resume` continues the rollout, `rollout abort` ends it."
+        then = f"`rollout resume` continues the rollout, `rollout abort` ends it. {self.unwatched}".rstrip()
         if self.state.phase is Phase.STEADY:
             then = "`rollout watch` watches it again, `rollout undo` takes it back."
         self.page(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from rollout.aws.failures import AWS_ERRORS, failure
 from rollout.aws.forward import all_on, forward_actions
@@ -18,14 +18,6 @@ from rollout.journal.guard import KEY, Guard
 from rollout.journal.notes import Left
 from rollout.journal.progress import ended, promotion_begun
 from rollout.journal.store import LEASE, Shared, Store, StoreError, record_name
-
-
-class Dated(Store, Protocol):
-    """A store that knows how old its objects are."""
-
-    def age(self, key: str) -> float | None:
-        """Seconds since the object was written, by the store's own clock; ``None`` when there is none."""
-
 
 Tell = Callable[[str, str], None]
 """Pages people with a subject and a text. Raises what the service raises."""
@@ -47,7 +39,7 @@ class GuardianFailed(Exception):
 class Guardian:
     """``after`` in seconds; ``now`` gives the time as text."""
 
-    store: Dated
+    store: Store
     elbv2: Any
     tell: Tell
     env: str

@@ -74,6 +74,9 @@ class Store(Protocol):
     def read(self, key: str) -> tuple[bytes, str] | None:
         """The object and the tag of its version."""
 
+    def age(self, key: str) -> float | None:
+        """Seconds since the object was written, by the store's own clock; ``None`` when there is none."""
+
     def names(self, folder: str, after: str = "") -> list[str]:
         """What is directly in ``folder``, sorted, from behind ``after``."""
 

@@ -22,7 +22,7 @@ from typing import Any
 from pulumi.automation import CommandError, CommandResult, InvalidVersionError, PulumiCommand
 from pulumi.automation.errors import create_command_error
 
-from rollout.control.problems import one_line
+from rollout.control.text import one_line
 
 VERSION_LIMIT = 10.0  # seconds for `pulumi version`
 GRACE = 1.0  # seconds between asking an engine to end, which saves its state and lock, and killing it

@@ -78,11 +78,16 @@ class Signals:
             "  [a]bort  all traffic to stable\n"
             "  [h]old   traffic stays as it is and is still watched, until `rollout resume` or `rollout abort`\n"
             "  [l]eave  traffic stays as it is and is NOT watched, until `rollout resume`\n"
+            f"{self._unwatched()}"
             "Anything else continues; Ctrl-C again aborts.",
             flush=True,
         )
         self._asking = True
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), self._answered)
+
+    def _unwatched(self) -> str:
+        told = self._controller.unwatched
+        return f"           {told}\n" if told else ""
 
     def _answered(self) -> None:
         choice = os.read(sys.stdin.fileno(), 1024).decode(errors="replace").strip().lower()[:1]

@@ -30,7 +30,7 @@ with warnings.catch_warnings():
     # Deprecated classes of these modules warn when they are defined, whether or not anyone uses them; and a module is
     # loaded when it is first touched.
     warnings.simplefilter("ignore", DeprecationWarning)
-    _ = (pulumi_aws.ec2.Vpc, pulumi_aws.s3.Bucket)
+    _ = (pulumi_aws.ec2.Vpc, pulumi_aws.lambda_.Function, pulumi_aws.s3.Bucket)
 
 PROJECT = "simple378"
 # How the engine marks a secret on the wire.
@@ -80,7 +80,7 @@ class Recording:
 
 def _unwrap(value: Any, path: str, secrets: set[str]) -> Any:
     if isinstance(value, dict):
-        if _SIGNATURE in value:
+        if _SIGNATURE in value and "value" in value:  # else it is an asset or an archive
             secrets.add(path)
             return _unwrap(value["value"], path, secrets)
         return {key: _unwrap(item, f"{path}.{key}" if path else key, secrets) for key, item in value.items()}
@@ -147,6 +147,8 @@ class _Cloud(mocks.Mocks):
             "bucketRegionalDomainName": f"{args.name}.s3.example",
             "address": f"{args.name}.rds.example",
         }
+        if args.typ == "aws:iam/role:Role":  # other services look at its form
+            made_up["arn"] = f"arn:aws:iam::123456789012:role/{args.name}"
         state = {**made_up, **args.inputs}
         if args.typ.startswith("kubernetes:"):
             # The provider names what has no name.

@@ -34,6 +34,8 @@ TRAFFIC = {
 }
 LIMITS = {"aws:region": "us-east-1", "simple378:rateLimit": "1000"}
 
+GUARDIAN = {"aws:region": "eu-central-1", "simple378:store": "s3://releases/simple378"}
+
 LIMITS_OUTPUTS: dict[str, Any] = {
     "webAclArn": "arn:acl",
     "webAclName": "simple378-prod-limits",
@@ -51,6 +53,10 @@ FOUNDATION_OUTPUTS: dict[str, Any] = {
         "blue": {"arn": "arn:blue-probe", "name": "simple378-prod-blue-probe"},
         "green": {"arn": "arn:green-probe", "name": "simple378-prod-green-probe"},
     },
+    "topics": {
+        tier: f"arn:aws:sns:eu-central-1:123456789012:simple378-prod-{tier}"
+        for tier in ("immediate", "warning", "notice")
+    },
     "databaseHost": "db.example",
     "databasePort": 5432,
     "databaseName": "simple378",
@@ -59,5 +65,9 @@ FOUNDATION_OUTPUTS: dict[str, Any] = {
     "databaseMaxConnections": 500,
 }
 FOUNDATION_SECRETS = ["originSecret", "testSecret", "databasePassword"]
+_LISTENER = "listener-rule/app/simple378-prod/50dc6c495c0c9188/f2f7dc8efc522ab2"
+TRAFFIC_OUTPUTS: dict[str, Any] = {
+    "ruleArn": f"arn:aws:elasticloadbalancing:eu-central-1:123456789012:{_LISTENER}/9683b2d02a6cabee"
+}
 STACKS = {"prod": FOUNDATION_OUTPUTS, "prod-limits": LIMITS_OUTPUTS}
 SECRET_OUTPUTS = {"prod": FOUNDATION_SECRETS}

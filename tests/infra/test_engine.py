@@ -19,12 +19,14 @@ from urllib.request import urlopen
 import boto3
 import pytest
 
+from infra.operations import guardian
 from simulate.lab.layout import PLUGINS
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 TRAFFIC = "local-traffic"
+GUARDIAN = "local-guardian"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     try:
         _await_answer(f"http://127.0.0.1:{port}/moto-api/")
         made = Project(folder, environment)
-        for stack in ("local-limits", "local", TRAFFIC):
+        for stack in ("local-limits", "local", TRAFFIC, GUARDIAN):
             made.pulumi("stack", "init", stack)
             made.up(stack)
         yield made
@@ -138,7 +140,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         log.close()
 
 
-@pytest.mark.parametrize("stack", ["local-limits", "local", TRAFFIC])
+@pytest.mark.parametrize("stack", ["local-limits", "local", TRAFFIC, GUARDIAN])
 def test_a_second_deployment_changes_nothing(project: Project, stack: str) -> None:
     # Compared with what AWS says, not with what the engine remembers.
     project.pulumi("preview", "--refresh", "--expect-no-changes", "--stack", stack)
@@ -205,6 +207,26 @@ def test_a_rule_changed_past_the_stack_is_repaired_without_a_new_generation(proj
     project.pulumi("up", "--refresh", "--yes", "--skip-preview", "--stack", TRAFFIC)
     assert project.weights() == before
     assert project.outputs(TRAFFIC) == outputs
+
+
+def test_the_guardians_code_is_the_checkouts_and_nothing_of_it_is_left(project: Project) -> None:
+    functions, name = project.aws("lambda"), project.outputs(GUARDIAN)["functionName"]
+    assert functions.get_function(FunctionName=name)["Configuration"]["Handler"] == guardian.HANDLER
+    project.pulumi("config", "set", "simple378:after", "300", "--stack", GUARDIAN)
+    steps = json.loads(project.pulumi("preview", "--json", "--stack", GUARDIAN).stdout)["steps"]
+    assert [step["urn"].rpartition("::")[2] for step in steps if step["op"] == "update"] == [
+        "guardian-function"
+    ]
+    project.up(GUARDIAN)
+    variables = functions.get_function(FunctionName=name)["Configuration"]["Environment"]["Variables"]
+    assert variables["SIMPLE378_AFTER"] == "300"
+    assert variables["SIMPLE378_RULE"] == project.outputs(TRAFFIC)["ruleArn"]
+
+    project.pulumi("destroy", "--yes", "--skip-preview", "--stack", GUARDIAN)
+    assert functions.list_functions()["Functions"] == []
+    assert project.aws("events").list_rules()["Rules"] == []
+    assert project.aws("iam").list_roles(PathPrefix="/")["Roles"] == []
+    project.up(GUARDIAN)
 
 
 def test_a_missing_key_leaves_everything_as_it_was(project: Project) -> None:

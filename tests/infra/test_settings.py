@@ -11,6 +11,7 @@ import yaml
 
 from infra.layers.colour.settings import ColourSettings
 from infra.layers.foundation.settings import FoundationSettings
+from infra.layers.guardian.settings import GuardianSettings
 from infra.layers.limits.settings import LimitsSettings
 from infra.layers.traffic.settings import TrafficSettings
 from infra.settings import Settings, SettingsError
@@ -25,12 +26,14 @@ LAYERS: dict[Layer, tuple[type[Settings], dict[str, str]]] = {
     Layer.COLOUR: (ColourSettings, examples.COLOUR),
     Layer.TRAFFIC: (TrafficSettings, examples.TRAFFIC),
     Layer.LIMITS: (LimitsSettings, examples.LIMITS),
+    Layer.GUARDIAN: (GuardianSettings, examples.GUARDIAN),
 }
 STACK = {
     Layer.FOUNDATION: "prod",
     Layer.COLOUR: "prod-blue",
     Layer.TRAFFIC: "prod-traffic",
     Layer.LIMITS: "prod-limits",
+    Layer.GUARDIAN: "prod-guardian",
 }
 
 
@@ -269,6 +272,7 @@ TO_FILL_IN = {
     Layer.COLOUR: ("image", "version", "pgbouncerImage"),
     Layer.TRAFFIC: (),
     Layer.LIMITS: (),
+    Layer.GUARDIAN: ("store",),
 }
 STACK_FILES = sorted(
     [*CHECKOUT.glob("Pulumi.prod*.yaml"), *CHECKOUT.glob("simulate/lab/stacks/Pulumi.*.yaml")]
@@ -307,7 +311,7 @@ def test_a_file_for_every_layer() -> None:
     names = [
         f"{environment}{suffix}"
         for environment in ("local", "prod")
-        for suffix in ("", "-blue", "-green", "-limits", "-traffic")
+        for suffix in ("", "-blue", "-green", "-guardian", "-limits", "-traffic")
     ]
     assert sorted(path.name.split(".")[1] for path in STACK_FILES) == sorted(names)
 

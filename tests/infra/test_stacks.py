@@ -15,6 +15,7 @@ from infra.stacks import Colour, Layer, OtherStack, StackError, StackName, parse
         ("local-green", StackName("local-green", "local", Layer.COLOUR, Colour.GREEN)),
         ("local2-traffic", StackName("local2-traffic", "local2", Layer.TRAFFIC, None)),
         ("prod-limits", StackName("prod-limits", "prod", Layer.LIMITS, None)),
+        ("prod-guardian", StackName("prod-guardian", "prod", Layer.GUARDIAN, None)),
     ],
 )
 def test_layer_of_a_name(name: str, parsed: StackName) -> None:
@@ -26,7 +27,7 @@ def test_layer_of_a_name(name: str, parsed: StackName) -> None:
     [
         (
             "prod-frontend",
-            "belongs to no layer: the layers of 'prod' are prod, prod-blue, prod-green, prod-traffic, prod-limits",
+            "belongs to no layer: the layers of 'prod' are prod, prod-blue, prod-green, prod-traffic, prod-limits, prod-guardian",
         ),
         ("prod-", "belongs to no layer"),
         ("prod-eu-blue", "belongs to no layer"),

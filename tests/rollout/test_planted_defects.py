@@ -399,13 +399,13 @@ DEFECTS = {
         "aws/test_clients.py::test_a_probe_has_one_try_and_its_own_time",
     ),
     "break-glass leaves clients where they are": Defect(
-        "aws/elb.py",
+        "aws/forward.py",
         '"TargetGroupStickinessConfig": {"Enabled": False}',
         '"TargetGroupStickinessConfig": {"Enabled": True}',
         TRAFFIC + "break_glass_and_reconciliation",
     ),
     "break-glass exchanges the roles": Defect(
-        "aws/elb.py",
+        "aws/forward.py",
         '"Weight": 100 - weight',
         '"Weight": weight',
         TRAFFIC + "break_glass_and_reconciliation",

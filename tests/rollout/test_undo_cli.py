@@ -370,7 +370,7 @@ def test_an_undo_does_not_wait_for_the_store(
 
     class Down:
         where = "s3://there"
-        create = read = replace = write = names = down
+        create = read = replace = write = names = age = down
 
     promoted(project)
     monkeypatch.setattr(cli, "_shared", lambda env: Shared(Down()))

@@ -41,7 +41,7 @@ class Clock:
 
 @dataclass
 class Objects:
-    """A store in memory (:class:`rollout.guardian.watchdog.Dated`)."""
+    """A :class:`rollout.journal.store.Store` in memory."""
 
     clock: Clock
     where: str = "memory"
@@ -141,7 +141,11 @@ class World:
 
     def begin(self, name: str, *bodies: tuple[str, dict[str, Any]], **header: Any) -> None:
         """A rollout whose journal has these records behind its first."""
-        records = [("rollout", HEADER | header), ("event", {"event": "started"}), *bodies]
+        records: list[tuple[str, dict[str, Any]]] = [
+            ("rollout", HEADER | header),
+            ("event", {"event": "started"}),
+        ]
+        records += bodies
         self.write(name, [Record(n, "", kind, 0.0, body) for n, (kind, body) in enumerate(records, start=1)])
         self.renew()
 

@@ -71,7 +71,8 @@ def _update(operation: Operation) -> None:
 
 
 def _rules(inputs: Props) -> Iterator[Failure]:
-    variables = (inputs.get("environment") or {}).get("variables")
+    environment = inputs.get("environment")
+    variables = environment.get("variables") if known(environment) else None
     if known(variables) and all(known(value) for value in variables.values()):
         size = sum(len(name) + len(value) for name, value in variables.items())
         if size > 4096:

@@ -317,6 +317,11 @@ def _recordings() -> list[Recording]:
         deploy("prod", examples.FOUNDATION | certificates, **stacks),
         deploy("prod-traffic", examples.TRAFFIC, **stacks),
         deploy("prod-limits", examples.LIMITS, **stacks),
+        deploy(
+            "prod-guardian",
+            examples.GUARDIAN,
+            {**examples.STACKS, "prod-traffic": examples.TRAFFIC_OUTPUTS},
+        ),
     ]
 
 
