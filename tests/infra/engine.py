@@ -38,6 +38,12 @@ _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _STACK = "pulumi:pulumi:Stack"
 _STACK_REFERENCE = "pulumi:pulumi:StackReference"
 
+# Where another service looks at the form of an ARN.
+_ARNS = {
+    "aws:cloudwatch/eventRule:EventRule": "arn:aws:events:us-east-1:123456789012:rule/",
+    "aws:iam/role:Role": "arn:aws:iam::123456789012:role/",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Registered:
@@ -147,8 +153,8 @@ class _Cloud(mocks.Mocks):
             "bucketRegionalDomainName": f"{args.name}.s3.example",
             "address": f"{args.name}.rds.example",
         }
-        if args.typ == "aws:iam/role:Role":  # other services look at its form
-            made_up["arn"] = f"arn:aws:iam::123456789012:role/{args.name}"
+        if args.typ in _ARNS:
+            made_up["arn"] = f"{_ARNS[args.typ]}{args.name}"
         state = {**made_up, **args.inputs}
         if args.typ.startswith("kubernetes:"):
             # The provider names what has no name.

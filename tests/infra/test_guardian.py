@@ -66,7 +66,7 @@ def test_it_is_started_every_minute_by_its_own_schedule_alone(recording: Recordi
     assert recording.one("aws:cloudwatch/eventTarget:EventTarget").inputs["arn"] == "arn:guardian-function"
     permission = recording.one("aws:lambda/permission:Permission").inputs
     assert permission["principal"] == "events.amazonaws.com"
-    assert permission["sourceArn"] == "arn:guardian-schedule"
+    assert permission["sourceArn"] == "arn:aws:events:us-east-1:123456789012:rule/guardian-schedule"
 
 
 def test_the_function_is_told_what_to_watch(recording: Recording) -> None:
