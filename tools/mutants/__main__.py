@@ -22,7 +22,7 @@ from pathlib import Path
 from tools.mutants import EXCLUDED, ROOMS
 from tools.mutants.document import Run, Survivor, explained, render, result, survivors, tried
 from tools.mutants.draw import Mutant, draw
-from tools.mutants.trial import TestsFail, Trials
+from tools.mutants.trial import TESTS, TestsFail, Trials
 
 CHECKOUT = Path(__file__).parents[2]
 DOCUMENT = CHECKOUT / "docs" / "mutants.md"
@@ -35,7 +35,7 @@ def _git(*arguments: str) -> str:
 
 
 def _commit() -> str:
-    changed = " with changes" if _git("status", "--porcelain", *ROOMS, "tests/rollout").strip() else ""
+    changed = " with changes" if _git("status", "--porcelain", *ROOMS, *TESTS).strip() else ""
     return _git("rev-parse", "--short", "HEAD").strip() + changed
 
 

@@ -10,7 +10,7 @@ _HEAD = """\
 # Mutants
 
 `make mutants` draws places in the code by seed, changes one at a time (`<` to `<=`, 3 to 4, `and` to `or`) and runs the quick tests
-of `tests/rollout` that execute it. A mutant on which a test fails is killed. One that survives is a defect that the tests would
+of these rooms, `explore`, `terminal` and the session that execute it. A mutant on which a test fails is killed. One that survives is a defect that the tests would
 not notice, or a change that makes no difference; the last column says which, and is written by hand: a later run keeps
 it where the change is the same. Decision 81 has the tool and how it draws.
 """
