@@ -26,6 +26,7 @@ from rollout.stacks.project import EnvironmentProblem, check_name, check_project
 from rollout.terminal.reply import Reply
 
 if TYPE_CHECKING:
+    from rollout.control.orders import Order
     from rollout.journal import Record
     from rollout.journal.header import Header
     from rollout.journal.station import Station, StationError
@@ -109,7 +110,6 @@ Stop = Annotated[
         show_default=False,
     ),
 ]
-_ABORTS = {None: "abort", True: "abort --stop", False: "abort --keep"}  # as a controller takes it
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 JsonReply = Annotated[
     bool,
@@ -587,7 +587,7 @@ def abort(
                 fail(
                     f"{watched.named('candidate')} is promoted, all traffic is on it: `rollout undo` goes back to {old}"
                 )
-            _ask(station, _ABORTS[stop])
+            _ask(station, _abort_order(stop))
             return
         if station and stacks:
             station.take()
@@ -600,7 +600,7 @@ def abort(
             project_dir,
             station,
             env,
-            stop,
+            _abort_order(stop),
             stacks=stacks,
             alone=alone,
             stable=stable,
@@ -694,13 +694,12 @@ def undo(
 
     station = _station(project_dir, env)
     if station.holder() is not None:
-        _undo_by_another(_connector(context), project_dir, station, version, stop)
+        _undo_by_another(_connector(context), project_dir, station, version, _abort_order(stop, reason))
         return
     try:
         station = _taken_if_possible(station, project_dir)
     except StationError as error:
-        _undo_elsewhere(_connector(context), project_dir, station, version, error)
-        return
+        _undo_elsewhere(_connector(context), project_dir, station, version, _abort_order(stop, reason), error)
     try:
         _undo(_connector(context), project_dir, station, version, plan, time_scale, reason, stop)
     finally:
@@ -783,7 +782,7 @@ def _watch(connector: Connector, project_dir: Path, station: Station, seconds: f
 
 
 def _undo_by_another(
-    connector: Connector, project_dir: Path, station: Station, version: str, stop: bool | None
+    connector: Connector, project_dir: Path, station: Station, version: str, order: Order
 ) -> None:
     """An undo by the controller that runs: of a release, for which it is an abort, or of the watch after it."""
     from rollout.journal.station import StationError
@@ -791,40 +790,56 @@ def _undo_by_another(
     watched = _watched(station)
     if watched is None:
         say("a controller is running, so nothing is promoted yet: the undo is an abort")
-        _ask(station, _ABORTS[stop])
+        _ask(station, order)
         return
     _look_before_another(connector, project_dir, station, watched, version)
     try:
-        _ask(station, _ABORTS[stop], "undo")
+        _ask(station, order, "undo")
     except StationError as error:
         warn(str(error))
-        _mark_undo(station)
+        _mark_undo(station, order)
         _undo_without_stacks(connector, station, watched)
 
 
 def _undo_elsewhere(
-    connector: Connector, project_dir: Path, station: Station, version: str, held: StationError
-) -> None:
+    connector: Connector,
+    project_dir: Path,
+    station: Station,
+    version: str,
+    order: Order,
+    held: StationError,
+) -> NoReturn:
     """An undo by the watch of another machine, which acts on a mark. Raises ``held`` when no watch is known there."""
+    from rollout.terminal.traffic_now import MOVED_LIMIT, wait_for_stable
+
     watched = _watched(station)
     if watched is None:
         raise held
     warn(str(held))
     _look_before_another(connector, project_dir, station, watched, version)
-    if not _mark_undo(station):
+    if not _mark_undo(station, order):
         fail(_traffic_now(station), Exit.FAILED)
+    old = watched.named("stable")
     say(
-        f"the mark of an undo is left: the watch acts on it within seconds and goes back to {watched.named('stable')}. `rollout status` says "
-        f"how far that is; if nothing moves: `rollout abort --env {station.env} --stable {watched.stable}`"
+        f"the mark of an undo is left: the watch acts on it within seconds and goes back to {old}; waiting to see it"
     )
+    seen = wait_for_stable(watched.card, connector.elbv2)
+    if seen.weight != 0:
+        warn(f"traffic was not seen to move within {MOVED_LIMIT:g} s: {seen.in_words()}")
+        fail(
+            f"all traffic to {old} at once: `rollout abort --env {station.env} --stable {watched.stable}`",
+            Exit.FAILED,
+        )
+    say(f"traffic now: {seen.in_words()}. The watch verifies it: `rollout status`")
+    raise typer.Exit(Exit.ROLLED_BACK_RED)
 
 
-def _mark_undo(station: Station) -> bool:
+def _mark_undo(station: Station, order: Order) -> bool:
     """Leaves the mark that a watch takes as the operator's undo."""
     path = station.latest()
     try:
         if path:
-            station.mark(path.stem)
+            station.mark(path.stem, str(order))
     except OSError as error:
         warn(f"the mark of the undo could not be left: {error}")
         return False
@@ -884,7 +899,7 @@ def _undo(
     from rollout.procedure.undo import UndoRefused
     from rollout.stacks.engine import EngineMissing
 
-    promoted = _promoted(connector, project_dir, station, version, stop)
+    promoted = _promoted(connector, project_dir, station, version, _abort_order(stop, reason))
     text, source = plan_text(plan or "phase-c")
     scale = (promoted.time_scale if promoted else 1.0) if time_scale is None else time_scale
     if promoted and plan is None:
@@ -932,7 +947,7 @@ def _undo(
 
 
 def _promoted(
-    connector: Connector, project_dir: Path, station: Station, version: str, stop: bool | None
+    connector: Connector, project_dir: Path, station: Station, version: str, order: Order
 ) -> Header | None:
     """The header of the release to take back; ``None`` without a journal of it.
 
@@ -964,7 +979,7 @@ def _promoted(
             return header
     if end is None:
         say(f"{header.named('candidate')} is not promoted yet: the undo is an abort")
-        _abort(connector, project_dir, station, station.env, stop, alone=True)
+        _abort(connector, project_dir, station, station.env, order, alone=True)
     if version:
         return None  # it was promoted from elsewhere, after this one
     raise UndoRefused(
@@ -1063,7 +1078,7 @@ def _abort(
     project_dir: Path,
     station: Station | None,
     env: str,
-    stop: bool | None,
+    order: Order,
     *,
     alone: bool,
     stacks: bool = True,
@@ -1080,7 +1095,7 @@ def _abort(
         from rollout.journal.header import Header
 
         assert station  # noqa: S101 -- it has the journal
-        code = _run_on(connector, project_dir, station, path, records, screen, command=_ABORTS[stop])
+        code = _run_on(connector, project_dir, station, path, records, screen, command=str(order))
         continued.append(Header.read(records[0]).kind)
         return code
 
@@ -1093,6 +1108,7 @@ def _abort(
         alone,
         stable,
         region,
+        order,
         say,
         warn=warn,
         paste=lambda line: _reply.say(line, err=True, whole=True),
@@ -1101,18 +1117,20 @@ def _abort(
     code = emergency.abort()
     if continued and station:
         _end(code, screen, station, continued[0])
-    if stop and code is not Exit.FAILED:
-        say(
-            "the candidate's pods were left: `pulumi config set simple378:replicas 0` and `pulumi up` of its stack"
-        )
     raise typer.Exit(code)
 
 
-def _ask(station: Station, command: str, typed: str = "") -> None:
-    accepted, text = station.ask(command)
+def _abort_order(stop: bool | None, reason: str = "") -> Order:
+    from rollout.control.orders import Order
+
+    return Order("abort", stop, reason)
+
+
+def _ask(station: Station, order: Order | str, typed: str = "") -> None:
+    accepted, text = station.ask(str(order))
     if not accepted:
-        fail(f"{typed or command} was refused: {text}")
-    say(text if typed else f"{command}: {text}")
+        fail(f"{typed or order} was refused: {text}")
+    say(text if typed else f"{order}: {text}")
 
 
 @app.command()

@@ -23,7 +23,9 @@ from typing import Any
 
 from rollout.aws.elb import modify_rule_line, target_health
 from rollout.aws.tagged import find
+from rollout.control.effects import refuse_traffic
 from rollout.control.exits import Exit
+from rollout.control.orders import Order
 from rollout.control.ports import PortError, TrafficControl, TrafficError
 from rollout.control.text import one_line
 from rollout.journal import JournalError, Record, read_journal
@@ -48,7 +50,7 @@ _NOT_VERIFIED = "all traffic is on stable, which is not verified to be back to n
 
 @dataclass(slots=True)
 class Emergency:
-    """One abort. ``stable`` and ``region`` are the operator's words, or ''.
+    """One abort. ``stable`` and ``region`` are the operator's words, or ''; ``order`` is what a controller would be told.
 
     ``station`` is None and ``stacks`` False in a folder that holds no such environment; with a store there is a station all the same.
     ``alone``: its lock is held, so that no controller is at work.
@@ -63,6 +65,7 @@ class Emergency:
     alone: bool
     stable: str
     region: str
+    order: Order
     say: Say
     warn: Say
     paste: Say
@@ -73,6 +76,7 @@ class Emergency:
     )
     _engine_failed: bool = False
     _card: Card | None = field(default=None)  # the best that is known of where traffic is divided
+    _read_by: tuple[Engine, Environment] | None = None  # the stacks as they were read, and with what
 
     def abort(self) -> Exit:
         """Exit codes are those of `rollout abort`. Raises :class:`EnvironmentProblem` for bad input."""
@@ -87,6 +91,8 @@ class Emergency:
         ways = [self._by_stacks, self._by_api] if self.alone else [self._by_api, self._by_stacks]
         moved = any(way(header, records) for way in ways)
         leaving.join(MARK_LIMIT)
+        if moved and self.order.stop:
+            self._stop(records)
         return Exit.ROLLED_BACK_RED if moved else self._failed()
 
     def _leave_mark(self, records: Sequence[Record]) -> threading.Thread:
@@ -99,7 +105,7 @@ class Emergency:
         def leave() -> None:
             try:
                 if path and self.station:
-                    self.station.mark(path.stem)
+                    self.station.mark(path.stem, str(self.order))
             except OSError as error:
                 self.warn(
                     f"the mark of the abort could not be left, so a controller that lives does not hear of it: {error}"
@@ -182,7 +188,7 @@ class Emergency:
                     async with asyncio.timeout(timing.READING_LIMIT):
                         self._card = await self.connector.read_card(engine, self.env)
             raise
-        self._card = _card_of(environment)
+        self._card, self._read_by = _card_of(environment), (engine, environment)
         if self.stable not in {"", environment.colours["stable"]}:
             stack = f"in {environment.traffic_stack} {environment.colours['stable']} is stable, and you name {self.stable}"
             raise TrafficError(f"{stack}: no stack update does that")
@@ -262,6 +268,34 @@ class Emergency:
             self.warn(f"whether the rule is whole was not seen: {told['not_written_back']}")
 
     # --- the end
+
+    def _stop(self, records: Sequence[Record]) -> None:
+        """Takes the pods away that have no traffic now; says how it is done by hand when it was not."""
+        card = self._card
+        stack = f"{self.env}-{card.colours['candidate']}" if card else "its stack"
+        by_hand = f"`pulumi config set simple378:replicas 0 -s {stack}` and `pulumi up -s {stack}`"
+        if promotion_begun(records):
+            self.say(
+                f"no pods were stopped: after a promotion the idle colour is what an undo goes back to. {by_hand}"
+            )
+        elif self._read_by is None or not self.alone:
+            heard = "" if self.alone else "a controller that hears the mark stops them; else "
+            self.say(f"the candidate's pods were left: {heard}{by_hand}")
+        else:
+            try:
+                asyncio.run(self._scale_down(*self._read_by))
+            except Exception as error:  # noqa: BLE001 -- see above
+                self._fails(error)
+                self.say(f"the candidate's pods were left: {by_hand}")
+            else:
+                self.say("the candidate's pods are stopped")
+
+    async def _scale_down(self, engine: Engine, environment: Environment) -> None:
+        traffic = self.connector.traffic(engine, environment)
+        self.say(f"stopping the pods of {environment.named('candidate')}")
+        async with asyncio.timeout(timing.STOP_LIMIT):
+            await refuse_traffic(traffic)
+            await self.connector.colours(engine, environment).scale("candidate", 0)
 
     def _moved(self, *, deployed: bool) -> None:
         if deployed:

@@ -193,6 +193,11 @@ class Connector:
         """What moves traffic, and nothing else that could fail."""
         return _traffic(engine, environment, clients(environment.region))
 
+    def colours(self, engine: Engine, environment: Environment) -> ColourControl:
+        """What starts and stops pods."""
+        elbv2 = patient("elbv2", environment.region)
+        return StackColours(engine, environment.name, elbv2, environment.colours, environment.groups)
+
     def elbv2(self, region: str) -> Any:
         """A client of the load balancer's API. Raises botocore's errors."""
         return patient("elbv2", region)

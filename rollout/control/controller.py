@@ -20,6 +20,7 @@ from typing import Any
 
 from rollout.control.effects import Effects
 from rollout.control.exits import Exit
+from rollout.control.orders import Order
 from rollout.control.ports import (
     Clock,
     EventMaker,
@@ -189,12 +190,13 @@ class Controller:
     async def operate(self, command: str) -> Answer:
         """An operator's ``pause``, ``resume`` or ``abort``; returns once the policy has decided on it.
 
-        ``abort --stop`` takes the candidate's pods away as soon as it has no traffic, ``abort --keep`` leaves them.
+        ``abort --stop`` takes the candidate's pods away as soon as it has no traffic, ``abort --keep`` leaves them
+        (:class:`rollout.control.orders.Order`).
         """
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        name, _, flag = command.partition(" --")
-        stop = {"stop": True, "keep": False}.get(flag)
-        self._inbox.put_nowait((partial(Operator, command=name, stop=stop), answer))
+        order = Order.parse(command)
+        event = partial(Operator, command=order.command, stop=order.stop, reason=order.reason or None)
+        self._inbox.put_nowait((event, answer))
         answered = await answer
         # What somebody was told outlives this process, if the disk works.
         try:

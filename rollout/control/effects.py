@@ -339,10 +339,7 @@ class Effects:
 
     async def _stop(self, colours: ColourControl) -> None:
         async def scale() -> Mapping[str, Any]:
-            for _ in ("once", "again"):  # a request of a stopped engine may arrive late, as after a decrease
-                if weight := await self._ports.traffic.read_weight():
-                    raise TrafficError(f"the candidate has {weight:g} % of the traffic")
-                await asyncio.sleep(timing.SETTLE_GAP)
+            await refuse_traffic(self._ports.traffic)
             return await colours.scale("candidate", 0)
 
         while (moving := self.traffic.task) and not moving.done():
@@ -436,6 +433,14 @@ class Effects:
             f"All traffic is on the candidate, but in the stack the roles are not swapped: {outcome.error}. "
             "`rollout resume` tries again.",
         )
+
+
+async def refuse_traffic(traffic: TrafficControl) -> None:
+    """Raises :class:`TrafficError` when the candidate has any traffic, which its pods serve."""
+    for _ in ("once", "again"):  # a request of a stopped engine may arrive late, as after a decrease
+        if weight := await traffic.read_weight():
+            raise TrafficError(f"the candidate has {weight:g} % of the traffic")
+        await asyncio.sleep(timing.SETTLE_GAP)
 
 
 def describe(decision: Decision) -> tuple[str, str]:

@@ -25,7 +25,16 @@ from typing import Any
 
 from rollout.journal.card import BadCard, Card
 from rollout.journal.journal import FileJournal
-from rollout.journal.store import Lease, LeaseHeld, LeaseLost, Shared, StoreError, newer
+from rollout.journal.store import (
+    ABORT,
+    Lease,
+    LeaseHeld,
+    LeaseLost,
+    Shared,
+    StoreError,
+    newer,
+    order_of,
+)
 from rollout.journal.stored import StoredJournal
 
 POLL = 0.1  # seconds between looks for a command or its answer
@@ -136,27 +145,27 @@ class Station:
 
     # --- an abort that no controller carried out
 
-    def mark(self, name: str) -> None:
-        """Leaves a mark at a rollout, which its controller hears as the operator's abort. Raises ``OSError``."""
+    def mark(self, name: str, order: str = ABORT) -> None:
+        """Leaves a mark at a rollout, which its controller hears as the operator's ``order``, an abort. Raises ``OSError``."""
         try:
             self._marks.mkdir(parents=True, exist_ok=True)
-            (self._marks / name).touch()
+            _write(self._marks / name, {"order": order})
         finally:
             if self.shared:
-                self.shared.mark(name)
+                self.shared.mark(name, order)
 
     async def hear_marks(self, name: str, operate: Callable[[str], Awaitable[tuple[bool, str]]]) -> None:
-        """Hands the mark of an abort to ``operate``, once."""
-        while not await asyncio.to_thread(self._marked, name):  # noqa: ASYNC110 -- another process leaves it
+        """Hands the order of a mark to ``operate``, once."""
+        while (order := await asyncio.to_thread(self._marked, name)) is None:  # noqa: ASYNC110 -- another process leaves it
             await asyncio.sleep(MARK_POLL)
-        await operate("abort")
+        await operate(order)
 
-    def _marked(self, name: str) -> bool:
-        if (self._marks / name).exists():
-            return True
+    def _marked(self, name: str) -> str | None:
+        with contextlib.suppress(OSError):
+            return order_of((self._marks / name).read_bytes())
         with contextlib.suppress(StoreError):
-            return self.shared is not None and self.shared.marked(name)
-        return False
+            return self.shared.marked(name) if self.shared else None
+        return None
 
     # --- one controller
 

@@ -7,7 +7,8 @@ journals/NAME/0000001.json  one record, exactly its line of the journal; created
 lease.json                  who is the controller; replaced only in the version that was read
 card.json                   :class:`rollout.journal.card.Card`
 guardian.json               :class:`rollout.journal.guard.Guard`, what the guardian found last
-aborted/NAME                somebody moved that rollout's traffic to stable without its controller, which hears it as an abort
+aborted/NAME                somebody moved that rollout's traffic to stable without its controller, which hears it as an abort;
+                            flags and reason are in it
 =========================== =============================================================================================
 
 A lease is renewed by replacing it. Whether its holder lives is seen by whether it changes within the seconds that it names,
@@ -35,6 +36,7 @@ RENEWAL = 5.0  # seconds between renewals
 LOOK = 0.5  # seconds between looks at another's lease
 _READERS = 32  # records read at once
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+ABORT = "abort"
 LEASE, _CARD = "lease.json", "card.json"
 
 
@@ -255,13 +257,21 @@ class Shared:
         except BadCard:
             return None
 
-    def mark(self, name: str) -> None:
-        """Leaves the mark of an abort."""
-        who = {"host": socket.gethostname(), "pid": os.getpid(), "at": _utc()}
+    def mark(self, name: str, order: str = ABORT) -> None:
+        """Leaves the mark of an abort, which a controller hears as this order."""
+        who = {"host": socket.gethostname(), "pid": os.getpid(), "at": _utc(), "order": order}
         self.store.create(f"aborted/{name}", json.dumps(who).encode())
 
-    def marked(self, name: str) -> bool:
-        return self.store.read(f"aborted/{name}") is not None
+    def marked(self, name: str) -> str | None:
+        """The order of the mark, if there is one."""
+        found = self.store.read(f"aborted/{name}")
+        return order_of(found[0]) if found else None
+
+
+def order_of(mark: bytes) -> str:
+    """What a mark orders: with flags and reason, if it says any, but never anything else than an abort."""
+    order = _parsed(mark).get("order")
+    return order if isinstance(order, str) and order.partition(" ")[0] == ABORT else ABORT
 
 
 def record_name(number: int) -> str:

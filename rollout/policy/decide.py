@@ -123,8 +123,8 @@ def _receive(step: Step) -> None:
             metric_rules.receive_alarm(step, event)
         case Checked(failed=failed):
             receive_checks(step, failed)
-        case Operator(command=command):
-            receive_operator(step, command)
+        case Operator() as event:
+            receive_operator(step, event)
         case Resumed() | MetricsError() | Tick():
             # What the deadlines see: :func:`rollout.policy.deadlines.resume` has acted on the first, a failed query is only the
             # absence of a successful one, and time is time.
@@ -142,7 +142,7 @@ def start(step: Step, event: Started) -> None:
         step.move(Cause.PROMOTED)
         step.state = changed(step.state, watch_s=event.watch_s, window_start=step.t)
     elif event.undo:
-        step.abort(Reason.OPERATOR, ": ".join(filter(None, ("ordered by the operator", event.reason))))
+        step.abort(Reason.OPERATOR, _ordered(event.reason))
     else:
         step.move(Cause.STARTED)
         step.command(step.plan.stages[0].weight, Reason.STARTED, "the first stage begins")
@@ -253,11 +253,15 @@ def receive_checks(step: Step, failed: tuple[str, ...]) -> None:
         step.page(Reason.PREFLIGHT, reason)
 
 
-def receive_operator(step: Step, command: str) -> None:
+def _ordered(reason: str | None) -> str:
+    return ": ".join(filter(None, ("ordered by the operator", reason)))
+
+
+def receive_operator(step: Step, event: Operator) -> None:
     state = step.state
-    if command == "abort":
-        step.abort(Reason.OPERATOR, "ordered by the operator")
-    elif command == "pause":
+    if event.command == "abort":
+        step.abort(Reason.OPERATOR, _ordered(event.reason))
+    elif event.command == "pause":
         if state.phase is Phase.STEADY:
             raise IllegalEvent("nothing to pause: the release is promoted, and watched")
         if state.phase not in (*AT_WORK, *STOPPED):

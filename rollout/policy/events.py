@@ -207,11 +207,15 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """``stop``: whether the candidate's pods go once it has no traffic; ``None``: only after a verified end. The policy does not mind."""
+    """``stop``: whether the candidate's pods go once it has no traffic; ``None``: only after a verified end. The policy does not mind.
+
+    ``reason`` is the operator's own, of an abort.
+    """
 
     t: float
     command: str
     stop: bool | None = None
+    reason: str | None = None
 
 
 Event = (
@@ -397,6 +401,7 @@ def _probes(key: str, value: Any) -> tuple[str, ...]:
 _Reader = Callable[[str, Any], Any]
 _PERIOD: dict[str, _Reader] = {"t": _time, "start": _finite, "end": _finite}
 # kind -> (class, required keys, keys that may be missing or null)
+_ORDER: dict[str, _Reader] = {"stop": _maybe_flag, "reason": _maybe_text}
 _FORMS: dict[str, tuple[Callable[..., Event], dict[str, _Reader], dict[str, _Reader]]] = {
     "started": (
         Started,
@@ -439,7 +444,7 @@ _FORMS: dict[str, tuple[Callable[..., Event], dict[str, _Reader], dict[str, _Rea
     "tick": (Tick, {"t": _time}, {}),
     "resumed": (Resumed, {"t": _time, "since": _time}, {}),
     "checked": (Checked, {"t": _time, "failed": _texts}, {}),
-    "operator": (Operator, {"t": _time, "command": _one_of(*COMMANDS)}, {"stop": _maybe_flag}),
+    "operator": (Operator, {"t": _time, "command": _one_of(*COMMANDS)}, _ORDER),
 }
 _KINDS: dict[type, str] = {form[0]: kind for kind, form in _FORMS.items() if isinstance(form[0], type)}
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from rollout.journal.card import Card
 
+MOVED_LIMIT = 60.0  # seconds for another controller to hear of an undo and to carry it out
+LOOK_GAP = 0.5  # seconds between two looks at what it does
 ANSWER_LIMIT = 3.0  # seconds for the load balancer's answer, credentials included
 
 
@@ -53,6 +55,16 @@ def traffic_now(
         return card, await _weight(connect(card.region), card)
 
     return _asked(ask, card, limit)
+
+
+def wait_for_stable(
+    card: Card, connect: Callable[[str], Any] = _elbv2, limit: float = MOVED_LIMIT
+) -> TrafficNow:
+    """Looks until the candidate has no traffic, for at most ``limit`` seconds; what was seen last."""
+    deadline = time.monotonic() + limit
+    while (seen := traffic_now(card, connect)).weight != 0 and card.complete and time.monotonic() < deadline:
+        time.sleep(LOOK_GAP)
+    return seen
 
 
 def traffic_tagged(

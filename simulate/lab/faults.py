@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
-SWITCH_NAMES = ("metrics-missing", "metrics-failing", "targets-unreachable")
+SWITCH_NAMES = ("metrics-missing", "metrics-failing", "targets-unreachable", "calls-failing")
 
 BREAK_RULE = "break-rule"
 

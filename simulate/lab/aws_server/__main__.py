@@ -25,7 +25,15 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from simulate.lab.aws_server import alarms, bucket_policy, cloudwatch, databases, lab_api, target_health
+from simulate.lab.aws_server import (
+    alarms,
+    bucket_policy,
+    cloudwatch,
+    databases,
+    failing,
+    lab_api,
+    target_health,
+)
 from simulate.lab.aws_server.switches import CHANGES
 from simulate.lab.layout import AWS_REGION
 
@@ -48,15 +56,18 @@ class Application:
         # Read before the lock is taken, so that a slow sender holds up nobody else.
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = BytesIO(body)
+        called = _changing(environ, body)
+        if called and (refusal := failing.refusal(*called)):
+            return failing.answer(refusal, start_response)
         with self.lock:
             answer: Iterable[bytes] = self.moto(environ, start_response)
-        if (service := _changed_service(environ, body)) is not None:
-            CHANGES.note(service)
+        if called:
+            CHANGES.note(called[0])
         return answer
 
 
-def _changed_service(environ: dict[str, Any], body: bytes) -> str | None:
-    """The service that a request may have changed, ``None`` for a request that only reads."""
+def _changing(environ: dict[str, Any], body: bytes) -> tuple[str, str] | None:
+    """The service and the action of a request that may change something, ``None`` for a request that only reads."""
     found = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
     if found is None or environ["REQUEST_METHOD"] in ("GET", "HEAD"):
         return None
@@ -67,7 +78,7 @@ def _changed_service(environ: dict[str, Any], body: bytes) -> str | None:
         action = environ["PATH_INFO"].rpartition("/operation/")[2]
     if action.startswith(_READS):
         return None
-    return _SERVICES.get(found.group(1), found.group(1))
+    return _SERVICES.get(found.group(1), found.group(1)), action
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -2,7 +2,8 @@
 
 ``healthy ARN COUNT SECONDS`` waits until a target group has so many healthy targets and no others;
 ``page BUCKET`` uploads a frontend of one page; ``inject NAME JSON`` and ``clear`` turn fault switches on and off; ``break-rule RULE FILE`` changes a listener rule's
-conditions as a stranger would and keeps them in a file, ``restore-rule RULE FILE`` writes them back.
+conditions as a stranger would and keeps them in a file, ``restore-rule RULE FILE`` writes them back; ``weights RULE`` prints its
+weights by target group.
 """
 
 from __future__ import annotations
@@ -50,6 +51,13 @@ def wait_until_healthy(group: str, count: int, limit_s: float) -> str:
         time.sleep(POLL_S)
 
 
+def weights(rule: str) -> Mapping[str, int]:
+    """Target group ARN -> weight of a listener rule."""
+    found = boto3.client("elbv2").describe_rules(RuleArns=[rule])["Rules"][0]["Actions"]
+    groups = found[-1]["ForwardConfig"]["TargetGroups"]
+    return {group["TargetGroupArn"]: int(group["Weight"]) for group in groups}
+
+
 def main(arguments: list[str]) -> int:
     problem = ""
     match arguments:
@@ -66,6 +74,8 @@ def main(arguments: list[str]) -> int:
             boto3.client("s3").put_object(
                 Bucket=bucket, Key="index.html", Body=PAGE.encode(), ContentType="text/html"
             )
+        case ["weights", rule]:
+            print(json.dumps(weights(rule)))
         case ["restore-rule", rule, kept]:
             stranger.restore_rule(boto3.client("elbv2"), rule, Path(kept))
         case _:
