@@ -823,7 +823,7 @@ def _undo_elsewhere(
     say(
         f"the mark of an undo is left: the watch acts on it within seconds and goes back to {old}; waiting to see it"
     )
-    seen = wait_for_stable(watched.card, connector.elbv2)
+    seen = wait_for_stable(watched.card, connector.elbv2, MOVED_LIMIT)
     if seen.weight != 0:
         warn(f"traffic was not seen to move within {MOVED_LIMIT:g} s: {seen.in_words()}")
         fail(

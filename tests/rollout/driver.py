@@ -3,7 +3,7 @@
     python driver.py run --env prod --yes ...
 
 The load balancer's weight is kept in ``weight`` of the project directory, so it outlives the process as a real one
-does. ``ERROR_RATE`` (percent) of the environment is the candidate's.
+does. ``ERROR_RATE`` (percent) of the environment is the candidate's. With ``RULE`` its load balancer has a rule that can be asked.
 """
 
 from __future__ import annotations
@@ -84,6 +84,16 @@ class Adapters:
         pass
 
 
+class FileRules:
+    """The load balancer's own API, as far as its rule's weights are asked for."""
+
+    def describe_rules(self, **_: Any) -> dict[str, Any]:
+        weight = FileTraffic().weight
+        shares = {"blue-group": 100 - weight, "green-group": weight}
+        groups = [{"TargetGroupArn": group, "Weight": share} for group, share in shares.items()]
+        return {"Rules": [{"Actions": [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]}]}
+
+
 class NoEngine:
     def end_left_over(self) -> list[str]:
         return []
@@ -91,17 +101,18 @@ class NoEngine:
 
 def environment(env: str) -> Environment:
     nothing: Any = Scope("", ())
+    asked = "RULE" in os.environ
     return Environment(
         name=env,
         region="us-east-1",
         colours=ROLES,
         versions={"stable": "1.0.0", "candidate": "2.0.0"},
         replicas={"stable": 2, "candidate": 2},
-        groups={},
+        groups={"stable": "blue-group", "candidate": "green-group"} if asked else {},
         probe_groups={},
         group_suffixes={},
         load_balancer_suffix="",
-        rule_arn="",
+        rule_arn="rule" if asked else "",
         deployed_weight=0,
         generation=1,
         probe_url="",
@@ -136,6 +147,9 @@ class FileConnector(Connector):
 
     def traffic(self, engine: object, environment: Environment) -> TrafficControl:
         return FileTraffic()
+
+    def elbv2(self, region: str) -> Any:
+        return FileRules()
 
 
 if __name__ == "__main__":

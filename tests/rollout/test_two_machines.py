@@ -85,21 +85,27 @@ def test_the_other_machine_looks_is_refused_and_aborts(machines: Machines) -> No
 
 def test_the_other_machine_undoes_what_the_first_watches(machines: Machines) -> None:
     promoted(machines.a)
-    controller = start(machines.a, "watch", **machines.env)
+    rule = {"RULE": "", **machines.env}
+    controller = start(machines.a, "watch", **rule)
     latest = machines.a / ".rollout/prod/latest"
     until = time.monotonic() + 60
     while '"kind":"watch"' not in (latest.read_text() if latest.exists() else ""):
         assert time.monotonic() < until and controller.poll() is None
         time.sleep(0.05)
-    code, out = command(machines.b, "undo", **machines.env)
-    assert code == 0, out
+    code, out = command(machines.b, "undo", "--reason", "orders are lost", "--stop", **rule)
+    assert code == 4, out
     assert f"another controller is running: process {controller.pid} on" in out
     assert "back to blue 1.0.0: 2 of 2 targets are healthy" in out
     assert (
         "the mark of an undo is left: the watch acts on it within seconds and goes back to blue 1.0.0" in out
     )
+    assert "traffic now: green 2.0.0 has 0 %, blue 1.0.0 has 100 % (load balancer" in out
+    assert weight(machines.b) == 0, "seen before the command ended"
     out, _ = controller.communicate(timeout=60)
-    assert (controller.returncode, weight(machines.b)) == (3, 0), out
+    assert controller.returncode == 3, out
+    assert "undo: ordered by the operator: orders are lost" in out
+    abort = next(r.body for r in read_journal(latest.resolve()) if r.body.get("event") == "operator")
+    assert abort["stop"] is True
 
 
 @pytest.mark.lab

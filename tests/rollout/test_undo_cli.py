@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ from rollout.journal.station import Station, StationError
 from rollout.journal.store import Shared, StoreError
 from rollout.stacks.engine import EngineMissing
 from rollout.stacks.environment import Environment
+from rollout.terminal import traffic_now
 from tests.rollout import driver
 from tests.rollout.test_cli import PLACE, Ran, project, record_of, rollout, start, weight
 
@@ -466,6 +468,46 @@ def test_a_watch_that_does_not_answer_finds_a_mark_and_traffic_goes_back_without
     station.give_back()
     assert (ran.code, weight(project)) == (4, 0), ran.err
     assert (project / ".rollout/prod/aborted/journal").exists()
+
+
+class Follows(driver.FileConnector):
+    """The watch of another machine, which moves traffic at the second look, or never."""
+
+    def __init__(self, *, moves: bool) -> None:
+        self.looks, self.moves = 0, moves
+
+    def elbv2(self, region: str) -> Any:
+        self.looks += 1
+        if self.moves and self.looks == 2:
+            Path("weight").write_text("0")
+        return driver.FileRules()
+
+
+def held_elsewhere(*_: Any) -> None:
+    raise StationError("another controller is running: process 7 on b")
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_who_leaves_a_mark_waits_until_the_load_balancer_shows_it(
+    rollout: Run, project: Path, monkeypatch: pytest.MonkeyPatch, *, moves: bool
+) -> None:
+    monkeypatch.setattr(Station, "take", held_elsewhere)
+    monkeypatch.setattr(traffic_now, "LOOK_GAP", 0.01)
+    monkeypatch.setattr(traffic_now, "MOVED_LIMIT", 5 if moves else 0.1)
+    groups = {"stable": "blue-group", "candidate": "green-group"}
+    journal_of(project, kind="watch", watch_s=3600, region="us-east-1", rule_arn="rule", groups=groups)
+    (project / "weight").write_text("100")
+    ran = rollout("undo", "--stop", "--reason", "orders are lost", connector=Follows(moves=moves))
+    mark = json.loads((project / ".rollout/prod/aborted/journal").read_text())
+    assert mark == {"order": "abort --stop --reason orders are lost"}
+    assert "waiting to see it" in ran.out
+    if moves:
+        assert ran.code == 4, ran.err
+        assert "traffic now: green 2.0.0 has 0 %, blue 1.0.0 has 100 % (load balancer" in ran.out
+    else:
+        assert ran.code == 1
+        assert "traffic was not seen to move within 0.1 s: green 2.0.0 has 100 %" in ran.err
+        assert "`rollout abort --env prod --stable blue`" in ran.err
 
 
 @pytest.mark.lab

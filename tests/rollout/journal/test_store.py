@@ -18,7 +18,7 @@ from rollout.aws.store import BadStore, S3Store
 from rollout.journal import read_journal, station, store, stored
 from rollout.journal.card import Card
 from rollout.journal.station import Station, StationError
-from rollout.journal.store import Lease, LeaseHeld, LeaseLost, Shared, StoreError
+from rollout.journal.store import Lease, LeaseHeld, LeaseLost, Shared, StoreError, order_of
 from rollout.journal.stored import StoredJournal
 
 CARD = Card(
@@ -348,14 +348,24 @@ def test_a_mark_from_any_machine_is_heard_as_an_abort(shared: Shared, s3: Flaky,
         heard.append(command)
         return True, ""
 
-    async def hear(station: Station, name: str) -> None:
+    async def hear(station: Station, name: str, *order: str) -> None:
         hearing = asyncio.create_task(station.hear_marks(name, operate))
-        await asyncio.to_thread(b.mark, name)
+        await asyncio.to_thread(b.mark, name, *order)
         await asyncio.wait_for(hearing, 10)
 
     asyncio.run(hear(a, "one"))
     asyncio.run(hear(b, "two"))  # on the machine itself also without the store
-    assert heard == ["abort", "abort"]
+    ordered = "abort --stop --reason orders are lost"
+    asyncio.run(hear(a, "three", ordered))
+    asyncio.run(hear(b, "four", ordered))
+    assert heard == ["abort", "abort", ordered, ordered]
+
+
+@pytest.mark.parametrize(
+    "mark", [b"", b"{", b'{"host": "a", "pid": 1}', b'{"order": "resume"}', b'{"order": 3}']
+)
+def test_a_mark_is_an_abort_whatever_else_is_in_it(mark: bytes) -> None:
+    assert order_of(mark) == "abort"
 
 
 def test_a_controller_learns_that_its_lease_is_gone_or_the_store_is_down(

@@ -104,6 +104,8 @@ def test_without_metrics_it_is_not_blind() -> None:
 def test_the_operator_undoes_and_cannot_pause_or_resume() -> None:
     state, decided = heard(BEGUN, Operator(50, "abort"))
     assert (state.phase, decided[0].reason) == (Phase.ABORTED, "undo: ordered by the operator")
+    _, decided = heard(BEGUN, Operator(50, "abort", reason="orders are lost"))
+    assert decided[0].reason == "undo: ordered by the operator: orders are lost"
     for command, message in (
         ("pause", "nothing to pause: the release is promoted"),
         ("resume", "nothing to resume: the rollout is steady"),
