@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from simulate.lab.aws_server import bucket_policy, lab_api
-from simulate.lab.aws_server.__main__ import _changed_service
+from simulate.lab.aws_server import bucket_policy, failing, lab_api
+from simulate.lab.aws_server.__main__ import _changing
 from simulate.lab.aws_server.switches import Changes, Switches
 from simulate.lab.aws_server.target_health import BadReport, Health, MeasuredHealth
 
@@ -83,7 +83,25 @@ def test_which_requests_change_something(
         "HTTP_AUTHORIZATION": f"AWS4-HMAC-SHA256 Credential=lab/20260101/us-east-1/{service}/aws4_request, x",
         **headers,
     }
-    assert _changed_service(environ, body) == changed
+    found = _changing(environ, body)
+    assert (found and found[0]) == changed
+
+
+def test_one_action_of_a_service_can_be_refused() -> None:
+    settings = {"service": "elbv2", "action": "ModifyRule", "code": "Throttling", "status": 400}
+    assert ask("PUT", "/lab/faults/calls-failing", settings)[0] == "200 OK"
+    try:
+        refused = failing.refusal("elbv2", "ModifyRule")
+        assert refused == failing.Refusal(400, "Throttling")
+        assert failing.refusal("elbv2", "CreateRule") is None
+        assert failing.refusal("sns", "ModifyRule") is None
+    finally:
+        ask("DELETE", "/lab/faults/calls-failing")
+    assert failing.refusal("elbv2", "ModifyRule") is None
+    said: list[str] = []
+    [payload] = failing.answer(refused, lambda status, _headers: said.append(status))
+    assert said == ["400 Refused"]
+    assert b"<Code>Throttling</Code><Message>Rate exceeded</Message>" in payload
 
 
 def test_measured_health_is_replaced_as_a_whole_or_not_at_all() -> None:
