@@ -6,6 +6,7 @@ TIME_SCALE ?= 10
 FAULT ?=
 SOAK_FOR ?= 10m
 SEED ?=
+REAL ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
@@ -37,8 +38,8 @@ test: setup  ## all tests: what needs no lab on two cores, then those with the r
 soak: setup  ## nights of the controller in a world that fails by seed, for SOAK_FOR (10m)
 	@$(BIN)/python -m tools.soak --for $(SOAK_FOR) --workers 2 $(if $(SEED),--seed $(SEED))
 
-matrices: setup  ## every death and every fault of a rollout on fakes; writes docs/matrices.md
-	@$(BIN)/python -m tools.matrices
+matrices: setup  ## every death and every fault of a rollout on fakes, REAL=1 some in the lab; writes docs/matrices.md
+	@$(BIN)/python -m tools.matrices $(if $(REAL),--real)
 
 mutants: setup  ## how many of 400 planted defects in policy, plan, journal and control the quick tests notice; takes hours
 	@$(BIN)/python -m tools.mutants

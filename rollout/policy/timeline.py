@@ -6,7 +6,8 @@ the start of the rollout:
 - detected (T+0): the first failed health round of the streak, else the event that showed the breach;
 - decided (T+1): the command;
 - moved (T+2): the lower weight read back at the load balancer;
-- flowing (T+3): stable's requests of a metric period that ends after the move;
+- flowing (T+3): with all traffic on stable, a round of the front door that passes after the move; or stable's requests of a metric
+  period that ends after it, which CloudWatch tells one to four minutes later;
 - stable (T+5): a whole metric period of stable after the move, measured, its P95 and the errors of all such periods together
   below the plan's verification limits.
 """
@@ -109,6 +110,9 @@ class Timeline:
             retreat = replace(retreat, moved=event.t)
             reached.append("moved")
         moved = retreat.moved
+        if isinstance(event, Health) and _flows(retreat, event):
+            retreat = replace(retreat, flowing=event.t)
+            reached.append("flowing")
         if isinstance(event, Metrics) and event.role == "stable" and event.requests and moved is not None:
             if retreat.flowing is None and event.end > moved:
                 retreat = replace(retreat, flowing=event.t)
@@ -119,3 +123,15 @@ class Timeline:
                 reached.append("stable")
         self.retreats[index] = retreat
         return [(retreat, name) for name in reached]
+
+
+def _flows(retreat: Retreat, event: Health) -> bool:
+    """Whether a round of the users' own way shows that they are served, by stable alone."""
+    came = retreat.moved is not None and event.t > retreat.moved
+    return (
+        came
+        and retreat.flowing is None
+        and not retreat.weight
+        and event.role == FRONT_DOOR
+        and not event.failed
+    )

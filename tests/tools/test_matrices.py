@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rollout.control.exits import Exit
 from rollout.control.faulty.matrices import ACTIONS, FAULTS, Cell, cell, deaths
-from tools.matrices.document import deaths_table, faults_table, render
+from simulate.lab.rehearsal.matrices import CRASHES, Ended, held
+from simulate.lab.rehearsal.matrices import FAULTS as REAL_FAULTS
+from tools.matrices.document import apart, deaths_table, faults_table, render, render_real
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "matrices.md").read_text()
 
@@ -44,3 +47,21 @@ def test_the_document_says_what_did_not_hold() -> None:
     text = render("abc", "2025-12-20", [], [bad], ["1 night"])
     assert "| stack locked | NOT MOVED, exit 1, stack out of line (paged), NOBODY TOLD |" in text
     assert "Commit abc, 2025-12-20." in text
+
+
+def test_either_part_of_the_document_is_written_alone() -> None:
+    found = Ended(4, "", "blue", in_line=False, way="break-glass", off_s=3.14, requests=1200, failed=3)
+    real = render_real("abc", "2025-12-20", [(CRASHES[0], found)], [(REAL_FAULTS[0], found)], 8)
+    assert (
+        "| engine missing | undo | break-glass | blue, stack out of line | 3.1 | no end in the journal, exit 4 | 3 of 1,200 |"
+        in real
+    )
+    fakes = render("def", "2025-12-21", [], [], [])
+    assert apart(fakes + real) == (fakes, real)
+    assert apart(fakes) == (fakes, "")
+    assert held(REAL_FAULTS[0], found)
+    assert not held(REAL_FAULTS[0], replace(found, serves=""))
+    assert not held(REAL_FAULTS[0], replace(found, exit=1))
+    promoted = next(crash for crash in CRASHES if crash.promoted)
+    assert held(promoted, replace(found, serves="green", exit=0))
+    assert not held(promoted, found)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rollout.control.faulty.matrices import ACTIONS, Cell, Deaths
+from simulate.lab.rehearsal.matrices import Crash, Ended, FaultCell
 
 _HEAD = """\
 # What fails, and what came of it
 
 `make matrices` plays the real controller, effects and journal on a virtual clock against fakes and writes this page; `make soak` plays nights
-by seed for as long as told (decision 92). On real parts none of these deaths and faults was
-played yet; `simulate lab rehearse --fault` has its own.
+by seed for as long as told (decision 92). `make matrices REAL=1` plays some of the deaths and faults on real parts; they are at the end.
 
 Commit {commit}, {date}.
 """
@@ -60,3 +60,62 @@ def render(
     head = _HEAD.format(commit=commit, date=date)
     told = "\n".join(f"- {line}" for line in nights)
     return head + _DEATHS + deaths_table(rows) + _FAULTS + faults_table(cells) + _NIGHTS.format(nights=told)
+
+
+_REAL = "\n## On real parts: the process is killed\n"
+_REAL_DEATHS = """
+The real command, engine, HAProxy and Kubernetes API of a lab at time scale 10, under 100 requests a second. `rollout` is killed with SIGKILL at
+a record of its journal, and the command beside it is typed at once. "Inside": the engine holds the lock of the stack. Seconds are from
+typing that command until the candidate answered its last request. Commit {commit}, {date}.
+
+| killed | then | traffic ends on | seconds | end | requests failed |
+|---|---|---|---|---|---|
+"""
+_REAL_FAULTS = """
+## On real parts: a fault of what moves traffic off the candidate
+
+In the same lab. Seconds are from typing `rollout abort` or `rollout undo`, or from the decision after a breach, until the candidate answered its
+last request or a request failed for the last time. The breach is that no request of users reaches the candidate's targets, so requests fail before
+it is found. ModifyRule is throttled until {throttled:g} s after the decision; "disk full": the controller can write no file.
+
+| fault | action | moved by | traffic ends on | seconds | end | requests failed |
+|---|---|---|---|---|---|---|
+"""
+
+
+def apart(document: str) -> tuple[str, str]:
+    """What a document says of fakes, and of real parts."""
+    fakes, _, real = document.partition(_REAL)
+    return fakes, _REAL + real if real else ""
+
+
+def render_real(
+    commit: str,
+    date: str,
+    crashes: Sequence[tuple[Crash, Ended]],
+    faults: Sequence[tuple[FaultCell, Ended]],
+    throttled: float,
+) -> str:
+    deaths = "".join(
+        f"| {cell.at} | `rollout {cell.then}` | {_where(found)} | {_seconds(found)} | {_end(found)} |\n"
+        for cell, found in crashes
+    )
+    table = "".join(
+        f"| {cell.fault} | {cell.action} | {found.way} | {_where(found)} | {_seconds(found)} | {_end(found)} |\n"
+        for cell, found in faults
+    )
+    head = _REAL + _REAL_DEATHS.format(commit=commit, date=date)
+    return head + deaths + _REAL_FAULTS.format(throttled=throttled) + table
+
+
+def _where(found: Ended) -> str:
+    return (found.serves or "BOTH") + ("" if found.in_line else ", stack out of line")
+
+
+def _seconds(found: Ended) -> str:
+    return "" if found.off_s is None else f"{found.off_s:.1f}"
+
+
+def _end(found: Ended) -> str:
+    outcome = found.outcome or "no end in the journal"
+    return f"{outcome}, exit {found.exit} | {found.failed:,} of {found.requests:,}"

@@ -12,7 +12,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 from unittest.mock import patch
@@ -47,7 +48,9 @@ def locks_of(backend: str) -> Path:
     return Path(backend.removeprefix("file://").partition("?")[0]) / ".pulumi" / "locks"
 
 
-def main(when: str, wanted: Mapping[str, Any], command: list[str]) -> None:
+@contextmanager
+def killed_at(when: str, wanted: Mapping[str, Any]) -> Iterator[None]:
+    """Within this the process is killed at the first such record."""
     append, count = FileJournal.append, 0
 
     def dying(journal: FileJournal, kind: str, t: float, body: Mapping[str, Any]) -> int:
@@ -55,19 +58,19 @@ def main(when: str, wanted: Mapping[str, Any], command: list[str]) -> None:
         hit = matches(wanted, kind, body)
         if hit and when == "before":
             _die(journal.path, count)
-        number = append(journal, kind, t, body)
-        count = number
+        count = append(journal, kind, t, body)
         if hit and when == "after":
             _die(journal.path, count)
         if hit:
             locks = locks_of(os.environ["PULUMI_BACKEND_URL"])
             threading.Thread(target=_die_inside, args=(journal.path, count, locks), daemon=True).start()
-        return number
+        return count
 
-    sys.argv = ["rollout", *command]
     with patch.object(FileJournal, "append", dying):
-        rollout()
+        yield
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], json.loads(sys.argv[2]), sys.argv[4:])
+    with killed_at(sys.argv[1], json.loads(sys.argv[2])):
+        sys.argv = ["rollout", *sys.argv[4:]]
+        rollout()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rollout.plan import load_plan
-from rollout.policy.events import Decision, DecisionKind, Event, Health, Metrics, Reason, Traffic
+from rollout.policy.events import FRONT_DOOR, Decision, DecisionKind, Event, Health, Metrics, Reason, Traffic
 from rollout.policy.timeline import Retreat, Timeline
 from tests.rollout.runs import at_weight
 
@@ -75,6 +75,32 @@ def test_the_timeline_and_the_verification_agree_on_what_is_normal() -> None:
 
 def test_what_was_late_or_never_came_is_named() -> None:
     assert Retreat(0, Reason.ERROR_RATE, 0, 0, 121, 200).late(PLAN) == ("moved", "flowing", "stable")
+
+
+def test_traffic_is_seen_to_flow_by_the_front_door_before_any_metric_is_told() -> None:
+    """A period of stable's that began before the move may end a minute after it, and is told up to three minutes later."""
+    (retreat,) = follow(
+        RAISED,
+        (Health(50, FRONT_DOOR, ("/",)), []),
+        (Health(60, FRONT_DOOR, ("/",)), [command(60, 0, Reason.FRONT_DOOR)]),
+        (Traffic(63, 0), []),
+        (Health(63, FRONT_DOOR, ()), []),  # may have begun before
+        (Health(65, FRONT_DOOR, ("/health",)), []),
+        (Health(68, "stable", ()), []),  # round the rule
+        (Health(70, FRONT_DOOR, ()), []),
+        (stable(260, 60), []),
+    ).retreats
+    assert (retreat.detected, retreat.moved, retreat.flowing) == (50, 63, 70)
+
+
+def test_the_front_door_says_nothing_while_the_candidate_has_traffic() -> None:
+    (retreat,) = follow(
+        RAISED,
+        (Traffic(5, 25), [command(5, 5, Reason.ERROR_RATE)]),
+        (Traffic(8, 5), []),
+        (Health(10, FRONT_DOOR, ()), []),
+    ).retreats
+    assert retreat.flowing is None
 
 
 def test_steps_up_and_reissues_are_no_retreats() -> None:
