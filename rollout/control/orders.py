@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rollout.control.problems import one_line
+from rollout.control.text import one_line
 
 _FLAGS = {True: "--stop", False: "--keep"}
 _REASON = " --reason "
