@@ -1308,6 +1308,8 @@ def main(connector: Connector | None = None) -> None:
             raise
         warn(sentence)
         sys.exit(code)
+    finally:
+        program.end_output("rollout")
 
 
 def _explained(error: Exception) -> tuple[str, Exit | None]:

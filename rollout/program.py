@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import textwrap
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
+
+_lost: list[OSError] = []  # why something could not be printed
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -16,7 +20,29 @@ def say(text: str, *, err: bool = False) -> None:
     if (sys.stderr if err else sys.stdout).isatty():
         width = shutil.get_terminal_size().columns
         text = "\n".join(_wrapped(line, width) for line in text.split("\n"))
-    typer.echo(text, err=err)
+    echo(text, err=err)
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Prints a text as it is. Who cannot be told, because a disk is full or a reader has gone, is no reason to stop moving traffic."""
+    try:
+        typer.echo(text, err=err)
+    except OSError as error:
+        _lost.append(error)
+
+
+def end_output(program: str) -> None:
+    """Before the process ends: what can no longer be printed is dropped, with one line about it, and does not change the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            _lost.append(error)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if _lost and not isinstance(_lost[0], BrokenPipeError):
+        with suppress(OSError):
+            typer.echo(f"{program}: not all of the output could be written: {_lost[0]}", err=True)
+    _lost.clear()
 
 
 def _wrapped(line: str, width: int) -> str:

@@ -165,7 +165,8 @@ class Controller:
     def record(self, kind: str, body: Mapping[str, Any], t: float | None = None) -> int:
         at = self.t if t is None else t
         number = self._journal.append(kind, at, body)
-        self._observer(kind, at, body)
+        with suppress(OSError):  # a terminal that has gone ends no rollout
+            self._observer(kind, at, body)
         return number
 
     async def durable(self) -> None:

@@ -36,7 +36,7 @@ class Reply:
             self._messages.append(text)
             err = True
         if whole:
-            typer.echo(text, err=err)
+            program.echo(text, err=err)
         else:
             program.say(text, err=err)
 

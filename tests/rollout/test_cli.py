@@ -655,3 +655,33 @@ def test_ctrl_c_at_a_terminal_asks(project: Path) -> None:
     assert controller.wait(30) == 3
     assert weight(project) == 0
     os.close(main)
+
+
+def into_nothing(project: Path, *args: str) -> tuple[int, str]:
+    """The command with a full disk behind its output: exit code and stderr."""
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [sys.executable, str(DRIVER), *args],
+            cwd=project,
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    return ran.returncode, ran.stderr
+
+
+def test_output_that_cannot_be_written_stops_no_abort(project: Path) -> None:
+    (project / "weight").write_text("25")
+    code, errors = into_nothing(project, "abort")
+    assert (code, weight(project)) == (4, 0), errors
+    assert "rollout: not all of the output could be written: [Errno 28] No space left on device" in errors
+
+
+@pytest.mark.lab
+def test_output_that_cannot_be_written_stops_no_rollout(project: Path) -> None:
+    code, errors = into_nothing(project, *RUN)
+    assert (code, weight(project)) == (0, 100), errors
+    assert "Traceback" not in errors

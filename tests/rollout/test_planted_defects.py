@@ -315,8 +315,8 @@ DEFECTS = {
     # --- undo, the watch after the promotion, stopped pods
     "a colour with traffic is stopped": Defect(
         "control/effects.py",
-        'if weight := await self._ports.traffic.read_weight():\n                    raise TrafficError(f"the candidate',
-        'if weight := 0:\n                    raise TrafficError(f"the candidate',
+        'if weight := await traffic.read_weight():\n            raise TrafficError(f"the candidate',
+        'if weight := 0:\n            raise TrafficError(f"the candidate',
         STOP + "a_colour_with_traffic_is_never_stopped[seen0]",
     ),
     "the bad colour is looked at once before it is stopped": Defect(
