@@ -128,6 +128,8 @@ def _explain(cls: type[Settings], problem: Any, values: Mapping[str, str], proje
         return reason
     key = location[0]
     fields = {field.alias or name: field for name, field in cls.model_fields.items()}
+    if problem["type"] == "extra_forbidden" and len(location) > 1:
+        return f"{project}:{'.'.join(location)} is not a setting; remove it"
     if problem["type"] == "extra_forbidden":
         near = difflib.get_close_matches(key, fields, n=1)
         hint = f"did you mean {project}:{near[0]}?" if near else f"known: {', '.join(sorted(fields))}"

@@ -38,11 +38,15 @@ _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _STACK = "pulumi:pulumi:Stack"
 _STACK_REFERENCE = "pulumi:pulumi:StackReference"
 
+_ELB = "arn:aws:elasticloadbalancing:eu-central-1:123456789012"
 # Where another service looks at the form of an ARN.
 _ARNS = {
     "aws:cloudwatch/eventRule:EventRule": "arn:aws:events:us-east-1:123456789012:rule/",
     "aws:iam/role:Role": "arn:aws:iam::123456789012:role/",
+    "aws:lb/loadBalancer:LoadBalancer": f"{_ELB}:loadbalancer/app/",
+    "aws:sns/topic:Topic": "arn:aws:sns:eu-central-1:123456789012:",
 }
+_ENDINGS = {"aws:lb/loadBalancer:LoadBalancer": "/50dc6c495c0c9188"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,7 @@ class _Cloud(mocks.Mocks):
             "address": f"{args.name}.rds.example",
         }
         if args.typ in _ARNS:
-            made_up["arn"] = f"{_ARNS[args.typ]}{args.name}"
+            made_up["arn"] = f"{_ARNS[args.typ]}{args.name}{_ENDINGS.get(args.typ, '')}"
         state = {**made_up, **args.inputs}
         if args.typ.startswith("kubernetes:"):
             # The provider names what has no name.

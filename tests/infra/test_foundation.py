@@ -417,7 +417,7 @@ def test_alarms_of_a_colour_have_the_guides_limits(
     assert found.inputs["name"] == f"simple378-prod-{colour}-{suffix}"
     assert found.inputs["threshold"] == threshold
     assert found.inputs["comparisonOperator"] == "GreaterThanThreshold"
-    assert found.inputs["alarmActions"] == [f"arn:topics-{tier}"]
+    assert found.inputs["alarmActions"] == [f"arn:aws:sns:eu-central-1:123456789012:topics-{tier}"]
     expected = {"tier": tier, "colour": colour} | ({"criterion": criterion} if criterion else {})
     assert found.inputs["tags"] == expected
     if metric:
@@ -565,8 +565,8 @@ def test_secrets_are_stored() -> None:
 def test_people_are_told_of_alarms_and_warnings_not_of_notices() -> None:
     subscriptions = example().of_type("aws:sns/topicSubscription:TopicSubscription")
     assert {subscription.inputs["topic"] for subscription in subscriptions} == {
-        "arn:topics-immediate",
-        "arn:topics-warning",
+        "arn:aws:sns:eu-central-1:123456789012:topics-immediate",
+        "arn:aws:sns:eu-central-1:123456789012:topics-warning",
     }
 
 

@@ -15,9 +15,11 @@ from infra.edge.distribution import Distribution, DistributionArgs
 from infra.edge.load_balancer import LoadBalancer, LoadBalancerArgs
 from infra.edge.rules import ORIGIN_HEADER, TEST_HEADER
 from infra.edge.site_bucket import SiteBucket, SiteBucketArgs
+from infra.edge.tags import TRAFFIC_RULE, traffic_tags
 from infra.layers.foundation.settings import FoundationSettings
 from infra.network.vpc import Vpc, VpcArgs
 from infra.network.workload_access import WorkloadAccess, WorkloadAccessArgs
+from infra.operations.roles import Roles, RolesArgs
 from infra.operations.topics import Topics, TopicsArgs
 from infra.settings import region, secret
 from infra.stacks import BACKEND_PORT, Colour, OtherStack, StackName
@@ -121,6 +123,7 @@ async def deploy(stack: StackName) -> None:
         ),
     )
     _store_secrets(settings, stack.environment, database)
+    roles = _roles(settings, stack, balancer.arn, topics)
 
     scheme = "http" if settings.viewer_protocol_policy == "allow-all" else "https"
     exports: dict[str, object] = {
@@ -160,6 +163,8 @@ async def deploy(stack: StackName) -> None:
         ),
         "probeUrl": _probe_url(settings, balancer.dns_name),
     }
+    if roles:
+        exports["roleArns"] = roles.arns
     for name, value in exports.items():
         pulumi.export(name, value)
 
@@ -215,6 +220,29 @@ def _database(
         ),
     )
     return _Endpoint(database.host, database.port)
+
+
+def _roles(
+    settings: FoundationSettings, stack: StackName, balancer_arn: pulumi.Output[str], topics: Topics
+) -> Roles | None:
+    access = settings.access
+    if access is None:
+        return None
+    return Roles(
+        "roles",
+        RolesArgs(
+            environment=stack.environment,
+            prefix=stack.resource_prefix,
+            people=access.people,
+            pipeline=access.oidc,
+            balancer_arn=balancer_arn,
+            rule_tags=traffic_tags(stack.environment, TRAFFIC_RULE),
+            topics=list(topics.arns.values()),
+            store=access.store,
+            state=access.state,
+            state_key=access.state_key,
+        ),
+    )
 
 
 def _store_secrets(settings: FoundationSettings, environment: str, database: _Endpoint) -> None:

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from infra.data.storage import LARGE, LARGE_IOPS, MOST_IOPS, baseline_iops
 from infra.edge.distribution import READ_TIMEOUT
+from infra.layers.foundation.access import Access
 from infra.network.subnets import LARGEST_RANGE, MOST_ZONES, SMALLEST_RANGE, SMALLEST_SUBNET
 from infra.settings import CLOUDFRONT_REGION, Settings, SettingsError, StringList, Structured
 
@@ -89,6 +90,8 @@ class FoundationSettings(Settings):
     notify_urls: Annotated[
         Mapping[Literal["immediate", "warning", "notice"], tuple[SecretStr, ...]], Structured
     ] = {}
+    # Roles for people and pipelines; without it the account's own are used, and SECURITY.md says what they need.
+    access: Annotated[Access | None, Structured] = None
     protect: bool = True
 
     @field_validator("database_password")
