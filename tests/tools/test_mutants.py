@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 from dataclasses import replace
@@ -14,6 +15,7 @@ from tools.mutants.document import (
     UNEXPLAINED,
     Run,
     Survivor,
+    counts,
     explained,
     render,
     result,
@@ -107,6 +109,8 @@ def test_a_mutant_is_tried_with_the_tests_of_its_statement_quickest_first() -> N
     assert of(5) == ["quick", "slow"]  # the condition's second line
     assert of(6) == ["slow"]
     assert of(7) == ["quick", "other"]
+    assert baseline.within(["quick", "other", "slow"], 1.1) == ["quick", "other"]
+    assert baseline.within(["slow", "quick"], 1) == ["slow"]
     # At import: also those that may look at it.
     assert of(1) == ["quick", "elsewhere", "other", "slow"]
 
@@ -131,6 +135,7 @@ def test_a_run_that_ended_early_says_how_many_of_the_drawn_it_tried() -> None:
     early = replace(RUN, asked=400)
     assert result(early).endswith("These are the first 100 of the 400 that are drawn: time was up.")
     assert tried(render(early, [])) == tried(render(RUN, [])) == 100
+    assert counts(render(early, [])) == (RUN.drawn, RUN.killed)
 
 
 def test_explanations_are_kept_where_the_change_is_the_same() -> None:
@@ -154,7 +159,7 @@ def test_the_controller_is_drawn_from_and_what_plays_nights_around_it_is_not() -
 def test_when_time_is_up_no_more_are_begun(tmp_path: Path) -> None:
     (tmp_path / "rule.py").write_text("LIMIT = 3\n")
     trials = object.__new__(Trials)  # no baseline is made
-    trials._copies, trials.baseline = [tmp_path], Baseline({}, {})
+    trials._copies, trials.baseline, trials._budget = [tmp_path], Baseline({}, {}), math.inf
     mutants = [Mutant("rule.py", 1, "LIMIT = 3", f"LIMIT = {number}", "") for number in (4, 5)]
     assert [mutant for mutant, _ in trials.run(mutants)] == mutants
     assert list(trials.run(mutants, limit=-1)) == []

@@ -74,6 +74,12 @@ def tried(text: str) -> int:
     return int(found[1]) if found else 0
 
 
+def counts(text: str) -> tuple[dict[str, int], dict[str, int]]:
+    """How many were drawn and killed, by room."""
+    rows = re.findall(r"^\| (rollout/\w+) \| (\d+) \| (\d+) \|$", text, re.MULTILINE)
+    return {room: int(drawn) for room, drawn, _ in rows}, {room: int(killed) for room, _, killed in rows}
+
+
 def render(run: Run, survivors: Sequence[Survivor]) -> str:
     lines = [_HEAD, result(run), "", "| room | drawn | killed |", "|---|---|---|"]
     lines += [f"| {room} | {run.drawn[room]} | {run.killed[room]} |" for room in run.drawn]

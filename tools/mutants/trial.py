@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import hashlib
+import itertools
 import json
 import math
 import multiprocessing
@@ -83,6 +85,15 @@ class Baseline:
             found = by_line.get(0, set()) | {test for test, taken in self.seconds.items() if taken < _QUICKLY}
         return sorted(found, key=lambda test: (self.seconds.get(test, 0.0), test))
 
+    def within(self, tests: Sequence[str], budget: float) -> list[str]:
+        """As many of them, in their order, as take no longer than so many seconds together; one at least."""
+        ends = itertools.accumulate(self.seconds.get(test, 0.0) for test in tests)
+        return [
+            test
+            for number, (test, end) in enumerate(zip(tests, ends, strict=True))
+            if end <= budget or not number
+        ]
+
 
 def _statement(source: str, line: int) -> range:
     """The lines of the innermost statement around a line; of one with a body, those of its head."""
@@ -108,29 +119,44 @@ def copy(checkout: Path, folder: Path) -> None:
             shutil.copyfile(checkout / name, folder / name)
 
 
+def _digest(folder: Path) -> str:
+    """Of everything on which it depends which test executes which line."""
+    found = hashlib.sha256()
+    for room in ("rollout", "tests"):
+        for path in sorted((folder / room).rglob("*.*")):
+            if path.is_file():
+                found.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()[:16]
+
+
 class Trials:
-    """The checkout's copies, one for each process at a time.
+    """The checkout's copies, one for each process at a time. ``budget``: seconds of tests that a mutant gets, the quickest first.
+
+    What the tests do on the unchanged code is kept in build/, for the next run on the same code and tests.
 
     Raises:
         TestsFail: on entering, when they do not pass on the unchanged code.
     """
 
-    def __init__(self, checkout: Path, folder: Path, processes: int) -> None:
+    def __init__(self, checkout: Path, folder: Path, processes: int, budget: float = math.inf) -> None:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_LIBRARIES)
         self.late = 0  # mutants that ran out of time, which counts as killed
         self._copies = [folder / str(number) for number in range(processes)]
         for each in self._copies:
             copy(checkout, each)
-        self.baseline = self._baseline(folder / "baseline.json")
+        self._budget = budget
+        self.baseline = self._baseline(checkout / "build" / "mutants" / f"{_digest(self._copies[0])}.json")
 
     def _baseline(self, result: Path) -> Baseline:
-        first = self._copies[0]
-        process = self._start(_record, first, result)
-        process.join()
-        if process.exitcode != 0:
-            log = _log(first).read_text(errors="replace")
-            raise TestsFail(f"the quick tests fail on the unchanged code:\n{log[-3000:]}")
+        if not result.exists():
+            first = self._copies[0]
+            result.parent.mkdir(parents=True, exist_ok=True)
+            process = self._start(_record, first, result)
+            process.join()
+            if process.exitcode != 0:
+                log = _log(first).read_text(errors="replace")
+                raise TestsFail(f"the quick tests fail on the unchanged code:\n{log[-3000:]}")
         data = json.loads(result.read_text())
         tests: dict[str, dict[int, set[str]]] = {}
         for module, lines in data["tests"].items():
@@ -160,7 +186,9 @@ class Trials:
                     mutant = waiting.pop()
                     folder = free.pop()
                     original = (folder / mutant.module).read_text()
-                    tests = self.baseline.selected(mutant.module, original, mutant.line)
+                    tests = self.baseline.within(
+                        self.baseline.selected(mutant.module, original, mutant.line), self._budget
+                    )
                     if not tests:
                         free.append(folder)
                         yield mutant, False
@@ -269,5 +297,6 @@ def _record(folder: Path, result: Path) -> None:
     measured.stop()
     data = measured.get_data()
     tests = {module: data.contexts_by_lineno(str(folder / module)) for module in modules(folder)}
-    result.write_text(json.dumps({"seconds": seconds, "tests": tests}))
+    if code == 0:
+        result.write_text(json.dumps({"seconds": seconds, "tests": tests}))
     os._exit(code)

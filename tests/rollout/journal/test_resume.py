@@ -11,7 +11,8 @@ import pytest
 
 from rollout.control.controller import Controller
 from rollout.control.exits import Exit
-from rollout.control.testing import Crash, FakeCloud, MemoryJournal, Release, run_virtually
+from rollout.control.ports import TrafficError
+from rollout.control.testing import Crash, FakeCloud, FakeTraffic, MemoryJournal, Release, run_virtually
 from rollout.journal import Record
 from rollout.journal.header import Header
 from rollout.journal.notes import Ended, Left, Note, Page, Reconciled, note_to_json
@@ -127,6 +128,21 @@ def test_killed_at_every_record(kind: str, orphans: bool) -> None:
         assert [r.seq for r in journal] == list(range(1, len(journal) + 1))
         told = {subject for _, subject, _ in cloud.notifier.sent}
         assert any(subject.startswith("finish") for subject in told), n
+
+
+def test_a_stack_that_break_glass_left_behind_is_brought_in_line_by_the_controller_that_continues() -> None:
+    class NoDecrease(FakeTraffic):
+        async def set_weight(self, weight: int, *, increase: bool) -> Mapping[str, Any]:
+            raise TrafficError("the stack update failed")
+
+    def run(records: int | None) -> list[Record]:
+        cloud = FakeCloud(traffic=NoDecrease(weight=100))
+        return run_virtually(killed_after(cloud, records, undo=True))[1]
+
+    moved = next(r.seq for r in run(None) if r.kind == "result" and r.body.get("break_glass"))
+    written = run(moved)
+    assert not any(isinstance(r.note, Reconciled) for r in written[:moved])
+    assert [r.note.weight for r in written if isinstance(r.note, Reconciled)] == [0]
 
 
 def increase_without_result(records: list[Record]) -> bool:
