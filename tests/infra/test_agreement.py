@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import yaml
 
+from infra import stacks
 from infra.edge import rules
 from infra.layers.traffic import weights
 from infra.stacks import Colour
 from rollout import plan
-from rollout.aws import probes
+from rollout.aws import cloudwatch, probes
 from rollout.journal import card
 from rollout.stacks import environment, stackfile
+from simulate.lab.backend import metrics
 from tests.infra.engine import deploy
 from tests.infra.examples import LIMITS, SECRET_OUTPUTS, STACKS, TRAFFIC
 from tests.infra.test_imports import CHECKOUT
@@ -18,6 +20,10 @@ from tests.infra.test_imports import CHECKOUT
 
 def test_the_test_routes_headers() -> None:
     assert (probes.TEST_HEADER, probes.COLOUR_HEADER) == (rules.TEST_HEADER, rules.COLOUR_HEADER)
+
+
+def test_where_the_applications_metrics_are() -> None:
+    assert cloudwatch.APPLICATION == stacks.METRIC_NAMESPACE == metrics.NAMESPACE
 
 
 def test_colours_and_weights() -> None:

@@ -257,6 +257,16 @@ EXAMPLES: dict[str, Example] = NETWORK | {
             "orderedCacheBehaviors": [],
         },
     ),
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation": Example(
+        lambda w: {
+            "clusterName": w.cluster,
+            "namespace": "simple378-blue",
+            "serviceAccount": "backend",
+            "roleArn": w.pods_role,
+        },
+        lambda w: {"roleArn": w.other_pods_role},
+        lambda _: {"namespace": "simple378-green"},
+    ),
     "aws:sns/topic:Topic": Example(
         lambda _: {"name": "immediate", "displayName": "now"},
         lambda _: {"displayName": "at once"},

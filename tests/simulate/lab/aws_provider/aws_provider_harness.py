@@ -23,6 +23,7 @@ from werkzeug.serving import make_server
 
 from simulate.lab.aws_provider.server import Provider, start
 from simulate.lab.aws_provider.wire import from_struct, to_struct
+from simulate.lab.aws_server import pod_identity
 
 Props = dict[str, Any]
 REGION = "us-east-1"
@@ -160,6 +161,7 @@ def aws_server() -> Iterator[str]:
 
 
 def _serve_moto() -> Iterator[str]:
+    pod_identity.install()
     moto_application = DomainDispatcherApplication(create_backend_app)
     lock = threading.Lock()
 
