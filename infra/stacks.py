@@ -1,8 +1,9 @@
 """Stack names, and the outputs of other stacks.
 
 A stack's name tells what it holds: `<env>` is the foundation, `<env>-blue` and `<env>-green` a colour each,
-`<env>-traffic` the weights, `<env>-limits` the rate limit, `<env>-guardian` the watchdog over unwatched rollouts. First
-deployment: limits, foundation, traffic, colours, guardian.
+`<env>-traffic` the weights, `<env>-limits` the rate limit, `<env>-frontend` the frontend's release, `<env>-guardian` the watchdog
+over unwatched rollouts. First deployment: limits, foundation, traffic, colours, guardian; the frontend when its first release is
+in the bucket.
 """
 
 from __future__ import annotations
@@ -17,10 +18,6 @@ import pulumi
 
 # The backend listens on it: the foundation's target groups and the pods of the colours.
 BACKEND_PORT = 8000
-# Its pods run as it, in either colour's namespace; credentials for AWS are given to it.
-SERVICE_ACCOUNT = "backend"
-# Where the application publishes its metrics in CloudWatch.
-METRIC_NAMESPACE = "Simple378"
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9]*")
 # `simple378-<env>-green-probe` is a target group's name, which AWS limits to 32 characters.
 _LONGEST_ENVIRONMENT = 10
@@ -34,6 +31,7 @@ class Layer(Enum):
     TRAFFIC = "traffic"
     LIMITS = "limits"
     GUARDIAN = "guardian"
+    FRONTEND = "frontend"
 
 
 class Colour(Enum):
@@ -46,11 +44,6 @@ class Colour(Enum):
     def other(self) -> Colour:
         return Colour.GREEN if self is Colour.BLUE else Colour.BLUE
 
-    @property
-    def namespace(self) -> str:
-        """The namespace in Kubernetes."""
-        return f"simple378-{self.value}"
-
 
 _LAYERS = {
     "": (Layer.FOUNDATION, None),
@@ -59,6 +52,7 @@ _LAYERS = {
     "traffic": (Layer.TRAFFIC, None),
     "limits": (Layer.LIMITS, None),
     "guardian": (Layer.GUARDIAN, None),
+    "frontend": (Layer.FRONTEND, None),
 }
 
 

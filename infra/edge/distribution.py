@@ -5,21 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pulumi
 import pulumi_aws as aws
 
+from infra.edge.response_headers import ResponseHeaders
 from infra.edge.rules import ORIGIN_HEADER
+from infra.edge.site_layout import PAGE, RELEASES
 
 # Policies that AWS manages, the same in every account; from "Use managed cache policies", "... origin request policies"
 # and "... response headers policies" in the CloudFront Developer Guide.
 CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"
 CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
 ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
-SECURITY_HEADERS = "67f7725c-6f97-4210-82d7-5512b31e9d03"
 
 # The paths that the load balancer serves; everything else is the frontend.
 API_PATHS = ("/api/*", "/ws", "/health", "/ready", "/deep")
+
+# The frontend's files by release; none of them is a page.
+RELEASE_PATHS = f"/{RELEASES}/*"
+_DEEP_LINKS = Path(__file__).with_name("deep_links.js")
 
 _SITE = "site"
 _API = "api"
@@ -38,7 +44,8 @@ _KEEPALIVE = 5
 @dataclass(frozen=True, slots=True)
 class DistributionArgs:
     """`api_domain` is the load balancer's DNS name; `api_over_https` needs a certificate for that name on it.
-    `certificate_arn` (us-east-1) is the one for `aliases`; without it the distribution serves its own domain with CloudFront's certificate."""
+    `certificate_arn` (us-east-1) is the one for `aliases`; without it the distribution serves its own domain with CloudFront's certificate.
+    `rate_limit` is the number of requests per minute and client that clients are told."""
 
     name: str
     bucket_name: pulumi.Input[str]
@@ -51,6 +58,7 @@ class DistributionArgs:
     aliases: Sequence[str]
     certificate_arn: str | None
     viewer_protocol_policy: str
+    rate_limit: int
     protect: bool
 
 
@@ -72,6 +80,16 @@ class Distribution(pulumi.ComponentResource):
             signing_protocol="sigv4",
             opts=child,
         )
+        headers = ResponseHeaders(f"{name}-headers", args.name, args.rate_limit, self)
+        deep_links = aws.cloudfront.Function(
+            f"{name}-deep-links",
+            name=f"{args.name}-deep-links",
+            comment="A page of the frontend for every path without an extension",
+            runtime="cloudfront-js-2.0",
+            code=_DEEP_LINKS.read_text(),
+            publish=True,
+            opts=child,
+        )
         distribution = aws.cloudfront.Distribution(
             f"{name}-distribution",
             comment=args.name,
@@ -80,7 +98,7 @@ class Distribution(pulumi.ComponentResource):
             http_version="http2and3",
             price_class="PriceClass_All",
             aliases=list(args.aliases),
-            default_root_object="index.html",
+            default_root_object=PAGE,
             web_acl_id=args.web_acl_arn,
             origins=[
                 aws.cloudfront.DistributionOriginArgs(
@@ -109,24 +127,42 @@ class Distribution(pulumi.ComponentResource):
                 viewer_protocol_policy=args.viewer_protocol_policy,
                 allowed_methods=_READING,
                 cached_methods=_CACHEABLE,
+                # gzip and brotli, for clients that take them: the cache policy asks for both.
                 compress=True,
                 cache_policy_id=CACHING_OPTIMIZED,
-                response_headers_policy_id=SECURITY_HEADERS,
+                response_headers_policy_id=headers.id,
+                function_associations=[
+                    aws.cloudfront.DistributionDefaultCacheBehaviorFunctionAssociationArgs(
+                        event_type="viewer-request", function_arn=deep_links.arn
+                    )
+                ],
             ),
             ordered_cache_behaviors=[
                 aws.cloudfront.DistributionOrderedCacheBehaviorArgs(
-                    path_pattern=path,
-                    target_origin_id=_API,
+                    path_pattern=RELEASE_PATHS,
+                    target_origin_id=_SITE,
                     viewer_protocol_policy=args.viewer_protocol_policy,
-                    allowed_methods=_EVERYTHING,
+                    allowed_methods=_READING,
                     cached_methods=_CACHEABLE,
                     compress=True,
-                    cache_policy_id=CACHING_DISABLED,
-                    # All of the viewer's headers: websocket handshakes and the test route depend on headers.
-                    origin_request_policy_id=ALL_VIEWER,
-                    response_headers_policy_id=SECURITY_HEADERS,
-                )
-                for path in API_PATHS
+                    cache_policy_id=CACHING_OPTIMIZED,
+                    response_headers_policy_id=headers.id,
+                ),
+                *(
+                    aws.cloudfront.DistributionOrderedCacheBehaviorArgs(
+                        path_pattern=path,
+                        target_origin_id=_API,
+                        viewer_protocol_policy=args.viewer_protocol_policy,
+                        allowed_methods=_EVERYTHING,
+                        cached_methods=_CACHEABLE,
+                        compress=True,
+                        cache_policy_id=CACHING_DISABLED,
+                        # All of the viewer's headers: websocket handshakes and the test route depend on headers.
+                        origin_request_policy_id=ALL_VIEWER,
+                        response_headers_policy_id=headers.id,
+                    )
+                    for path in API_PATHS
+                ),
             ],
             custom_error_responses=[
                 aws.cloudfront.DistributionCustomErrorResponseArgs(error_code=code, error_caching_min_ttl=0)
@@ -154,7 +190,11 @@ class Distribution(pulumi.ComponentResource):
 
 
 def bucket_policy(bucket_arn: str, distribution_arn: str) -> str:
-    """The bucket's policy as JSON: this distribution may read objects; requests without TLS are denied."""
+    """The bucket's policy as JSON: this distribution may read objects; requests without TLS are denied.
+
+    Without the right to list, S3 answers 403 for what is missing instead of 404. No request of a viewer can list: the
+    distribution forwards neither query strings nor the path `/`.
+    """
     statements = [
         {
             "Sid": "DistributionReads",
@@ -162,6 +202,14 @@ def bucket_policy(bucket_arn: str, distribution_arn: str) -> str:
             "Principal": {"Service": "cloudfront.amazonaws.com"},
             "Action": "s3:GetObject",
             "Resource": f"{bucket_arn}/*",
+            "Condition": {"StringEquals": {"AWS:SourceArn": distribution_arn}},
+        },
+        {
+            "Sid": "MissingIsNotFound",
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudfront.amazonaws.com"},
+            "Action": "s3:ListBucket",
+            "Resource": bucket_arn,
             "Condition": {"StringEquals": {"AWS:SourceArn": distribution_arn}},
         },
         {

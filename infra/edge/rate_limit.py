@@ -8,19 +8,28 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.edge.managed_rules import Mode, managed_rules
+
 # Seconds; the shortest that AWS WAF offers, and the guide's limit is per minute.
 WINDOW = 60
 TOO_MANY_REQUESTS = 429
 RULE_NAME = "rate-per-client"
+RATE_LIMIT_HEADER = "RateLimit-Policy"
 _BODY_KEY = "too-many-requests"
+
+
+def rate_limit_policy(requests_per_minute: int) -> str:
+    """The header's value, as in the IETF's "RateLimit header fields for HTTP"."""
+    return f'"client";q={requests_per_minute};w={WINDOW}'
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimitArgs:
-    """`name` is the ACL's, and its dimension in CloudWatch."""
+    """`name` is the ACL's, and its dimension in CloudWatch. `managed_rules`: see infra.edge.managed_rules."""
 
     name: str
     requests_per_minute: int
+    managed_rules: Mode
     protect: bool
 
 
@@ -58,7 +67,11 @@ class RateLimit(pulumi.ComponentResource):
                                 response_headers=[
                                     aws.wafv2.WebAclRuleActionBlockCustomResponseResponseHeaderArgs(
                                         name="Retry-After", value=str(WINDOW)
-                                    )
+                                    ),
+                                    aws.wafv2.WebAclRuleActionBlockCustomResponseResponseHeaderArgs(
+                                        name=RATE_LIMIT_HEADER,
+                                        value=rate_limit_policy(args.requests_per_minute),
+                                    ),
                                 ],
                             )
                         )
@@ -73,7 +86,8 @@ class RateLimit(pulumi.ComponentResource):
                     visibility_config=aws.wafv2.WebAclRuleVisibilityConfigArgs(
                         cloudwatch_metrics_enabled=True, metric_name=RULE_NAME, sampled_requests_enabled=True
                     ),
-                )
+                ),
+                *managed_rules(args.managed_rules),
             ],
             visibility_config=aws.wafv2.WebAclVisibilityConfigArgs(
                 cloudwatch_metrics_enabled=True, metric_name=args.name, sampled_requests_enabled=True

@@ -7,6 +7,12 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+# Days that an overwritten or deleted object can be brought back, such as the page of the last release. Releases have paths of
+# their own and stay: an age does not tell whether one is still served.
+_OLD_VERSION_DAYS = 90
+# Days after which an upload that never ended is thrown away.
+_UPLOAD_DAYS = 7
+
 
 @dataclass(frozen=True, slots=True)
 class SiteBucketArgs:
@@ -42,11 +48,29 @@ class SiteBucket(pulumi.ComponentResource):
             restrict_public_buckets=True,
             opts=child,
         )
-        aws.s3.BucketVersioning(
+        versioning = aws.s3.BucketVersioning(
             f"{name}-versioning",
             bucket=bucket.id,
             versioning_configuration=aws.s3.BucketVersioningVersioningConfigurationArgs(status="Enabled"),
             opts=child,
+        )
+        aws.s3.BucketLifecycleConfiguration(
+            f"{name}-lifecycle",
+            bucket=bucket.id,
+            rules=[
+                aws.s3.BucketLifecycleConfigurationRuleArgs(
+                    id="old-versions",
+                    status="Enabled",
+                    filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=""),
+                    noncurrent_version_expiration=aws.s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
+                        noncurrent_days=_OLD_VERSION_DAYS
+                    ),
+                    abort_incomplete_multipart_upload=aws.s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
+                        days_after_initiation=_UPLOAD_DAYS
+                    ),
+                )
+            ],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[versioning]),
         )
         self.name = bucket.bucket
         self.arn = bucket.arn

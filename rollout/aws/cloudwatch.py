@@ -34,9 +34,7 @@ LOOK_BACK = 15  # periods: fewer than the policy remembers, so a revision is nev
 _MOST_NAMES = 100  # in one DescribeAlarms
 _ELB = "AWS/ApplicationELB"
 _WAF = "AWS/WAFV2"
-APPLICATION = "Simple378"  # where the application publishes, with the colour as the one dimension
-# criterion of a plan -> the application's metric that it is judged by
-APPLICATION_METRICS = {"db_connection_errors": "DatabaseConnectionErrors"}
+_APPLICATION = "Simple378"
 # field of Counts -> (metric, statistic), with the target group as a dimension
 _PER_GROUP = {
     "request_count": ("RequestCount", "Sum"),
@@ -53,6 +51,9 @@ _PER_BALANCER = {
     "elb_504": ("HTTPCode_ELB_504_Count", "Sum"),
 }
 _EDGE = {"allowed": ("AllowedRequests", "Sum"), "blocked": ("BlockedRequests", "Sum")}
+RATE_RULE = (
+    "rate-per-client"  # as infra names it: what the ACL's managed rules block says nothing about the limit
+)
 _Series = dict[str, dict[float, float]]  # query id -> period start (epoch seconds) -> value
 
 
@@ -135,7 +136,10 @@ class CloudWatchMetrics:
 
     def _read_role(self, role: str, series: _Series, start: float, overdue: bool) -> Reading | None:
         counts = Counts(
-            **{name: _value(series, f"{role}_{name}", start) for name in (*_PER_GROUP, *APPLICATION_METRICS)},
+            **{
+                name: _value(series, f"{role}_{name}", start)
+                for name in (*_PER_GROUP, "db_connection_errors")
+            },
             **{name: _value(series, name, start) for name in _PER_BALANCER},
         )
         if counts.healthy_hosts is None and not overdue:
@@ -234,15 +238,19 @@ class CloudWatchMetrics:
                 self._stat(f"{role}_{name}", _ELB, *metric, target) for name, metric in _PER_GROUP.items()
             ]
             colour = {"Colour": watched.colours[role]}
-            queries += [
-                self._stat(f"{role}_{name}", APPLICATION, metric, "Sum", colour)
-                for name, metric in APPLICATION_METRICS.items()
-            ]
+            queries.append(
+                self._stat(
+                    f"{role}_db_connection_errors", _APPLICATION, "DatabaseConnectionErrors", "Sum", colour
+                )
+            )
         return queries
 
     def _edge_queries(self) -> list[dict[str, Any]]:
-        edge = {"WebACL": self.watched.web_acl, "Rule": "ALL"}
-        return [self._stat(name, _WAF, *metric, edge) for name, metric in _EDGE.items()]
+        rules = {"allowed": "ALL", "blocked": RATE_RULE}
+        return [
+            self._stat(name, _WAF, *metric, {"WebACL": self.watched.web_acl, "Rule": rules[name]})
+            for name, metric in _EDGE.items()
+        ]
 
     def _stat(
         self, name: str, namespace: str, metric: str, stat: str, by: Mapping[str, str]

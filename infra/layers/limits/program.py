@@ -28,6 +28,7 @@ async def deploy(stack: StackName) -> None:
         RateLimitArgs(
             name=f"{stack.resource_prefix}-limits",
             requests_per_minute=settings.rate_limit,
+            managed_rules=settings.managed_rules,
             protect=settings.protect,
         ),
     )

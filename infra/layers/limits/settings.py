@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from infra.edge.managed_rules import Mode
 from infra.settings import Settings
 
 
@@ -12,4 +13,6 @@ class LimitsSettings(Settings):
 
     # The guide's "conservative initial limit" (Risk 4).
     rate_limit: int = Field(default=1000, ge=10, le=2_000_000_000)
+    # AWS's managed rules: `count` what they would block, `block` it, or `off`. Counts first, for a week at least: docs/runbook.md.
+    managed_rules: Mode = "count"
     protect: bool = True

@@ -24,9 +24,15 @@ def _managed_prefix_list(aws: Aws, name: str) -> dict[str, Any]:
     }
 
 
+def _objects(aws: Aws, bucket: str, prefix: str) -> dict[str, Any]:
+    found = aws.scope("s3").call("list_objects_v2", Bucket=bucket, Prefix=prefix).get("Contents", ())
+    return {"id": bucket, "bucket": bucket, "prefix": prefix, "keys": [each["Key"] for each in found]}
+
+
 # Each takes what it is asked by; which arguments those are, all of them needed.
 _FUNCTIONS: dict[str, tuple[Callable[..., dict[str, Any]], tuple[str, ...]]] = {
     "aws:ec2/getManagedPrefixList:getManagedPrefixList": (_managed_prefix_list, ("name",)),
+    "aws:s3/getObjects:getObjects": (_objects, ("bucket", "prefix")),
 }
 
 

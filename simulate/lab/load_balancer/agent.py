@@ -176,6 +176,7 @@ class Agent:
             ]
         for distribution in self.declared.distributions:
             acl = distribution.web_acl
+            unsupported += [f"function {name}: not emulated, does nothing" for name in distribution.ignored]
             unsupported += [
                 f"WAF rule {name}: not emulated, matches nothing" for name in (acl.ignored if acl else ())
             ]

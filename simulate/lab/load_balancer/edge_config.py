@@ -18,6 +18,12 @@ MAX_RATE_RULES = 2
 _ERRORS_SLOT = 2
 #: CloudFront signs its requests to a private bucket (origin access control); the lab's S3 checks who signed, not the signature.
 _ORIGIN_ACCESS = f"AWS4-HMAC-SHA256 Credential=lab/20260101/{AWS_REGION}/s3/aws4_request, SignedHeaders=host, Signature=none"
+#: Seconds that an answer is kept at most; CloudFront's default for one that does not say.
+_LONGEST_S = 86_400
+#: The most common of the types that CloudFront compresses.
+_COMPRESSED = (
+    "text/html text/css text/plain text/javascript application/javascript application/json image/svg+xml"
+)
 LOG_FORMAT = "edge|%[date(0,ms)]|%[var(txn.waf)]|%ST"
 
 
@@ -70,17 +76,68 @@ def structure(distribution: Distribution, addresses: Addresses, maps: Path, time
     lines += [
         "  http-request set-header X-Forwarded-For %[var(txn.client)]",
     ]
+    lines += _behaviours(distribution)
     kept, error_tables = _kept_errors(distribution, time_scale)
     lines += kept
     tables += error_tables
     numbers = {origin.id: number for number, origin in enumerate(distribution.origins)}
-    for behaviour in distribution.behaviours[:-1]:
-        number = numbers[behaviour.origin]
+    for index, behaviour in enumerate(distribution.behaviours[:-1]):
+        lines.append(f"  use_backend origin-{numbers[behaviour.origin]} if {_taken(index)}")
+    lines.append(f"  default_backend origin-{numbers[distribution.behaviours[-1].origin]}")
+    return [*lines, *tables, *_cache(distribution), *_origins(distribution, addresses)]
+
+
+def _taken(index: int) -> str:
+    return f"{{ var(txn.behaviour) -m int {index} }}"
+
+
+def _behaviours(distribution: Distribution) -> list[str]:
+    """The first behaviour whose pattern matches is in ``txn.behaviour``, and what it does to request and answer is done."""
+    lines = []
+    for index, behaviour in enumerate(distribution.behaviours):
         # CloudFront takes a pattern with or without its leading slash.
         wildcards = "/" + behaviour.pattern.removeprefix("/")
-        lines.append(f"  use_backend origin-{number} if {anonymous('path', [wildcards])}")
-    lines.append(f"  default_backend origin-{numbers[distribution.behaviours[-1].origin]}")
-    return [*lines, *tables, *_origins(distribution, addresses)]
+        matched = "" if behaviour.pattern == "*" else anonymous("path", [wildcards])
+        lines.append(
+            f"  http-request set-var(txn.behaviour) int({index}) if !{{ var(txn.behaviour) -m found }} {matched}"
+        )
+    for index, behaviour in enumerate(distribution.behaviours):
+        taken = _taken(index)
+        if behaviour.deep_links:
+            # infra/edge/deep_links.js, held against it by a test.
+            lines.append(f"  http-request set-path /index.html if {taken} !{{ path -m reg [.][^/]*$ }}")
+        if behaviour.caches:
+            # What is not in the key of the cache does not reach the origin, and no viewer can go round the cache.
+            lines += [
+                f"  http-request set-var(txn.caches) bool(true) if {taken}",
+                f"  http-request set-uri %[path] if {taken}",
+                *(
+                    f"  http-request del-header {header} if {taken}"
+                    for header in ("Cache-Control", "Pragma", "Authorization", "Cookie")
+                ),
+            ]
+        lines += [
+            f"  http-response set-header {quoted(name)} {quoted(value.replace('%', '%%'))} if {taken}"
+            for name, value in behaviour.headers
+        ]
+    return lines
+
+
+def _cache_name(distribution: Distribution) -> str:
+    """Another one after an invalidation: the reload that a changed name brings empties all of it."""
+    return f"edge-{distribution.invalidations}"
+
+
+def _cache(distribution: Distribution) -> list[str]:
+    if not any(behaviour.caches for behaviour in distribution.behaviours):
+        return []
+    return [
+        f"cache {_cache_name(distribution)}",
+        "  total-max-size 64",
+        "  max-object-size 10000000",
+        f"  max-age {_LONGEST_S}",
+        "  process-vary on",
+    ]
 
 
 def _kept_errors(distribution: Distribution, time_scale: float) -> tuple[list[str], list[str]]:
@@ -134,7 +191,7 @@ def _origins(distribution: Distribution, addresses: Addresses) -> list[str]:
             for name, value in origin.headers
         ]
         if origin.bucket:
-            lines += _bucket(origin, distribution.root_object, addresses.s3)
+            lines += _bucket(origin, distribution, addresses.s3)
         else:
             lines += _custom(origin, addresses.load_balancer)
     return lines
@@ -149,12 +206,26 @@ def _custom(origin: Origin, load_balancer: str) -> list[str]:
     ]
 
 
-def _bucket(origin: Origin, root_object: str, s3: str) -> list[str]:
-    """Objects of a bucket, from the lab's S3."""
+def _bucket(origin: Origin, distribution: Distribution, s3: str) -> list[str]:
+    """Objects of a bucket, from the edge's cache or the lab's S3."""
+    root, served = (
+        distribution.root_object,
+        [b for b in distribution.behaviours if b.origin == origin.id],
+    )
+    cache = _cache_name(distribution) if any(behaviour.caches for behaviour in served) else ""
+    kept = "{ var(txn.caches) -m bool }"
     return [
-        *([f"  http-request set-path /{root_object} if {{ path / }}"] if root_object else []),
+        *([f"  filter cache {cache}"] if cache else []),
+        *(
+            ["  filter compression", "  compression algo gzip", f"  compression type {_COMPRESSED}"]
+            if any(behaviour.compresses for behaviour in served)
+            else []
+        ),
+        *([f"  http-request set-path /{root} if {{ path / }}"] if root else []),
         f"  http-request set-path /{origin.bucket}{origin.path}%[path]",
         "  http-request set-header Host s3.amazonaws.com",
+        *([f"  http-request cache-use {cache} if {kept}"] if cache else []),
         f"  http-request set-header Authorization {quoted(_ORIGIN_ACCESS)}",
+        *([f"  http-response cache-store {cache} if {kept}"] if cache else []),
         f"  server s3 {s3}",
     ]

@@ -9,6 +9,10 @@ from typing import Any
 #: CloudFront's defaults: seconds that it waits for an origin, and that it keeps an origin's error.
 DEFAULT_READ_TIMEOUT_S = 30
 DEFAULT_ERROR_TTL_S = 10
+#: AWS's managed cache policy that keeps answers; every other one is taken to keep none.
+_CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"
+#: How the name of the program's function for deep links ends; what it does stands in HAProxy's words in `edge_config`.
+_DEEP_LINKS = "-deep-links"
 #: The statuses of an origin that CloudFront keeps: "How CloudFront processes HTTP 4xx and 5xx status codes".
 KEPT_ERRORS = (400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504)
 
@@ -31,10 +35,18 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """Requests whose path matches ``pattern`` go to an origin. The default behaviour has the pattern ``*``."""
+    """Requests whose path matches ``pattern`` go to an origin. The default behaviour has the pattern ``*``.
+
+    ``deep_links``: the program's function runs on them, which makes the page of every path without an extension. ``caches``:
+    answers are kept, by path alone. ``headers`` are added to every answer.
+    """
 
     pattern: str
     origin: str
+    deep_links: bool = False
+    caches: bool = False
+    compresses: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +76,8 @@ class WebAcl:
 @dataclass(frozen=True, slots=True)
 class Distribution:
     """``behaviours`` in the order they are tried, the default one last. ``error_ttls`` is the seconds for which an origin's
-    error is kept, by status."""
+    error is kept, by status. ``invalidations`` counts those that were asked for; ``ignored`` names the functions that the lab
+    does not emulate."""
 
     id: str
     domain: str
@@ -74,6 +87,8 @@ class Distribution:
     behaviours: tuple[Behaviour, ...]
     web_acl: WebAcl | None
     error_ttls: Mapping[int, int] = field(default_factory=dict)
+    invalidations: int = 0
+    ignored: tuple[str, ...] = ()
 
 
 class EdgeReader:
@@ -90,11 +105,10 @@ class EdgeReader:
 
     def _distribution(self, item: Mapping[str, Any]) -> Distribution:
         config = self.cloudfront.get_distribution_config(Id=item["Id"])["DistributionConfig"]
-        behaviours = [
-            Behaviour(b["PathPattern"], b["TargetOriginId"])
-            for b in config.get("CacheBehaviors", {}).get("Items") or ()
+        declared = [
+            *(config.get("CacheBehaviors", {}).get("Items") or ()),
+            {**config["DefaultCacheBehavior"], "PathPattern": "*"},
         ]
-        behaviours.append(Behaviour("*", config["DefaultCacheBehavior"]["TargetOriginId"]))
         acl = config.get("WebACLId") or ""
         return Distribution(
             id=item["Id"],
@@ -102,10 +116,39 @@ class EdgeReader:
             aliases=tuple(config.get("Aliases", {}).get("Items") or ()),
             root_object=config.get("DefaultRootObject") or "",
             origins=tuple(_origin(o) for o in config["Origins"]["Items"]),
-            behaviours=tuple(behaviours),
+            behaviours=tuple(self._behaviour(b) for b in declared),
             web_acl=self._web_acl(acl) if acl else None,
             error_ttls=_error_ttls(config),
+            invalidations=self._invalidations(item["Id"]),
+            ignored=tuple(arn for b in declared for arn in _functions(b) if not arn.endswith(_DEEP_LINKS)),
         )
+
+    def _behaviour(self, behaviour: Mapping[str, Any]) -> Behaviour:
+        caches = behaviour.get("CachePolicyId") == _CACHING_OPTIMIZED
+        return Behaviour(
+            pattern=behaviour["PathPattern"],
+            origin=behaviour["TargetOriginId"],
+            deep_links=any(arn.endswith(_DEEP_LINKS) for arn in _functions(behaviour)),
+            caches=caches,
+            # CloudFront compresses only what its cache policy lets it ask for.
+            compresses=caches and bool(behaviour.get("Compress")),
+            headers=self._headers(behaviour.get("ResponseHeadersPolicyId") or ""),
+        )
+
+    def _headers(self, policy: str) -> tuple[tuple[str, str], ...]:
+        """The custom headers of a policy; those that AWS manages have none."""
+        if not policy:
+            return ()
+        try:
+            shown = self.cloudfront.get_response_headers_policy(Id=policy)["ResponseHeadersPolicy"]
+        except self.cloudfront.exceptions.NoSuchResponseHeadersPolicy:
+            return ()
+        custom = shown["ResponseHeadersPolicyConfig"].get("CustomHeadersConfig", {})
+        return tuple((h["Header"], h["Value"]) for h in custom.get("Items") or ())
+
+    def _invalidations(self, distribution: str) -> int:
+        pages = self.cloudfront.get_paginator("list_invalidations").paginate(DistributionId=distribution)
+        return sum(len(page["InvalidationList"].get("Items") or ()) for page in pages)
 
     def _web_acl(self, arn: str) -> WebAcl:
         # arn:aws:wafv2:us-east-1:<account>:global/webacl/<name>/<id>
@@ -119,6 +162,10 @@ class EdgeReader:
             rate_rules=tuple(rule for rule in understood.values() if rule is not None),
             ignored=tuple(name for name, rule in understood.items() if rule is None),
         )
+
+
+def _functions(behaviour: Mapping[str, Any]) -> list[str]:
+    return [f["FunctionARN"] for f in behaviour.get("FunctionAssociations", {}).get("Items") or ()]
 
 
 def _error_ttls(config: Mapping[str, Any]) -> dict[int, int]:

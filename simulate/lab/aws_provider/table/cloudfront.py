@@ -32,6 +32,12 @@ def _strings(at_least: int = 0) -> ListOf:
     return ListOf(STRING, unordered=True, quantity=True, at_least=at_least)
 
 
+_FUNCTION = Block(
+    (
+        Field("eventType", "EventType", required=True, checks=(one_of("viewer-request", "viewer-response"),)),
+        Field("functionArn", "FunctionARN", required=True),
+    )
+)
 _BEHAVIOR_FIELDS = (
     Field("targetOriginId", "TargetOriginId", required=True),
     Field(
@@ -47,6 +53,11 @@ _BEHAVIOR_FIELDS = (
     Field("cachePolicyId", "CachePolicyId", required=True),
     Field("originRequestPolicyId", "OriginRequestPolicyId", shown=False),
     Field("responseHeadersPolicyId", "ResponseHeadersPolicyId", shown=False),
+    Field(
+        "functionAssociations",
+        "FunctionAssociations",
+        ListOf(_FUNCTION, unordered=True, key="eventType", quantity=True, at_most=2),
+    ),
 )
 _BEHAVIOR = Block(_BEHAVIOR_FIELDS)
 _ORDERED_BEHAVIOR = Block((Field("pathPattern", "PathPattern", required=True), *_BEHAVIOR_FIELDS))

@@ -24,7 +24,7 @@ from ..spec import (
     output,
 )
 from ..wire import UNKNOWN
-from .rules import known, matches, one_of, table, within
+from .rules import exactly_one, known, matches, one_of, table, within
 
 _NAME = matches(r"[\w-]{1,128}", "1 to 128 letters, digits, hyphens and underscores")
 _HEADERS = ListOf(
@@ -66,15 +66,32 @@ _RATE = Block(
         Field("aggregateKeyType", "AggregateKeyType", default="IP", checks=(one_of("IP"),)),
     )
 )
+_MANAGED = Block(
+    (
+        Field("vendorName", "VendorName", required=True),
+        Field("name", "Name", required=True),
+        Field("version", "Version"),
+    )
+)
 _RULE = Block(
     (
         Field("name", "Name", required=True, checks=(_NAME,)),
         Field("priority", "Priority", INTEGER, required=True),
-        Field("action", "Action", Block((_ALLOW, _BLOCK, Field("count", "Count", Block(())))), required=True),
+        Field("action", "Action", Block((_ALLOW, _BLOCK, Field("count", "Count", Block(()))))),
+        Field(
+            "overrideAction",
+            "OverrideAction",
+            Block((Field("count", "Count", Block(())), Field("none", "None", Block(())))),
+        ),
         Field(
             "statement",
             "Statement",
-            Block((Field("rateBasedStatement", "RateBasedStatement", _RATE, required=True),)),
+            Block(
+                (
+                    Field("rateBasedStatement", "RateBasedStatement", _RATE),
+                    Field("managedRuleGroupStatement", "ManagedRuleGroupStatement", _MANAGED),
+                )
+            ),
             required=True,
         ),
         _VISIBILITY,
@@ -133,6 +150,10 @@ def _rules(inputs: Props) -> Iterator[Failure]:
         if not known(rule):
             continue
         yield from _one_action(rule.get("action"), ("allow", "block", "count"), f"rules[{index}].action")
+        yield from _one_action(
+            rule.get("overrideAction"), ("count", "none"), f"rules[{index}].overrideAction"
+        )
+        yield from _fitting_action(rule, f"rules[{index}]")
         for name, values in seen.items():
             if known(rule[name]) and rule[name] in values:
                 yield Failure(f"rules[{index}].{name}", f"{rule[name]} is another rule's, too")
@@ -147,6 +168,23 @@ def _one_action(action: Any, names: tuple[str, ...], path: str) -> Iterator[Fail
     """An empty block is an action, too."""
     if known(action) and sum(name in action for name in names) != 1:
         yield Failure(path, f"exactly one of {', '.join(names)} is needed")
+
+
+def _fitting_action(rule: dict[str, Any], path: str) -> Iterator[Failure]:
+    """A rule has an action; a rule group's rules have theirs, which the rule may only override."""
+    statement = rule["statement"]
+    if not known(statement):
+        return
+    yield from exactly_one(
+        statement, ("rateBasedStatement", "managedRuleGroupStatement"), f"{path}.statement."
+    )
+    needed, other = (
+        ("overrideAction", "action")
+        if "managedRuleGroupStatement" in statement
+        else ("action", "overrideAction")
+    )
+    if needed not in rule or other in rule:
+        yield Failure(f"{path}.{needed}", f"is needed here instead of {other}")
 
 
 def _body_key(rule: dict[str, Any]) -> str | None:

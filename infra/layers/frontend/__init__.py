@@ -1,0 +1,1 @@
+"""`<env>-frontend`: the pointer to the release of the frontend that users get."""
