@@ -21,6 +21,8 @@ DISK_IO_PERCENT = 70.0
 _SLOW_STATEMENT = 1000
 # UTC; both far from the release window (Saturdays and other nights, 02:00 to 08:00).
 _BACKUP_WINDOW = "20:00-21:00"
+# Days that Database Insights keeps its data: the free ones, and those that its advanced mode needs.
+_INSIGHTS_DAYS = {"standard": 7, "advanced": 465}
 _MAINTENANCE_WINDOW = "tue:21:30-tue:22:30"
 
 
@@ -41,6 +43,7 @@ class DatabaseArgs:
     multi_az: bool
     backup_days: int
     major_upgrade: bool
+    insights: str
     final_snapshot: bool
     max_connections: int
     database_name: str
@@ -55,6 +58,8 @@ class Database(pulumi.ComponentResource):
 
     host: pulumi.Output[str]
     port: pulumi.Output[int]
+    arn: pulumi.Output[str]
+    subnet_group: pulumi.Output[str]
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("simple378:data:Database", name, None, opts)
@@ -129,7 +134,10 @@ class Database(pulumi.ComponentResource):
             final_snapshot_identifier=pulumi.Output.concat(args.name, "-final-", group.id)
             if args.final_snapshot
             else None,
+            # Database Insights, which took the place of Performance Insights, keeps the names of its settings.
             performance_insights_enabled=True,
+            performance_insights_retention_period=_INSIGHTS_DAYS[args.insights],
+            database_insights_mode=args.insights,
             enabled_cloudwatch_logs_exports=["postgresql", "upgrade"],
             # A person decides when the database is upgraded; it must not happen just before a release.
             auto_minor_version_upgrade=False,
@@ -146,6 +154,8 @@ class Database(pulumi.ComponentResource):
             topics=args.topics,
             parent=self,
         )
+        self.arn = instance.arn
+        self.subnet_group = subnets.name
         self.host = instance.address
         self.port = instance.port
         self.register_outputs({"host": self.host, "port": self.port})

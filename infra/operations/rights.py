@@ -31,6 +31,10 @@ _RULES = (
 _METRICS = ("cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "cloudwatch:ListMetrics")
 # What `pulumi preview --refresh` of the foundation, part of pre-flight, reads. Reading has no secrets here: their values are named below.
 _DECLARED = (
+    "backup:Describe*",
+    "backup:Get*",
+    "backup:ListTags",
+    "cloudfront:Describe*",
     "cloudfront:Get*",
     "cloudfront:List*",
     "cloudwatch:Describe*",
@@ -40,6 +44,7 @@ _DECLARED = (
     "elasticloadbalancing:Describe*",
     "iam:GetRole",
     "iam:GetRolePolicy",
+    "iam:ListAttachedRolePolicies",
     "iam:ListRolePolicies",
     "iam:ListRoleTags",
     "logs:Describe*",

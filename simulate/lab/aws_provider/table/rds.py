@@ -183,6 +183,7 @@ _MODIFIED_ALIKE = (
     "backupWindow",
     "caCertIdentifier",
     "copyTagsToSnapshot",
+    "databaseInsightsMode",
     "dbSubnetGroupName",
     "deletionProtection",
     "engineVersion",
@@ -194,6 +195,7 @@ _MODIFIED_ALIKE = (
     "parameterGroupName",
     "password",
     "performanceInsightsEnabled",
+    "performanceInsightsRetentionPeriod",
     "publiclyAccessible",
     "storageType",
     "vpcSecurityGroupIds",
@@ -289,6 +291,14 @@ def _instance_rules(inputs: Props) -> Iterator[Failure]:
     if inputs["skipFinalSnapshot"] is False and "finalSnapshotIdentifier" not in inputs:
         yield Failure("finalSnapshotIdentifier", "is needed unless skipFinalSnapshot is true")
     least, most = inputs["allocatedStorage"], inputs.get("maxAllocatedStorage")
+    if inputs.get("databaseInsightsMode") == "advanced" and (
+        inputs["performanceInsightsEnabled"] is False
+        or inputs.get("performanceInsightsRetentionPeriod") != 465
+    ):
+        yield Failure(
+            "databaseInsightsMode",
+            "advanced needs performanceInsightsEnabled and a retention period of 465 days",
+        )
     if known(inputs.get("iops")) and inputs.get("storageType") == "gp3":
         yield from _gp3_iops(least, inputs["iops"])
     if known(least) and known(most) and most < least:
@@ -356,6 +366,19 @@ INSTANCE = ResourceType(
         Field("deletionProtection", "DeletionProtection", BOOLEAN, default=False),
         Field("autoMinorVersionUpgrade", "AutoMinorVersionUpgrade", BOOLEAN, default=True),
         Field("performanceInsightsEnabled", "EnablePerformanceInsights", BOOLEAN, default=False, shown=False),
+        Field(
+            "performanceInsightsRetentionPeriod",
+            "PerformanceInsightsRetentionPeriod",
+            INTEGER,
+            shown=False,
+            checks=(one_of(7, *(31 * months for months in range(1, 24)), 731, 465),),
+        ),
+        Field(
+            "databaseInsightsMode",
+            "DatabaseInsightsMode",
+            shown=False,
+            checks=(one_of("standard", "advanced"),),
+        ),
         Field(
             "enabledCloudwatchLogsExports",
             "EnableCloudwatchLogsExports",
