@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -41,6 +41,7 @@ _STACK_REFERENCE = "pulumi:pulumi:StackReference"
 _ELB = "arn:aws:elasticloadbalancing:eu-central-1:123456789012"
 # Where another service looks at the form of an ARN.
 _ARNS = {
+    "aws:cloudfront/function:Function": "arn:aws:cloudfront::123456789012:function/",
     "aws:cloudwatch/eventRule:EventRule": "arn:aws:events:us-east-1:123456789012:rule/",
     "aws:iam/role:Role": "arn:aws:iam::123456789012:role/",
     "aws:lb/loadBalancer:LoadBalancer": f"{_ELB}:loadbalancer/app/",
@@ -101,9 +102,12 @@ def _unwrap(value: Any, path: str, secrets: set[str]) -> Any:
 
 class _Monitor(mocks.MockMonitor):
     def __init__(
-        self, stacks: Mapping[str, Mapping[str, Any]], secret_outputs: Mapping[str, list[str]]
+        self,
+        stacks: Mapping[str, Mapping[str, Any]],
+        secret_outputs: Mapping[str, list[str]],
+        objects: Collection[str],
     ) -> None:
-        super().__init__(_Cloud(stacks, secret_outputs))
+        super().__init__(_Cloud(stacks, secret_outputs, objects))
         self.recording = Recording()
 
     def RegisterResource(self, request: Any) -> Any:
@@ -135,10 +139,14 @@ class _Monitor(mocks.MockMonitor):
 
 class _Cloud(mocks.Mocks):
     def __init__(
-        self, stacks: Mapping[str, Mapping[str, Any]], secret_outputs: Mapping[str, list[str]]
+        self,
+        stacks: Mapping[str, Mapping[str, Any]],
+        secret_outputs: Mapping[str, list[str]],
+        objects: Collection[str],
     ) -> None:
         self._stacks = stacks
         self._secret_outputs = secret_outputs
+        self._objects = objects
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         if args.typ == _STACK_REFERENCE:
@@ -166,6 +174,11 @@ class _Cloud(mocks.Mocks):
         return f"{args.name}-id", state
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        if args.token == "aws:s3/getObjects:getObjects":
+            return {
+                **args.args,
+                "keys": [key for key in self._objects if key.startswith(args.args["prefix"])],
+            }, []
         assert args.token == "aws:ec2/getManagedPrefixList:getManagedPrefixList"
         return {**args.args, "id": f"pl-of-{args.args['name']}"}, []
 
@@ -175,9 +188,10 @@ def deploy(
     config: Mapping[str, str],
     stacks: Mapping[str, Mapping[str, Any]] | None = None,
     secret_outputs: Mapping[str, list[str]] | None = None,
+    objects: Collection[str] = (),
 ) -> Recording:
-    """Run the layer of `stack` with this configuration (full keys) and these outputs of other stacks."""
-    monitor = _Monitor(stacks or {}, secret_outputs or {})
+    """Run the layer of `stack` with this configuration (full keys), these outputs of other stacks, and these keys in the buckets."""
+    monitor = _Monitor(stacks or {}, secret_outputs or {}, objects)
 
     def run() -> None:
         # `set_mocks` makes a root resource of its own, outside of the run, unless there is one.

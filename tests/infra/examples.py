@@ -9,8 +9,8 @@ FOUNDATION = {
     "aws:region": "eu-central-1",
     "simple378:vpcCidr": "10.78.0.0/16",
     "simple378:azs": json.dumps(["eu-central-1a", "eu-central-1b"]),
-    "simple378:clusterName": "a-cluster",
     "simple378:probeCidrs": json.dumps(["198.51.100.7/32"]),
+    "simple378:databaseCopyRegion": "eu-west-1",
     "simple378:databasePassword": "a-database-password",
     "simple378:originSecret": "an-origin-secret-of-32-characters",
     "simple378:testSecret": "a-test-secret-of-32-characters-00",
@@ -33,6 +33,7 @@ TRAFFIC = {
     "simple378:candidateWeight": "25",
     "simple378:generation": "7",
 }
+FRONTEND = {"aws:region": "eu-central-1", "simple378:frontendRelease": "2.1.0"}
 LIMITS = {"aws:region": "us-east-1", "simple378:rateLimit": "1000"}
 
 GUARDIAN = {"aws:region": "eu-central-1", "simple378:store": "s3://releases/simple378"}
@@ -43,11 +44,10 @@ LIMITS_OUTPUTS: dict[str, Any] = {
     "rateLimit": 1000,
 }
 FOUNDATION_OUTPUTS: dict[str, Any] = {
-    "region": "eu-central-1",
     "vpcId": "vpc-1",
-    "podRoleArn": "arn:aws:iam::123456789012:role/simple378-prod-backend",
-    "podCredentials": "pod-identity",
     "listenerArn": "arn:listener",
+    "bucketName": "site-bucket",
+    "distributionId": "E123",
     "originSecret": "an-origin-secret-of-32-characters",
     "targetGroups": {
         "blue": {"arn": "arn:blue", "arnSuffix": "targetgroup/blue", "name": "simple378-prod-blue"},

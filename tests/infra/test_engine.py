@@ -1,4 +1,4 @@
-"""The program on the real Pulumi engine; AWS's control plane is moto's, behind the lab's provider."""
+"""The program on the real Pulumi engine; AWS's control plane is the lab's, behind the lab's provider."""
 
 from __future__ import annotations
 
@@ -125,9 +125,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     }
     log = (folder / "moto.log").open("w")
     moto = subprocess.Popen(
-        [sys.executable, "-m", "simulate.lab.aws_server", "--port", str(port)],
-        stdout=log,
-        stderr=log,
+        [sys.executable, "-m", "simulate.lab.aws_server", "--port", str(port)], stdout=log, stderr=log
     )
     try:
         _await_answer(f"http://127.0.0.1:{port}/moto-api/")
@@ -242,3 +240,34 @@ def test_a_missing_key_leaves_everything_as_it_was(project: Project) -> None:
     assert "simple378:originSecret is missing; set it with `pulumi config set --secret" in refused.stdout
     assert "Traceback" not in refused.stdout + refused.stderr
     assert project.outputs("local") == before
+
+
+def test_the_frontends_release_is_one_object(project: Project) -> None:
+    stack, s3 = "local-frontend", project.aws("s3")
+    bucket = project.outputs("local")["bucketName"]
+
+    def page() -> tuple[str, str]:
+        shown = s3.get_object(Bucket=bucket, Key="index.html")
+        return shown["Body"].read().decode(), shown["CacheControl"]
+
+    project.pulumi("stack", "init", stack)
+    refused = project.up(stack, check=False)
+    assert refused.returncode != 0
+    assert "release 1.0.0 of the frontend is not in the bucket" in refused.stdout
+    assert "Traceback" not in refused.stdout + refused.stderr
+    for release in ("1.0.0", "2.0.0"):
+        s3.put_object(Bucket=bucket, Key=f"releases/{release}/index.html", Body=f"page of {release}".encode())
+    project.up(stack)
+    assert page() == ("page of 1.0.0", "no-cache")
+    project.pulumi("preview", "--refresh", "--expect-no-changes", "--stack", stack)
+
+    project.pulumi("config", "set", "simple378:frontendRelease", "2.0.0", "--stack", stack)
+    steps = json.loads(project.pulumi("preview", "--json", "--stack", stack).stdout)["steps"]
+    assert [step["urn"].rpartition("::")[2] for step in steps if step["op"] not in ("same", "read")] == [
+        "frontend-page"
+    ]
+    project.up(stack)
+    assert page() == ("page of 2.0.0", "no-cache")
+    project.pulumi("destroy", "--yes", "--skip-preview", "--stack", stack)
+    left = [each["Key"] for each in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    assert left == ["releases/1.0.0/index.html", "releases/2.0.0/index.html"]

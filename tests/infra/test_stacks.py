@@ -16,6 +16,7 @@ from infra.stacks import Colour, Layer, OtherStack, StackError, StackName, parse
         ("local2-traffic", StackName("local2-traffic", "local2", Layer.TRAFFIC, None)),
         ("prod-limits", StackName("prod-limits", "prod", Layer.LIMITS, None)),
         ("prod-guardian", StackName("prod-guardian", "prod", Layer.GUARDIAN, None)),
+        ("prod-frontend", StackName("prod-frontend", "prod", Layer.FRONTEND, None)),
     ],
 )
 def test_layer_of_a_name(name: str, parsed: StackName) -> None:
@@ -26,8 +27,8 @@ def test_layer_of_a_name(name: str, parsed: StackName) -> None:
     ("name", "message"),
     [
         (
-            "prod-frontend",
-            "belongs to no layer: the layers of 'prod' are prod, prod-blue, prod-green, prod-traffic, prod-limits, prod-guardian",
+            "prod-backend",
+            "belongs to no layer: the layers of 'prod' are prod, prod-blue, prod-green, prod-traffic, prod-limits, prod-guardian, prod-frontend",
         ),
         ("prod-", "belongs to no layer"),
         ("prod-eu-blue", "belongs to no layer"),

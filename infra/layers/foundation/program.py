@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from infra.data.backups import Backups, BackupsArgs
 from infra.data.database import Database, DatabaseArgs
 from infra.data.stored_secret import StoredSecret, StoredSecretArgs
 from infra.data.upgrade import check_upgrade
@@ -22,8 +23,7 @@ from infra.network.workload_access import WorkloadAccess, WorkloadAccessArgs
 from infra.operations.roles import Roles, RolesArgs
 from infra.operations.topics import Topics, TopicsArgs
 from infra.settings import region, secret
-from infra.stacks import BACKEND_PORT, Colour, OtherStack, StackName
-from infra.workload.pod_role import PodRole, PodRoleArgs
+from infra.stacks import BACKEND_PORT, Colour, OtherStack, StackError, StackName
 
 # What the next deployment compares its own database version with.
 ENGINE_OUTPUT = "databaseEngineVersion"
@@ -58,6 +58,8 @@ async def deploy(stack: StackName) -> None:
             stack=stack.name,
         )
     limits = await OtherStack.read(f"{stack.environment}-limits")
+    web_acl_arn = limits.require("webAclArn")
+    _check_advertised(settings, int(limits.require("rateLimit")), stack)
     origin_secret, test_secret = secret(settings.origin_secret), secret(settings.test_secret)
 
     network = _network(settings, prefix)
@@ -116,23 +118,21 @@ async def deploy(stack: StackName) -> None:
             api_domain=settings.origin_domain or balancer.dns_name,
             api_over_https=settings.certificate_arn is not None,
             origin_secret=origin_secret,
-            web_acl_arn=limits.require("webAclArn"),
+            web_acl_arn=web_acl_arn,
             aliases=settings.domain_aliases,
             certificate_arn=settings.cdn_certificate_arn,
             viewer_protocol_policy=settings.viewer_protocol_policy,
+            rate_limit=settings.advertised_rate_limit,
             protect=settings.protect,
         ),
     )
     _store_secrets(settings, stack.environment, database)
     roles = _roles(settings, stack, balancer.arn, topics)
-    pod_role = _pod_role(settings, prefix)
 
     scheme = "http" if settings.viewer_protocol_policy == "allow-all" else "https"
     exports: dict[str, object] = {
         "region": where,
         "vpcId": network.vpc_id,
-        "podRoleArn": pod_role.arn if pod_role else None,
-        "podCredentials": settings.pod_credentials,
         "privateSubnetIds": network.private_subnet_ids,
         "workloadSecurityGroupId": workload_group,
         "albArn": balancer.arn,
@@ -173,13 +173,18 @@ async def deploy(stack: StackName) -> None:
         pulumi.export(name, value)
 
 
-def _pod_role(settings: FoundationSettings, prefix: str) -> PodRole | None:
-    """None until the cluster is there."""
-    if settings.pod_credentials is None:
-        return None
-    return PodRole(
-        "pods", PodRoleArgs(f"{prefix}-backend", settings.cluster_name, settings.cluster_oidc_provider)
-    )
+def _check_advertised(settings: FoundationSettings, limit: int, stack: StackName) -> None:
+    """Clients must not be told that they may send more than they may.
+
+    Raises:
+        StackError: they would be.
+    """
+    if settings.advertised_rate_limit > limit:
+        raise StackError(
+            f"configuration of stack {stack.name}:\n  - simple378:advertisedRateLimit is {settings.advertised_rate_limit}, above the "
+            f"limit of {limit} that stack {stack.environment}-limits has; set it with `pulumi config set "
+            f"simple378:advertisedRateLimit {limit} --stack {stack.name}`"
+        )
 
 
 def _probe_url(settings: FoundationSettings, balancer_name: pulumi.Output[str]) -> pulumi.Output[str]:
@@ -223,6 +228,7 @@ def _database(
             multi_az=settings.database_multi_az,
             backup_days=settings.database_backup_days,
             major_upgrade=settings.database_allow_major_upgrade,
+            insights=settings.database_insights,
             final_snapshot=settings.database_final_snapshot,
             max_connections=settings.database_max_connections,
             database_name=settings.database_name,
@@ -232,6 +238,19 @@ def _database(
             protect=settings.protect,
         ),
     )
+    if settings.database_copy_region:
+        Backups(
+            "backups",
+            BackupsArgs(
+                name=prefix,
+                database_arn=database.arn,
+                subnet_group=database.subnet_group,
+                copy_region=settings.database_copy_region,
+                days=settings.database_copy_days,
+                topics=topics.arns,
+                protect=settings.protect,
+            ),
+        )
     return _Endpoint(database.host, database.port)
 
 

@@ -40,14 +40,6 @@ class FoundationSettings(Settings):
     # The security group of the cluster's nodes or pods; created if not given.
     workload_security_group_id: str | None = Field(default=None, pattern=r"^sg-[0-9a-f]+$")
 
-    # The EKS cluster, which is made after the first deployment of this layer: by it the backend's pods get credentials for AWS
-    # (EKS Pod Identity)...
-    cluster_name: str | None = Field(default=None, pattern=r"^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$")
-    # ...or, where it has no Pod Identity agent, the ARN of its OIDC provider in IAM (IAM roles for service accounts).
-    cluster_oidc_provider: str | None = Field(
-        default=None, pattern=r"^arn:aws[a-z-]*:iam::\d{12}:oidc-provider/.+$"
-    )
-
     # Addresses besides CloudFront's that may reach the load balancer: those of the rollout's probes. A security group
     # has 60 rules, and CloudFront's prefix list counts as 55.
     probe_cidrs: Annotated[tuple[IPv4Network, ...], Structured] = Field(default=(), max_length=5)
@@ -67,6 +59,10 @@ class FoundationSettings(Settings):
     cdn_certificate_arn: str | None = Field(default=None, pattern=_CERTIFICATE)
     # `allow-all` also allows HTTP; it is the only policy that needs no certificate on the load balancer.
     viewer_protocol_policy: Literal["redirect-to-https", "https-only", "allow-all"] = "redirect-to-https"
+
+    # Requests per minute that clients are told they may send (header RateLimit-Policy). Fixed, while the limit itself is
+    # raised during a release: never above it.
+    advertised_rate_limit: int = Field(default=1000, ge=10)
 
     # host:port of an existing database.
     database_endpoint: str | None = None
@@ -88,6 +84,11 @@ class FoundationSettings(Settings):
     # Set for the one update that raises databaseEngineVersion to another major version: the database is upgraded at once, and
     # is away for minutes.
     database_allow_major_upgrade: bool = False
+    # Days that AWS Backup keeps its daily backups, and the other region that it copies them to; without a region it makes none.
+    database_copy_region: str | None = Field(default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    database_copy_days: int = Field(default=35, ge=7, le=3650)
+    # CloudWatch Database Insights: `advanced` keeps 15 months and costs by the processor.
+    database_insights: Literal["standard", "advanced"] = "standard"
     # Whether a database that is destroyed leaves a last snapshot.
     database_final_snapshot: bool = True
 
@@ -101,13 +102,6 @@ class FoundationSettings(Settings):
     # Roles for people and pipelines; without it the account's own are used, and SECURITY.md says what they need.
     access: Annotated[Access | None, Structured] = None
     protect: bool = True
-
-    @property
-    def pod_credentials(self) -> Literal["pod-identity", "web-identity"] | None:
-        """How the backend's pods get credentials; None: not yet."""
-        if self.cluster_name:
-            return "pod-identity"
-        return "web-identity" if self.cluster_oidc_provider else None
 
     @field_validator("database_password")
     @classmethod
@@ -157,15 +151,6 @@ class FoundationSettings(Settings):
             raise ValueError(
                 f"simple378:azs (or the subnet ids): a load balancer and a database need {_FEWEST_ZONES} to {MOST_ZONES} different "
                 "availability zones; set another with `pulumi config set --path 'simple378:azs[1]' us-east-1b`"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _cluster(self) -> Self:
-        if self.cluster_name and self.cluster_oidc_provider:
-            raise ValueError(
-                "simple378:clusterName (EKS Pod Identity) and simple378:clusterOidcProvider (IAM roles for service accounts) are "
-                "two ways to give the pods credentials: remove one (`pulumi config rm`)"
             )
         return self
 
@@ -233,8 +218,14 @@ class FoundationSettings(Settings):
         """Refuse what does not fit the stack's region, which is the provider's setting and not one of these.
 
         Raises:
-            SettingsError: the load balancer's certificate is of another region.
+            SettingsError: the load balancer's certificate is of another region, or the backups' copies are not.
         """
+        if self.database_copy_region == region:
+            raise SettingsError(
+                f"configuration of stack {stack}:\n  - simple378:databaseCopyRegion is {region}, the database's own region, which the "
+                "copies are to outlive; set another with `pulumi config set simple378:databaseCopyRegion REGION "
+                f"--stack {stack}`"
+            )
         if self.certificate_arn and _region_of(self.certificate_arn) != region:
             raise SettingsError(
                 f"configuration of stack {stack}:\n  - simple378:certificateArn is of {_region_of(self.certificate_arn)}, but a load "

@@ -27,12 +27,13 @@ from werkzeug.serving import make_server
 
 from simulate.lab.aws_server import (
     alarms,
+    backup,
     bucket_policy,
+    cloudfront,
     cloudwatch,
     databases,
     failing,
     lab_api,
-    pod_identity,
     target_health,
 )
 from simulate.lab.aws_server.switches import CHANGES
@@ -95,11 +96,11 @@ def main(argv: list[str] | None = None) -> int:
     warnings.filterwarnings("ignore", message="Exception.*does not match an error shape")
     time_scale = float(os.environ.get("SIMPLE378_TIME_SCALE", "1"))
     lock = threading.RLock()
+    backup.install()
+    cloudfront.install()
     cloudwatch.install()
     target_health.install()
     bucket_policy.install()
-    pod_identity.install()
-    pod_identity.make_cluster(_ACCOUNT, AWS_REGION)
     server = make_server(
         args.host, args.port, Application(lock), threaded=True, request_handler=MotoRequestHandler
     )

@@ -8,13 +8,17 @@ from typing import Any
 from tests.simulate.lab.aws_provider.aws_provider_examples_network import NETWORK
 from tests.simulate.lab.aws_provider.aws_provider_prerequisites import (
     ACCESS_CONTROL,
+    POLICY_ARNS,
+    ROLE_ARN,
     Example,
     Prerequisites,
     Props,
     allow,
     archive,
     arn_of,
+    backup_rule,
     function,
+    restore_testing,
     trust,
 )
 
@@ -38,6 +42,28 @@ def rate_rule(limit: int) -> Props:
             "rateBasedStatement": {"limit": limit, "aggregateKeyType": "IP", "evaluationWindowSec": 60}
         },
         "visibilityConfig": visibility("rate"),
+    }
+
+
+def managed_rule(override: str) -> Props:
+    return {
+        "name": "common",
+        "priority": 2,
+        "overrideAction": {override: {}},
+        "statement": {
+            "managedRuleGroupStatement": {"vendorName": "AWS", "name": "AWSManagedRulesCommonRuleSet"}
+        },
+        "visibilityConfig": visibility("common"),
+    }
+
+
+def lifecycle(days: int) -> Props:
+    return {
+        "id": "old",
+        "status": "Enabled",
+        "filter": {"prefix": ""},
+        "noncurrentVersionExpiration": {"noncurrentDays": days},
+        "abortIncompleteMultipartUpload": {"daysAfterInitiation": 7},
     }
 
 
@@ -184,6 +210,49 @@ def queries(limit: str) -> list[Props]:
 
 
 EXAMPLES: dict[str, Example] = NETWORK | {
+    "aws:backup/vault:Vault": Example(
+        lambda _: {"name": "main", "forceDestroy": True},
+        lambda _: {"forceDestroy": False},
+        lambda _: {"name": "other"},
+    ),
+    "aws:backup/plan:Plan": Example(
+        lambda _: {"name": "main", "rules": [backup_rule(35)]},
+        lambda _: {"rules": [backup_rule(14)]},
+        lambda _: {"name": "other"},
+    ),
+    "aws:backup/selection:Selection": Example(
+        lambda w: {
+            "planId": w.backup_plan,
+            "name": "database",
+            "iamRoleArn": ROLE_ARN,
+            "resources": ["arn:aws:rds:us-east-1:123456789012:db:main"],
+        },
+        None,
+        lambda _: {"name": "other"},
+    ),
+    "aws:backup/restoreTestingPlan:RestoreTestingPlan": Example(
+        lambda _: {"name": "main", **restore_testing("cron(0 9 ? * MON *)"), "startWindowHours": 1},
+        lambda _: restore_testing("cron(0 9 ? * TUE *)"),
+        lambda _: {"name": "other"},
+    ),
+    "aws:backup/restoreTestingSelection:RestoreTestingSelection": Example(
+        lambda w: {
+            "restoreTestingPlanName": w.restore_testing_plan,
+            "name": "database",
+            "protectedResourceType": "RDS",
+            "protectedResourceArns": ["arn:aws:rds:us-east-1:123456789012:db:main"],
+            "iamRoleArn": ROLE_ARN,
+            "restoreMetadataOverrides": {"dbSubnetGroupName": "main"},
+            "validationWindowHours": 1,
+        },
+        lambda _: {"validationWindowHours": 2},
+        lambda _: {"name": "other"},
+    ),
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": Example(
+        lambda w: {"role": w.attachable, "policyArn": POLICY_ARNS[0]},
+        None,
+        lambda _: {"policyArn": POLICY_ARNS[1]},
+    ),
     "aws:rds/subnetGroup:SubnetGroup": Example(
         lambda w: {"name": "main", "description": "private", "subnetIds": w.subnets[:2]},
         None,  # moto loses a subnet group that is modified
@@ -257,15 +326,55 @@ EXAMPLES: dict[str, Example] = NETWORK | {
             "orderedCacheBehaviors": [],
         },
     ),
-    "aws:eks/podIdentityAssociation:PodIdentityAssociation": Example(
-        lambda w: {
-            "clusterName": w.cluster,
-            "namespace": "simple378-blue",
-            "serviceAccount": "backend",
-            "roleArn": w.pods_role,
+    "aws:cloudfront/function:Function": Example(
+        lambda _: {
+            "name": "pages",
+            "runtime": "cloudfront-js-2.0",
+            "comment": "pages",
+            "code": "function handler(event) { return event.request; }",
+            "publish": True,
         },
-        lambda w: {"roleArn": w.other_pods_role},
-        lambda _: {"namespace": "simple378-green"},
+        lambda _: {"code": "function handler(event) { return event.response; }", "comment": "other"},
+        lambda _: {"name": "other"},
+    ),
+    "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy": Example(
+        lambda _: {
+            "name": "headers",
+            "comment": "ours",
+            "securityHeadersConfig": {
+                "contentTypeOptions": {"override": True},
+                "frameOptions": {"frameOption": "DENY", "override": False},
+                "referrerPolicy": {"referrerPolicy": "same-origin", "override": False},
+                "strictTransportSecurity": {"accessControlMaxAgeSec": 60, "override": False},
+                "xssProtection": {"protection": True, "modeBlock": True, "override": False},
+            },
+            "customHeadersConfig": {
+                "items": [{"header": "RateLimit-Policy", "value": "10", "override": True}]
+            },
+        },
+        lambda _: {
+            "comment": "others",
+            "customHeadersConfig": {
+                "items": [{"header": "RateLimit-Policy", "value": "20", "override": True}]
+            },
+        },
+    ),
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": Example(
+        lambda w: {"bucket": w.bucket, "rules": [lifecycle(30)]},
+        lambda _: {"rules": [lifecycle(60)]},
+        lambda w: {"bucket": w.make("aws:s3/bucket:Bucket", bucket="other").id},
+    ),
+    "aws:s3/objectCopy:ObjectCopy": Example(
+        lambda w: {
+            "bucket": w.bucket,
+            "key": "page",
+            "source": f"{w.bucket}/{w.uploaded[0]}",
+            "cacheControl": "no-cache",
+            "contentType": "text/html",
+            "metadataDirective": "REPLACE",
+        },
+        lambda w: {"source": f"{w.bucket}/{w.uploaded[1]}"},
+        lambda _: {"key": "other"},
     ),
     "aws:sns/topic:Topic": Example(
         lambda _: {"name": "immediate", "displayName": "now"},
@@ -367,10 +476,10 @@ EXAMPLES: dict[str, Example] = NETWORK | {
             "customResponseBodies": [
                 {"key": "slow-down", "content": "slow down", "contentType": "TEXT_PLAIN"}
             ],
-            "rules": [rate_rule(1000)],
+            "rules": [rate_rule(1000), managed_rule("count")],
             "visibilityConfig": visibility("limits"),
         },
-        lambda _: {"rules": [rate_rule(2000)], "description": "more"},
+        lambda _: {"rules": [rate_rule(2000), managed_rule("none")], "description": "more"},
         lambda _: {"name": "other"},
     ),
 }

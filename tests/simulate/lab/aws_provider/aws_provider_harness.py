@@ -23,7 +23,7 @@ from werkzeug.serving import make_server
 
 from simulate.lab.aws_provider.server import Provider, start
 from simulate.lab.aws_provider.wire import from_struct, to_struct
-from simulate.lab.aws_server import pod_identity
+from simulate.lab.aws_server import backup, cloudfront
 
 Props = dict[str, Any]
 REGION = "us-east-1"
@@ -149,11 +149,12 @@ def urn(token: str) -> str:
 
 
 @contextmanager
-def aws_server() -> Iterator[str]:
+def aws_server(*, managed_policies: bool = False) -> Iterator[str]:
+    """`managed_policies`: IAM has the policies that AWS manages."""
     with pytest.MonkeyPatch.context() as patch:
         # Catalogues that would be made anew for every test, and its own modules, looked for at every request.
         patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
-        patch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "false")
+        patch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", str(managed_policies).lower())
         modules = tuple(moto.backends.list_of_moto_modules())
         patch.setattr(moto.backends, "list_of_moto_modules", lambda: modules)
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
@@ -161,7 +162,8 @@ def aws_server() -> Iterator[str]:
 
 
 def _serve_moto() -> Iterator[str]:
-    pod_identity.install()
+    backup.install()
+    cloudfront.install()
     moto_application = DomainDispatcherApplication(create_backend_app)
     lock = threading.Lock()
 

@@ -90,6 +90,31 @@ class Prerequisites:
         return self.make("aws:s3/bucket:Bucket", bucket="around", forceDestroy=True).id
 
     @cached_property
+    def attachable(self) -> str:
+        """The name of a role; the policies of POLICY_ARNS are there, too."""
+        for arn in POLICY_ARNS:
+            name = arn.rpartition("/")[2]
+            self.engine.aws("iam").create_policy(
+                PolicyName=name, PolicyDocument=allow("rds:DescribeDBInstances")
+            )
+        return self.role
+
+    @cached_property
+    def backup_plan(self) -> str:
+        return self.make("aws:backup/plan:Plan", name="around", rules=[backup_rule(35)]).id
+
+    @cached_property
+    def restore_testing_plan(self) -> str:
+        token = "aws:backup/restoreTestingPlan:RestoreTestingPlan"
+        return self.make(token, name="around", **restore_testing("cron(0 9 ? * MON *)")).id
+
+    @cached_property
+    def uploaded(self) -> list[str]:
+        for key in ("first", "second"):
+            self.engine.aws("s3").put_object(Bucket=self.bucket, Key=key, Body=key.encode())
+        return ["first", "second"]
+
+    @cached_property
     def topic(self) -> str:
         return self.make("aws:sns/topic:Topic", name="around").id
 
@@ -123,25 +148,6 @@ class Prerequisites:
         return self.make("aws:cloudfront/originAccessControl:OriginAccessControl", **ACCESS_CONTROL).id
 
     @cached_property
-    def pods_role(self) -> str:
-        return self._role("pods-around")
-
-    @cached_property
-    def other_pods_role(self) -> str:
-        return self._role("other-pods-around")
-
-    def _role(self, name: str) -> str:
-        create = self.engine.aws("iam").create_role
-        made = create(RoleName=name, AssumeRolePolicyDocument=trust("pods.eks.amazonaws.com"))
-        return str(made["Role"]["Arn"])
-
-    @cached_property
-    def cluster(self) -> str:
-        role = "arn:aws:iam::123456789012:role/cluster"
-        made = self.engine.aws("eks").create_cluster(name="around", roleArn=role, resourcesVpcConfig={})
-        return str(made["cluster"]["name"])
-
-    @cached_property
     def prefix_list(self) -> str:
         token = "aws:ec2/getManagedPrefixList:getManagedPrefixList"
         return str(self.engine.invoke(token, {"name": CLOUDFRONT_LIST})["id"])
@@ -150,6 +156,34 @@ class Prerequisites:
 # How the engine marks assets and archives (sdk/go/common/resource).
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _ASSET, _ARCHIVE = "c44067f5952c0a294b673a41bacd8c17", "0def7320c3a5731c473e5ecbe6d01bc7"
+POLICY_ARNS = ("arn:aws:iam::123456789012:policy/one", "arn:aws:iam::123456789012:policy/two")
+ROLE_ARN = "arn:aws:iam::123456789012:role/backup"
+
+
+def backup_rule(days: int) -> Props:
+    copy = "arn:aws:backup:us-west-2:123456789012:backup-vault:copies"
+    return {
+        "ruleName": "daily",
+        "targetVaultName": "around",
+        "schedule": "cron(0 16 * * ? *)",
+        "startWindow": 60,
+        "completionWindow": 180,
+        "lifecycle": {"deleteAfter": days},
+        "copyActions": [{"destinationVaultArn": copy, "lifecycle": {"deleteAfter": days}}],
+    }
+
+
+def restore_testing(schedule: str) -> Props:
+    return {
+        "scheduleExpression": schedule,
+        "recoveryPointSelection": {
+            "algorithm": "LATEST_WITHIN_WINDOW",
+            "includeVaults": ["arn:aws:backup:us-east-1:123456789012:backup-vault:around"],
+            "recoveryPointTypes": ["SNAPSHOT"],
+            "selectionWindowDays": 7,
+        },
+    }
+
 
 FORBIDDEN = {
     "type": "fixed-response",

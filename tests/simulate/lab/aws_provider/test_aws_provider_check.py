@@ -322,6 +322,7 @@ def _recordings() -> list[Recording]:
             examples.GUARDIAN,
             {**examples.STACKS, "prod-traffic": examples.TRAFFIC_OUTPUTS},
         ),
+        deploy("prod-frontend", examples.FRONTEND, objects=["releases/2.1.0/index.html"], **stacks),
     ]
 
 

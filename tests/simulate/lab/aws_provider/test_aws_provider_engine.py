@@ -14,7 +14,6 @@ import botocore.session
 import pytest
 from pulumi import automation
 
-from simulate.lab.aws_server import pod_identity
 from simulate.lab.layout import PLUGINS
 from tests.simulate.lab.aws_provider.aws_provider_harness import REGION, aws_server
 
@@ -70,7 +69,7 @@ pulumi.export("rule", rule.arn)
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    with aws_server() as endpoint:
+    with aws_server(managed_policies=True) as endpoint:
         yield endpoint
 
 
@@ -207,7 +206,6 @@ def assert_settled(stack: automation.Stack) -> None:
 
 
 def test_the_projects_stacks_settle(project: Path, environment: dict[str, str], endpoint: str) -> None:
-    pod_identity.make_cluster("123456789012", REGION)
     options = automation.LocalWorkspaceOptions(
         env_vars={**environment, "PULUMI_CONFIG_PASSPHRASE": "lab"}  # of the lab's stack files
     )
@@ -230,6 +228,8 @@ def test_the_projects_stacks_settle(project: Path, environment: dict[str, str], 
     assert changes(moved)["update"] == 1
     assert weights_of(endpoint, moved.outputs["ruleArn"].value) == [95, 5]
     _upgrade(stacks[1])
+    stacks[1].set_config("simple378:advertisedRateLimit", automation.ConfigValue("900"))
+    assert changes(stacks[1].up())["update"] == 1, "the policy of the headers, and nothing else"
     for stack in reversed(stacks):
         assert set(changes(stack.destroy())) <= {"delete", "discard"}
     # Nothing that was destroyed is in the way of what comes after it.
