@@ -181,7 +181,7 @@ class Player:
 
     @classmethod
     def of(cls, rig: Rig) -> Player:
-        plan, shim = rig.directory / "plan.yaml", rig.directory / "shim"
+        plan, shim = rig.directory / "short-plan.yaml", rig.directory / "shim"
         plan.write_text(short_plan())
         shim.mkdir(exist_ok=True)
         engine = shutil.which("pulumi", path=program_path())

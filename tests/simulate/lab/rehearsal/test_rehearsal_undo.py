@@ -1,4 +1,7 @@
-"""A promoted release is taken back on real parts: its predecessor's pods are brought back first, its own are stopped."""
+"""A promoted release is taken back on real parts: its predecessor's pods are brought back first, its own are stopped.
+
+In the same lab one sample of the faults and one of the deaths that `make matrices REAL=1` plays.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from rollout.journal.account import account_of
 from rollout.plan import plan_text
 from simulate.lab.lab import Lab
 from simulate.lab.layout import EDGE
+from simulate.lab.rehearsal.matrices import CRASHES, FAULTS, Player, held
 from simulate.lab.rehearsal.release import ENVIRONMENT, Rig
 from tests.simulate.lab.cluster import until
 
@@ -121,3 +125,17 @@ def test_the_next_release_is_told_what_is_missing(rig: Rig) -> None:
     result = rig.perform(2, "2.0.1", None)
     assert result.differs == ()
     assert rig.stable == "green"
+
+
+def test_a_fault_of_what_moves_traffic_keeps_none_on_the_candidate(rig: Rig) -> None:
+    cell = next(cell for cell in FAULTS if cell.fault == "engine missing")
+    found = Player.of(rig).fault(cell)
+    assert held(cell, found), found
+    assert (found.exit, found.way, found.in_line, found.failed) == (4, "load balancer's API", False, 0), found
+
+
+def test_a_controller_killed_inside_an_increase_leaves_a_rollout_that_an_abort_ends(rig: Rig) -> None:
+    cell = next(cell for cell in CRASHES if cell.at == "inside the first increase")
+    found = Player.of(rig).crash(cell)
+    assert held(cell, found), found
+    assert (found.outcome, found.in_line, found.failed) == ("aborted", True, 0), found
