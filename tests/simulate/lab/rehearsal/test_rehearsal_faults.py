@@ -148,6 +148,7 @@ def _check(name: str, account: Account) -> None:
         assert retreat.moved - retreat.detected <= account.plan.verification.deadlines.moved, (
             "back within T+2"
         )
+        assert "flowing" not in retreat.late(account.plan), "back within T+3, as users find it"
     if name == "metrics-missing":
         assert account.stages[-1].verdict is Verdict.INCONCLUSIVE
     if name == "metrics-failing":
