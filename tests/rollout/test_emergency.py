@@ -535,7 +535,9 @@ def test_with_a_store_the_lease_of_another_machine_does_not_keep_an_abort_waitin
     assert (ran.code, balancer.weights) == (4, {"blue": 100, "green": 0}), ran.all
     assert "another controller is running: process" in ran.err
     assert other.shared and other.shared.marked(path.stem) == "abort --stop"
-    assert "the candidate's pods were left: a controller that hears the mark stops them; else `pulumi" in ran.out
+    assert (
+        "the candidate's pods were left: a controller that hears the mark stops them; else `pulumi" in ran.out
+    )
 
 
 def test_a_store_that_cannot_be_reached_stops_no_abort(
