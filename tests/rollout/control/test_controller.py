@@ -6,6 +6,7 @@ import asyncio
 import doctest
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -28,7 +29,7 @@ from rollout.control.testing import (
 from rollout.journal.resume import recall
 from rollout.plan import Comparison, Rollback
 from rollout.policy import decide, initial_state, timing
-from rollout.policy.events import event_to_json, parse_event
+from rollout.policy.events import MetricsError, event_to_json, parse_event
 from tests.rollout.releases import PLAN, Act, Run, controller, operate, release
 
 
@@ -321,6 +322,29 @@ def test_queries_that_go_on_failing_are_told_once() -> None:
     assert subjects.count("metrics or alarms cannot be read") == 1
 
 
+class FailsAtTimes(FakeMetrics):
+    """Of its first polls the ``failing`` ones, counted from 1, fail."""
+
+    failing: Sequence[int] = ()
+    polls = 0
+
+    async def poll(self, t: float) -> Sequence[Reading]:
+        self.polls += 1
+        if self.polls in self.failing:
+            return [Reading(partial(MetricsError, reason="throttled"))]
+        return await super().poll(t)
+
+
+@pytest.mark.parametrize(("failing", "paged"), [((3, 5, 7), True), ((3, 6, 9, 12), False), ((3, 4), False)])
+def test_only_queries_that_fail_in_a_row_are_paged(failing: Sequence[int], paged: bool) -> None:
+    cloud = FakeCloud()
+    cloud.metrics = FailsAtTimes(cloud.traffic)
+    cloud.metrics.failing = failing
+    release(cloud)
+    subjects = [subject for _, subject, _ in cloud.notifier.sent]
+    assert ("metrics or alarms cannot be read" in subjects) is paged
+
+
 def test_checks_are_made_after_a_gap_and_only_then() -> None:
     run = release(FakeCloud(), (100, suspend(1200)), recheck=all_is_well)
     assert [event["failed"] for event in run.events("checked")] == [[]]
@@ -540,6 +564,26 @@ def test_a_weight_is_read_back_often_while_it_is_to_change() -> None:
     seen = [event["t"] for event in run.events("traffic")][1:]  # 0 % first
     assert len(seen) == len(arrived)
     assert all(0 <= later - at <= timing.READ_BACK for at, later in zip(arrived, seen, strict=True))
+
+
+def test_a_weight_that_arrives_after_its_update_failed_is_seen_as_soon() -> None:
+    class Late(FakeTraffic):
+        async def set_weight(self, weight: int, *, increase: bool) -> Mapping[str, Any]:
+            if increase:
+                asyncio.get_running_loop().call_later(7.5, self._move, weight)
+                raise TrafficError("the engine died")
+            return await super().set_weight(weight, increase=increase)
+
+    run = release(FakeCloud(traffic=Late()))
+    (arrived, *_), (_, seen, *_) = run.cloud.traffic.history, run.events("traffic")
+    assert seen["weight"] == 5
+    assert 0 <= seen["t"] - arrived[0] <= timing.READ_BACK
+
+
+def test_a_weight_that_is_still_higher_than_commanded_is_news_once() -> None:
+    cloud = bad(error_rate=5)
+    cloud.traffic.seconds = 20
+    assert [event["weight"] for event in release(cloud).events("traffic")].count(5) == 1
 
 
 # --- the end

@@ -447,6 +447,10 @@ def test_a_message_that_nobody_takes_keeps_no_other_waiting_and_is_named_at_the_
         began = now()
         await world.effects.drain(300)
         assert now() - began == pytest.approx(timing.NOTIFY_DRAIN)
+        tried = len(world.ledger.records)
+        await asyncio.sleep(100)
+        assert len(world.ledger.records) == tried
+        assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("notify")]
 
     world = play(work, World(notifier=Partly()))
     assert world.ledger.notes() == ["untold"]
@@ -536,3 +540,8 @@ def test_a_notification_says_what_why_and_when() -> None:
     assert subject == "traffic to 5 % of the candidate: error_rate"
     assert "error_rate: 4.2 (limit 1)" in body
     assert "caused by: metrics at 1.0 s" in body
+
+
+def test_a_subject_is_as_long_as_sns_takes_and_no_longer() -> None:
+    subject, _ = describe(decision(DecisionKind.HOLD, reason="a" * 200))  # type: ignore[arg-type]
+    assert subject == f"hold: {'a' * 94}"
