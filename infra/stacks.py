@@ -18,6 +18,10 @@ import pulumi
 
 # The backend listens on it: the foundation's target groups and the pods of the colours.
 BACKEND_PORT = 8000
+# Its pods run as it, in either colour's namespace; credentials for AWS are given to it.
+SERVICE_ACCOUNT = "backend"
+# Where the application publishes its metrics in CloudWatch.
+METRIC_NAMESPACE = "Simple378"
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9]*")
 # `simple378-<env>-green-probe` is a target group's name, which AWS limits to 32 characters.
 _LONGEST_ENVIRONMENT = 10
@@ -43,6 +47,11 @@ class Colour(Enum):
     @property
     def other(self) -> Colour:
         return Colour.GREEN if self is Colour.BLUE else Colour.BLUE
+
+    @property
+    def namespace(self) -> str:
+        """The namespace in Kubernetes."""
+        return f"simple378-{self.value}"
 
 
 _LAYERS = {

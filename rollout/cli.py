@@ -1151,6 +1151,52 @@ def doctor(env: Env = "prod", project_dir: ProjectDir = HERE, as_json: AsJson = 
 
 
 @app.command()
+def contract(
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="Where a backend answers, such as http://localhost:8000.")
+    ],
+    idle: Annotated[
+        str,
+        typer.Option("--idle", metavar="TIME", help="How long the load balancer keeps an idle connection."),
+    ] = "25s",
+    version: Annotated[
+        str, typer.Option("--version", metavar="VERSION", help="The version that it must name; else any.")
+    ] = "",
+    pid: Annotated[
+        int,
+        typer.Option(
+            "--restart",
+            metavar="PID",
+            help="At the end, send SIGTERM to this process, and see how its websockets are closed.",
+            show_default=False,
+        ),
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Check whether a running backend keeps docs/application-contract.md: a line a check, half a minute."""
+    from dataclasses import asdict
+
+    from rollout.plan import units
+    from rollout.procedure.contract import Backend, BadUrl, examine
+
+    try:
+        seconds = units.seconds(idle)
+    except ValueError as error:
+        fail(f"--idle {idle}: {error}")
+    try:
+        backend = Backend.at(url, idle=seconds, version=version, pid=pid)
+    except BadUrl as error:
+        fail(str(error))
+    problems = 0
+    for finding in examine(backend):
+        problems += bool(finding.problem)
+        say(json.dumps(asdict(finding)) if as_json else finding.in_words())
+    if not as_json:
+        say(f"{problems or 'no'} problem{'s' if problems != 1 else ''} found")
+    raise typer.Exit(Exit.FAILED if problems else Exit.DONE)
+
+
+@app.command()
 @_replies
 def report(
     journal: Annotated[

@@ -8,7 +8,7 @@ import pulumi
 
 from infra.operations.alarms import Alarm, Metric
 from infra.operations.topics import Tier
-from infra.stacks import Colour
+from infra.stacks import METRIC_NAMESPACE, Colour
 
 # The guide's limits; a breach is a value above them. Three of them have a warning at a lower value.
 ERROR_RATE_PERCENT = 1.0
@@ -22,7 +22,7 @@ WEBSOCKET_DROPS_PERCENT = 10.0
 WEBSOCKET_DROPS_WARNING_PERCENT = 5.0
 
 _ELB = "AWS/ApplicationELB"
-_APPLICATION = "Simple378"
+_APPLICATION = METRIC_NAMESPACE
 
 
 def error_rate(

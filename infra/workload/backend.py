@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pulumi
 import pulumi_kubernetes as k8s
 
-from infra.stacks import BACKEND_PORT
+from infra.stacks import BACKEND_PORT, SERVICE_ACCOUNT
 from infra.workload.pods import container_security, drain, labels, pod_security, selector, spread
 
 NAME = "backend"
@@ -22,7 +22,11 @@ _DATABASE_URL = "DATABASE_URL"
 
 @dataclass(frozen=True, slots=True)
 class BackendArgs:
-    """`image` with its tag; `memory` is the request and the limit; `drain_seconds` as in the settings."""
+    """`image` with its tag; `memory` is the request and the limit; `drain_seconds` as in the settings.
+
+    `region` is where the application's metrics go. `web_identity_role` is the ARN of the role that its service account
+    names, where the cluster does not give it one by EKS Pod Identity.
+    """
 
     namespace: pulumi.Input[str]
     colour: str
@@ -32,6 +36,8 @@ class BackendArgs:
     cpu: str
     memory: str
     environment: Mapping[str, str]
+    region: str
+    web_identity_role: str | None
     drain_seconds: int
     database_host: pulumi.Input[str]
     database_port: pulumi.Input[int]
@@ -44,7 +50,7 @@ class BackendArgs:
 
 
 class Backend(pulumi.ComponentResource):
-    """Deployment, Service, disruption budget, and TargetGroupBindings to the target groups of users and of probes.
+    """Deployment, Service, service account, disruption budget, and TargetGroupBindings to the target groups of users and of probes.
 
     The order matters. The load balancer's controller injects readiness gates only into pods that are created while their
     Service is bound to target groups; so Service, bindings, pods. On deletion the reverse: the pods drain while bound.
@@ -86,6 +92,13 @@ class Backend(pulumi.ComponentResource):
                 (f"{name}-probe-binding", f"{NAME}-probe", args.probe_target_group_arn),
             )
         ]
+        account = k8s.core.v1.ServiceAccount(
+            f"{name}-account",
+            metadata=_metadata(SERVICE_ACCOUNT, args, _role_annotation(args)),
+            # The pods ask nothing of Kubernetes. What shows them to AWS is another token, which EKS mounts by itself.
+            automount_service_account_token=False,
+            opts=child,
+        )
         environment = k8s.core.v1.Secret(
             f"{name}-environment",
             # The provider generates the name: see connection_pool.
@@ -107,6 +120,7 @@ class Backend(pulumi.ComponentResource):
                     metadata=k8s.meta.v1.ObjectMetaArgs(labels=labels(NAME, args.version)),
                     spec=k8s.core.v1.PodSpecArgs(
                         containers=[_container(args, environment.metadata.name)],
+                        service_account_name=account.metadata.name,
                         automount_service_account_token=False,
                         security_context=pod_security(),
                         termination_grace_period_seconds=args.drain_seconds + _SHUTDOWN,
@@ -140,6 +154,11 @@ def _metadata(
     )
 
 
+def _role_annotation(args: BackendArgs) -> dict[str, str] | None:
+    role = args.web_identity_role
+    return {"eks.amazonaws.com/role-arn": role} if role else None
+
+
 def _database_url(args: BackendArgs) -> pulumi.Output[str]:
     return pulumi.Output.all(
         args.database_user, args.database_password, args.database_host, args.database_port, args.database_name
@@ -152,7 +171,12 @@ def database_url(user: str, password: str, host: str, port: str, database: str) 
 
 
 def _container(args: BackendArgs, environment_secret: pulumi.Input[str]) -> k8s.core.v1.ContainerArgs:
-    plain = {"COLOUR": args.colour, "VERSION": args.version, **args.environment}
+    plain = {
+        "COLOUR": args.colour,
+        "VERSION": args.version,
+        "AWS_REGION": args.region,
+        **args.environment,
+    }
     secret = k8s.core.v1.EnvVarArgs(
         name=_DATABASE_URL,
         value_from=k8s.core.v1.EnvVarSourceArgs(

@@ -34,7 +34,9 @@ LOOK_BACK = 15  # periods: fewer than the policy remembers, so a revision is nev
 _MOST_NAMES = 100  # in one DescribeAlarms
 _ELB = "AWS/ApplicationELB"
 _WAF = "AWS/WAFV2"
-_APPLICATION = "Simple378"
+APPLICATION = "Simple378"  # where the application publishes, with the colour as the one dimension
+# criterion of a plan -> the application's metric that it is judged by
+APPLICATION_METRICS = {"db_connection_errors": "DatabaseConnectionErrors"}
 # field of Counts -> (metric, statistic), with the target group as a dimension
 _PER_GROUP = {
     "request_count": ("RequestCount", "Sum"),
@@ -136,10 +138,7 @@ class CloudWatchMetrics:
 
     def _read_role(self, role: str, series: _Series, start: float, overdue: bool) -> Reading | None:
         counts = Counts(
-            **{
-                name: _value(series, f"{role}_{name}", start)
-                for name in (*_PER_GROUP, "db_connection_errors")
-            },
+            **{name: _value(series, f"{role}_{name}", start) for name in (*_PER_GROUP, *APPLICATION_METRICS)},
             **{name: _value(series, name, start) for name in _PER_BALANCER},
         )
         if counts.healthy_hosts is None and not overdue:
@@ -238,11 +237,10 @@ class CloudWatchMetrics:
                 self._stat(f"{role}_{name}", _ELB, *metric, target) for name, metric in _PER_GROUP.items()
             ]
             colour = {"Colour": watched.colours[role]}
-            queries.append(
-                self._stat(
-                    f"{role}_db_connection_errors", _APPLICATION, "DatabaseConnectionErrors", "Sum", colour
-                )
-            )
+            queries += [
+                self._stat(f"{role}_{name}", APPLICATION, metric, "Sum", colour)
+                for name, metric in APPLICATION_METRICS.items()
+            ]
         return queries
 
     def _edge_queries(self) -> list[dict[str, Any]]:

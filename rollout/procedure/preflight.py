@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from rollout.aws.clients import Clients
-from rollout.aws.cloudwatch import read_alarms
+from rollout.aws.cloudwatch import APPLICATION, read_alarms
 from rollout.aws.elb import target_health
 from rollout.aws.failures import AWS_ERRORS, failure
 from rollout.aws.notify import unknown_services
@@ -50,6 +50,7 @@ async def check(
         _probe(environment, probes),
         _front_door(environment, probes),
         _metrics(environment, aws, plan),
+        _application_metrics(environment, aws, plan),
         _alarms(environment, aws, plan),
         _services(environment),
     ]
@@ -162,6 +163,25 @@ async def _metrics(environment: Environment, aws: Clients, plan: Plan) -> list[F
         "" if found else "no requests in the last 15 periods: without traffic every stage is inconclusive"
     )
     return [Finding(name, problem, warning=True, detail=f"{baseline.median(found):,} requests a minute")]
+
+
+async def _application_metrics(environment: Environment, aws: Clients, plan: Plan) -> list[Finding]:
+    """What only the application can say and every stage waits for, of the colour that has published it all along."""
+    colour = environment.colours["stable"]
+    name = f"application metrics of stable ({colour})"
+    try:
+        missing = ", ".join(await baseline.unpublished(aws.cloudwatch, colour, plan))
+    except AWS_ERRORS as error:
+        return [Finding(name, failure(error, "cloudwatch:GetMetricData", f"namespace {APPLICATION}"))]
+    problem = ""
+    if missing:
+        problem = (
+            f"no {missing} in the last {baseline.PERIODS} periods (namespace {APPLICATION}, dimension Colour={colour}): without it "
+            "no stage passes. The application publishes it each period, also 0 (docs/application-contract.md); its pods need "
+            f"credentials for that (simple378:clusterName, `pulumi up -s {environment.name}`, then `pulumi up -s "
+            f"{environment.name}-{colour}`). Pods that have just started need a period"
+        )
+    return [Finding(name, problem)]
 
 
 async def _alarms(environment: Environment, aws: Clients, plan: Plan) -> list[Finding]:

@@ -9,6 +9,7 @@ FOUNDATION = {
     "aws:region": "eu-central-1",
     "simple378:vpcCidr": "10.78.0.0/16",
     "simple378:azs": json.dumps(["eu-central-1a", "eu-central-1b"]),
+    "simple378:clusterName": "a-cluster",
     "simple378:probeCidrs": json.dumps(["198.51.100.7/32"]),
     "simple378:databaseCopyRegion": "eu-west-1",
     "simple378:databasePassword": "a-database-password",
@@ -44,7 +45,10 @@ LIMITS_OUTPUTS: dict[str, Any] = {
     "rateLimit": 1000,
 }
 FOUNDATION_OUTPUTS: dict[str, Any] = {
+    "region": "eu-central-1",
     "vpcId": "vpc-1",
+    "podRoleArn": "arn:aws:iam::123456789012:role/simple378-prod-backend",
+    "podCredentials": "pod-identity",
     "listenerArn": "arn:listener",
     "bucketName": "site-bucket",
     "distributionId": "E123",

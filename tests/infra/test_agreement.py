@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import yaml
 
+from infra import stacks
 from infra.edge import rate_limit, rules
 from infra.layers.traffic import weights
 from infra.stacks import Colour
@@ -11,6 +12,7 @@ from rollout import plan
 from rollout.aws import cloudwatch, probes
 from rollout.journal import card
 from rollout.stacks import environment, stackfile
+from simulate.lab.backend import metrics
 from tests.infra.engine import deploy
 from tests.infra.examples import LIMITS, SECRET_OUTPUTS, STACKS, TRAFFIC
 from tests.infra.test_imports import CHECKOUT
@@ -22,6 +24,10 @@ def test_the_test_routes_headers() -> None:
 
 def test_the_rule_whose_blocked_requests_raise_the_limit() -> None:
     assert cloudwatch.RATE_RULE == rate_limit.RULE_NAME
+
+
+def test_where_the_applications_metrics_are() -> None:
+    assert cloudwatch.APPLICATION == stacks.METRIC_NAMESPACE == metrics.NAMESPACE
 
 
 def test_colours_and_weights() -> None:

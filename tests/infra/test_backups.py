@@ -46,7 +46,9 @@ def test_the_newest_backup_is_restored_every_week() -> None:
 
 def test_the_role_is_aws_backups_and_is_ready_before_it_is_used() -> None:
     recording = run()
-    trust = json.loads(recording.one("aws:iam/role:Role").inputs["assumeRolePolicy"])["Statement"]
+    trust = json.loads(recording.one("aws:iam/role:Role", "backups-role").inputs["assumeRolePolicy"])[
+        "Statement"
+    ]
     assert [statement["Principal"] for statement in trust] == [{"Service": "backup.amazonaws.com"}]
     attached = recording.of_type("aws:iam/rolePolicyAttachment:RolePolicyAttachment")
     assert {each.inputs["policyArn"].rpartition("/")[2] for each in attached} == {

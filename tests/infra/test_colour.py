@@ -298,3 +298,33 @@ def test_with_a_foundation_of_before_the_groups_of_probes_says_what_to_deploy() 
         StackError, match=r"stack prod has no output 'probeTargetGroups'.*`pulumi up --stack prod`"
     ):
         deploy("prod-green", COLOUR, {"prod": old}, SECRET_OUTPUTS)
+
+
+ACCOUNT = "kubernetes:core/v1:ServiceAccount"
+
+
+def test_the_backend_has_a_service_account_and_a_region_and_no_token_of_kubernetes() -> None:
+    account = example().one(ACCOUNT).inputs
+    assert account["metadata"]["name"] == "backend"
+    assert "annotations" not in account["metadata"]
+    assert account["automountServiceAccountToken"] is False
+    spec = pod("backend")["spec"]
+    assert spec["serviceAccountName"] == "backend"
+    assert {"name": "AWS_REGION", "value": "eu-central-1"} in container("backend")["env"]
+    assert "serviceAccountName" not in pod("pool")["spec"]
+
+
+def test_without_pod_identity_the_service_account_names_its_role() -> None:
+    stacks = {**STACKS, "prod": {**FOUNDATION_OUTPUTS, "podCredentials": "web-identity"}}
+    account = deploy("prod-green", COLOUR, stacks, SECRET_OUTPUTS).one(ACCOUNT).inputs
+    assert account["metadata"]["annotations"] == {
+        "eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/simple378-prod-backend"
+    }
+
+
+def test_pods_that_could_publish_no_metrics_are_refused() -> None:
+    foundation = {key: value for key, value in FOUNDATION_OUTPUTS.items() if not key.startswith("pod")}
+    with pytest.raises(StackError) as refused:
+        deploy("prod-green", COLOUR, {**STACKS, "prod": foundation}, SECRET_OUTPUTS)
+    assert "`pulumi config set simple378:clusterName NAME --stack prod`" in str(refused.value)
+    assert "`pulumi up --stack prod`" in str(refused.value)

@@ -125,7 +125,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     }
     log = (folder / "moto.log").open("w")
     moto = subprocess.Popen(
-        [sys.executable, "-m", "simulate.lab.aws_server", "--port", str(port)], stdout=log, stderr=log
+        [sys.executable, "-m", "simulate.lab.aws_server", "--port", str(port)],
+        stdout=log,
+        stderr=log,
     )
     try:
         _await_answer(f"http://127.0.0.1:{port}/moto-api/")

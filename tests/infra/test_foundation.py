@@ -523,6 +523,8 @@ def test_outputs() -> None:
         "listenerArn",
         "notifyUrls",
         "originSecret",
+        "podCredentials",
+        "podRoleArn",
         "privateSubnetIds",
         "probeTargetGroups",
         "probeUrl",
@@ -612,3 +614,67 @@ def test_without_a_region_names_the_key() -> None:
         SettingsError, match=r"aws:region is missing; set it with `pulumi config set aws:region"
     ):
         deploy("prod", config, STACKS)
+
+
+ROLE, ROLE_POLICY = "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy"
+ASSOCIATION = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
+PROVIDER = "arn:aws:iam::123456789012:oidc-provider/oidc.eks.eu-central-1.amazonaws.com/id/ABC"
+
+
+def statement(document: str) -> dict[str, Any]:
+    (found,) = json.loads(document)["Statement"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_pods_may_publish_the_applications_metrics_and_nothing_else() -> None:
+    assert statement(example().one(ROLE_POLICY, "pods-metrics").inputs["policy"]) == {
+        "Effect": "Allow",
+        "Action": "cloudwatch:PutMetricData",
+        "Resource": "*",
+        "Condition": {"StringEquals": {"cloudwatch:namespace": "Simple378"}},
+    }
+
+
+def test_the_backends_service_account_of_each_colour_gets_the_role() -> None:
+    associations = [found.inputs for found in example().of_type(ASSOCIATION)]
+    assert [(each["namespace"], each["serviceAccount"]) for each in associations] == [
+        ("simple378-blue", "backend"),
+        ("simple378-green", "backend"),
+    ]
+    assert {each["clusterName"] for each in associations} == {"a-cluster"}
+    assert {each["roleArn"] for each in associations} == {"arn:aws:iam::123456789012:role/pods-role"}
+    trust = statement(example().one(ROLE, "pods-role").inputs["assumeRolePolicy"])
+    assert trust["Principal"] == {"Service": "pods.eks.amazonaws.com"}
+    assert trust["Action"] == ["sts:AssumeRole", "sts:TagSession"]
+    assert trust["Condition"]["StringEquals"] == {
+        "aws:RequestTag/kubernetes-namespace": ["simple378-blue", "simple378-green"],
+        "aws:RequestTag/kubernetes-service-account": "backend",
+    }
+    assert example().outputs["podCredentials"] == "pod-identity"
+    assert example().outputs["podRoleArn"] == "arn:aws:iam::123456789012:role/pods-role"
+
+
+def test_where_the_cluster_has_no_pod_identity_its_oidc_provider_is_trusted() -> None:
+    config = {key: value for key, value in FOUNDATION.items() if "clusterName" not in key}
+    recording = deploy("prod", {**config, "simple378:clusterOidcProvider": PROVIDER}, STACKS)
+    assert recording.of_type(ASSOCIATION) == []
+    trust = statement(recording.one(ROLE, "pods-role").inputs["assumeRolePolicy"])
+    issuer = "oidc.eks.eu-central-1.amazonaws.com/id/ABC"
+    assert trust["Principal"] == {"Federated": PROVIDER}
+    assert trust["Action"] == "sts:AssumeRoleWithWebIdentity"
+    assert trust["Condition"]["StringEquals"] == {
+        f"{issuer}:aud": "sts.amazonaws.com",
+        f"{issuer}:sub": [
+            "system:serviceaccount:simple378-blue:backend",
+            "system:serviceaccount:simple378-green:backend",
+        ],
+    }
+    assert recording.outputs["podCredentials"] == "web-identity"
+
+
+def test_before_there_is_a_cluster_there_is_no_role() -> None:
+    config = {key: value for key, value in FOUNDATION.items() if "clusterName" not in key}
+    recording = deploy("prod", config, STACKS)
+    assert [role.parent for role in recording.of_type(ROLE)] == ["backups"]
+    assert recording.outputs.get("podCredentials") is None

@@ -41,7 +41,11 @@ def recording() -> Recording:
 
 @pytest.fixture(scope="module")
 def rights(recording: Recording) -> dict[str, dict[str, Any]]:
-    return {each.inputs["name"]: json.loads(each.inputs["policy"]) for each in recording.of_type(POLICY)}
+    return {
+        each.inputs["name"]: json.loads(each.inputs["policy"])
+        for each in recording.of_type(POLICY)
+        if each.parent == "roles"
+    }
 
 
 def actions(document: dict[str, Any]) -> dict[str, list[str]]:
@@ -54,8 +58,8 @@ def actions(document: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def people(recording: Recording) -> list[Registered]:
-    """The roles that people and pipelines take; AWS Backup has one of its own."""
-    return [each for each in recording.of_type(ROLE) if each.parent != "backups"]
+    """The roles that people and pipelines take; AWS Backup and the pods have roles of their own."""
+    return [each for each in recording.of_type(ROLE) if each.parent == "roles"]
 
 
 def test_a_role_for_each_purpose(recording: Recording, rights: dict[str, dict[str, Any]]) -> None:

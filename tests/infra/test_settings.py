@@ -134,6 +134,7 @@ def test_everything_that_is_wrong_is_in_one_error() -> None:
         (Layer.COLOUR, {"replicas": "-1"}, "greater than or equal to 0"),
         (Layer.COLOUR, {"backendEnv": "LOG_LEVEL"}, "must be a list or a map, not text"),
         (Layer.COLOUR, {"backendEnv": '{"COLOUR": "red"}'}, "sets COLOUR, which the program sets itself"),
+        (Layer.COLOUR, {"backendEnv": '{"AWS_REGION": "x"}'}, "sets AWS_REGION, which the program sets"),
         (Layer.COLOUR, {"backendEnv": '{"A-B": "c"}'}, "has 'A-B', which is not a valid variable name"),
         (Layer.COLOUR, {"resources": '{"memory": "512"}'}, "simple378:resources.memory"),
         (Layer.COLOUR, {"databaseTls": "disable"}, "'require' or 'prefer'"),
@@ -146,6 +147,12 @@ def test_everything_that_is_wrong_is_in_one_error() -> None:
             "no network: set simple378:vpcCidr and simple378:azs",
         ),
         (Layer.FOUNDATION, {"azs": None}, "no network"),
+        (Layer.FOUNDATION, {"clusterName": "a cluster"}, "simple378:clusterName is 'a cluster'"),
+        (
+            Layer.FOUNDATION,
+            {"clusterOidcProvider": "arn:aws:iam::123456789012:oidc-provider/oidc.example/id/A"},
+            "two ways to give the pods credentials: remove one",
+        ),
         (Layer.FOUNDATION, {"azs": '["a"]'}, "need 2 to 8 different availability zones"),
         (Layer.FOUNDATION, {"azs": '["a", "a"]'}, "need 2 to 8 different availability zones"),
         (

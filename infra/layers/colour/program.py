@@ -46,7 +46,8 @@ async def deploy(stack: StackName) -> None:
     )
     foundation = await OtherStack.read(stack.environment)
     _check_pools_fit(foundation, settings, stack)
-    name = f"simple378-{colour}"
+    _check_credentials(foundation, stack)
+    name = stack.colour.namespace
 
     namespace = k8s.core.v1.Namespace(
         "namespace",
@@ -91,6 +92,10 @@ async def deploy(stack: StackName) -> None:
             cpu=settings.resources.cpu,
             memory=settings.resources.memory,
             environment=settings.backend_env,
+            region=foundation.require("region"),
+            web_identity_role=foundation.require("podRoleArn")
+            if foundation.get("podCredentials") == "web-identity"
+            else None,
             drain_seconds=settings.drain_seconds,
             database_host=pool.host,
             database_port=pool.port,
@@ -108,6 +113,22 @@ async def deploy(stack: StackName) -> None:
     for output in GUARDED:
         pulumi.export(output, guarded[output])
     pulumi.export("replicas", settings.replicas)
+
+
+def _check_credentials(foundation: OtherStack, stack: StackName) -> None:
+    """Pods without credentials publish no metrics, and a release whose metrics do not come cannot pass.
+
+    Raises:
+        StackError: the foundation gives them none.
+    """
+    if foundation.get("podCredentials") is None:
+        env = stack.environment
+        raise StackError(
+            f"stack {env} gives the pods no credentials for AWS, so they could not publish the metrics that a release is judged by: "
+            f"`pulumi config set simple378:clusterName NAME --stack {env}` with the name of the EKS cluster (its add-on "
+            "eks-pod-identity-agent is needed; without it simple378:clusterOidcProvider with the ARN of its OIDC provider), then "
+            f"`pulumi up --stack {env}`"
+        )
 
 
 def _check_pools_fit(foundation: OtherStack, settings: ColourSettings, stack: StackName) -> None:

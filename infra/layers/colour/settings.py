@@ -20,7 +20,7 @@ _MEMORY = r"^\d+(Mi|Gi)$"
 _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 # Variables that the program itself sets on the backend.
-OWN_VARIABLES = ("COLOUR", "VERSION", "DATABASE_URL")
+OWN_VARIABLES = ("COLOUR", "VERSION", "DATABASE_URL", "AWS_REGION")
 
 
 class Resources(BaseModel):

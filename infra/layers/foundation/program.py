@@ -24,6 +24,7 @@ from infra.operations.roles import Roles, RolesArgs
 from infra.operations.topics import Topics, TopicsArgs
 from infra.settings import region, secret
 from infra.stacks import BACKEND_PORT, Colour, OtherStack, StackError, StackName
+from infra.workload.pod_role import PodRole, PodRoleArgs
 
 # What the next deployment compares its own database version with.
 ENGINE_OUTPUT = "databaseEngineVersion"
@@ -128,11 +129,14 @@ async def deploy(stack: StackName) -> None:
     )
     _store_secrets(settings, stack.environment, database)
     roles = _roles(settings, stack, balancer.arn, topics)
+    pod_role = _pod_role(settings, prefix)
 
     scheme = "http" if settings.viewer_protocol_policy == "allow-all" else "https"
     exports: dict[str, object] = {
         "region": where,
         "vpcId": network.vpc_id,
+        "podRoleArn": pod_role.arn if pod_role else None,
+        "podCredentials": settings.pod_credentials,
         "privateSubnetIds": network.private_subnet_ids,
         "workloadSecurityGroupId": workload_group,
         "albArn": balancer.arn,
@@ -185,6 +189,15 @@ def _check_advertised(settings: FoundationSettings, limit: int, stack: StackName
             f"limit of {limit} that stack {stack.environment}-limits has; set it with `pulumi config set "
             f"simple378:advertisedRateLimit {limit} --stack {stack.name}`"
         )
+
+
+def _pod_role(settings: FoundationSettings, prefix: str) -> PodRole | None:
+    """None until the cluster is there."""
+    if settings.pod_credentials is None:
+        return None
+    return PodRole(
+        "pods", PodRoleArgs(f"{prefix}-backend", settings.cluster_name, settings.cluster_oidc_provider)
+    )
 
 
 def _probe_url(settings: FoundationSettings, balancer_name: pulumi.Output[str]) -> pulumi.Output[str]:

@@ -40,6 +40,14 @@ class FoundationSettings(Settings):
     # The security group of the cluster's nodes or pods; created if not given.
     workload_security_group_id: str | None = Field(default=None, pattern=r"^sg-[0-9a-f]+$")
 
+    # The EKS cluster, which is made after the first deployment of this layer: by it the backend's pods get credentials for AWS
+    # (EKS Pod Identity)...
+    cluster_name: str | None = Field(default=None, pattern=r"^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$")
+    # ...or, where it has no Pod Identity agent, the ARN of its OIDC provider in IAM (IAM roles for service accounts).
+    cluster_oidc_provider: str | None = Field(
+        default=None, pattern=r"^arn:aws[a-z-]*:iam::\d{12}:oidc-provider/.+$"
+    )
+
     # Addresses besides CloudFront's that may reach the load balancer: those of the rollout's probes. A security group
     # has 60 rules, and CloudFront's prefix list counts as 55.
     probe_cidrs: Annotated[tuple[IPv4Network, ...], Structured] = Field(default=(), max_length=5)
@@ -103,6 +111,13 @@ class FoundationSettings(Settings):
     access: Annotated[Access | None, Structured] = None
     protect: bool = True
 
+    @property
+    def pod_credentials(self) -> Literal["pod-identity", "web-identity"] | None:
+        """How the backend's pods get credentials; None: not yet."""
+        if self.cluster_name:
+            return "pod-identity"
+        return "web-identity" if self.cluster_oidc_provider else None
+
     @field_validator("database_password")
     @classmethod
     def _password(cls, value: SecretStr) -> SecretStr:
@@ -151,6 +166,15 @@ class FoundationSettings(Settings):
             raise ValueError(
                 f"simple378:azs (or the subnet ids): a load balancer and a database need {_FEWEST_ZONES} to {MOST_ZONES} different "
                 "availability zones; set another with `pulumi config set --path 'simple378:azs[1]' us-east-1b`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _cluster(self) -> Self:
+        if self.cluster_name and self.cluster_oidc_provider:
+            raise ValueError(
+                "simple378:clusterName (EKS Pod Identity) and simple378:clusterOidcProvider (IAM roles for service accounts) are "
+                "two ways to give the pods credentials: remove one (`pulumi config rm`)"
             )
         return self
 

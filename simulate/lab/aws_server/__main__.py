@@ -34,6 +34,7 @@ from simulate.lab.aws_server import (
     databases,
     failing,
     lab_api,
+    pod_identity,
     target_health,
 )
 from simulate.lab.aws_server.switches import CHANGES
@@ -101,6 +102,8 @@ def main(argv: list[str] | None = None) -> int:
     cloudwatch.install()
     target_health.install()
     bucket_policy.install()
+    pod_identity.install()
+    pod_identity.make_cluster(_ACCOUNT, AWS_REGION)
     server = make_server(
         args.host, args.port, Application(lock), threaded=True, request_handler=MotoRequestHandler
     )

@@ -25,6 +25,10 @@ _PING_S = 5.0
 
 #: A request's header: how many seconds longer its query is to take.
 QUERY_SECONDS = "X-Lab-Query-Seconds"
+#: A request's header: how often it was tried before.
+RETRY = "X-Simple378-Retry"
+#: A request that shows this is refused. The stand-in has no other users to tell apart.
+REFUSED_LOGIN = "Bearer invalid"
 _LONGEST_QUERY_S = 600.0
 _QUERY = "SELECT count(*), now()::text FROM generate_series(1, 200)"
 _SLOW_QUERY = "SELECT count(*), now()::text FROM pg_sleep(%s), generate_series(1, 200)"
@@ -106,6 +110,10 @@ class Backend:
         """
         self.publisher.seen(request.headers.get("X-Forwarded-For", request.remote or ""))
         self.served += 1
+        self.publisher.counters.retries += request.headers.get(RETRY, "0") != "0"
+        if request.headers.get("Authorization") == REFUSED_LOGIN:
+            self.publisher.counters.authentication_failures += 1
+            return _json({"error": "not logged in"}, status=401)
         faulty = self.faulty
         try:
             sleep_s = float(request.headers.get(QUERY_SECONDS, "0"))

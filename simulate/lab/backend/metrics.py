@@ -30,6 +30,8 @@ class Counters:
 
     connection_errors: int = 0
     websocket_drops: int = 0
+    retries: int = 0
+    authentication_failures: int = 0
     clients: dict[str, float] = field(default_factory=dict)
 
 
@@ -61,13 +63,8 @@ class Publisher:
     async def publish(self, start: float) -> None:
         """Puts the period that began at ``start`` and begins the next one."""
         self._forget_idle()
-        counters, self.counters = self.counters, Counters(clients=self.counters.clients)
-        values = {
-            "DatabaseConnectionErrors": counters.connection_errors,
-            "WebSocketDrops": counters.websocket_drops,
-            "WebSocketConnections": self.open_websockets,
-            "ActiveUsers": len(counters.clients),
-        }
+        values = self.values()
+        self.counters = Counters(clients=self.counters.clients)
         if self._session is None:
             return
         try:
@@ -75,6 +72,17 @@ class Publisher:
                 response.raise_for_status()
         except (aiohttp.ClientError, TimeoutError) as error:
             _LOG.warning("metrics of one period are lost: %s", error)
+
+    def values(self) -> dict[str, int]:
+        """The current period's, by the metric's name."""
+        return {
+            "DatabaseConnectionErrors": self.counters.connection_errors,
+            "WebSocketDrops": self.counters.websocket_drops,
+            "WebSocketConnections": self.open_websockets,
+            "ActiveUsers": len(self.counters.clients),
+            "ClientRetries": self.counters.retries,
+            "AuthenticationFailures": self.counters.authentication_failures,
+        }
 
     def _form(self, start: int, values: dict[str, int]) -> dict[str, str]:
         """PutMetricData in the query protocol."""

@@ -23,6 +23,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rollout.journal.report import missed
+from simulate.lab.backend.metrics import PERIOD_S
 from simulate.lab.errors import LabError, bad_input
 from simulate.lab.faults import BadFault, Fault, fault
 from simulate.lab.lab import Lab, Progress
@@ -33,8 +34,10 @@ from simulate.lab.rehearsal.summary import ReleaseResult, summarize
 
 LAB = "rehearsal"
 GOOD_VERSION, BAD_VERSION = "2.0.0", "3.0.0"
-#: Seconds of load before the first rollout, so that both sides of a comparison have traffic.
+#: Seconds of load before the first rollout, so that both sides of a comparison have traffic...
 WARM_UP_S = 3.0
+#: ...and at least so long that stable has published its metrics of a period when the candidate is deployed, which takes longer than this.
+_DEPLOYMENT_S = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ def rehearse(options: RehearsalOptions, console: Console) -> int:
         lab.start(report, attached=not options.keep)
         try:
             _empty(options.out)
-            results = _perform(Rig.of(lab, options.out, report), options.fault)
+            results = _perform(Rig.of(lab, options.out, report), options)
             keep = options.keep
         except LabError:
             console.print(
@@ -115,13 +118,15 @@ def _empty(out: Path) -> None:
     (out / "logs").mkdir(parents=True)
 
 
-def _perform(rig: Rig, bad: Fault) -> list[ReleaseResult]:
+def _perform(rig: Rig, options: RehearsalOptions) -> list[ReleaseResult]:
     rig.deploy_all()
     rig.clients.start()
     rig.report(f"load: {rig.clients.rate} requests per second")
-    time.sleep(WARM_UP_S)
+    time.sleep(max(WARM_UP_S, PERIOD_S / options.time_scale - _DEPLOYMENT_S))
     results = []
-    for number, (version, injected) in enumerate(((GOOD_VERSION, None), (BAD_VERSION, bad)), start=1):
+    for number, (version, injected) in enumerate(
+        ((GOOD_VERSION, None), (BAD_VERSION, options.fault)), start=1
+    ):
         what = f"the fault {injected.name}: {injected.sentence}" if injected else "no fault"
         rig.report(f"release {number}: {version}, with {what}")
         results.append(rig.perform(number, version, injected))

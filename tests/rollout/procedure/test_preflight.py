@@ -78,6 +78,7 @@ class Aws:
     def __init__(self) -> None:
         self.healthy = {"arn:blue": 2, "arn:green": 2, "arn:blue-probe": 2, "arn:green-probe": 2}
         self.requests = [100.0]
+        self.published = {"DatabaseConnectionErrors"}
         self.asked: list[Mapping[str, Any]] = []
         self.identity: Exception | None = None
         self.query: Exception | None = None
@@ -98,9 +99,22 @@ class Aws:
     def get_metric_data(self, **request: Any) -> Mapping[str, Any]:
         if self.query:
             raise self.query
+        (metric, *_) = (query["MetricStat"]["Metric"] for query in request["MetricDataQueries"])
+        if metric["Namespace"] == "Simple378":
+            return self._own(request)
         self.asked.append(request)
         times = [datetime(2025, 12, 20, 2, minute, tzinfo=UTC) for minute in range(len(self.requests))]
         return {"MetricDataResults": [{"Values": self.requests, "Timestamps": times}]}
+
+    def _own(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the application published of what is asked for."""
+        results = []
+        for query in request["MetricDataQueries"]:
+            metric = query["MetricStat"]["Metric"]
+            assert metric["Dimensions"] == [{"Name": "Colour", "Value": "blue"}]
+            values = [0.0] if metric["MetricName"] in self.published else []
+            results.append({"Id": query["Id"], "Values": values, "Timestamps": [0] * len(values)})
+        return {"MetricDataResults": results}
 
     def describe_alarms(self, **request: Any) -> Mapping[str, Any]:
         if isinstance(self.alarms, Exception):
@@ -228,6 +242,21 @@ def test_metrics_must_be_readable_and_may_be_empty(world: World) -> None:
         "cloudwatch:GetMetricData of requests to stable failed: access denied (no)"
         in world.problems()["metrics of stable"]
     )
+
+
+def test_stable_must_publish_the_metrics_that_the_plan_judges(world: World) -> None:
+    """Without them no stage could pass, and a release would stand at 5 % until somebody looks."""
+    assert world.finding("application metrics of stable (blue)").in_words().startswith("  ok ")
+    world.aws.published = set()
+    found = world.finding("application metrics of stable (blue)")
+    assert found.problem.startswith(
+        "no DatabaseConnectionErrors in the last 15 periods (namespace Simple378, dimension Colour=blue): without it no stage "
+        "passes"
+    )
+    assert "`pulumi up -s prod-blue`" in found.problem
+    assert not found.warning
+    world.aws.query = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetMetricData")
+    assert "access denied" in world.problems()["application metrics of stable (blue)"]
 
 
 def test_the_front_door_must_let_users_in(world: World) -> None:

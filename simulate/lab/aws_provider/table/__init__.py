@@ -29,6 +29,7 @@ _MODULES = {
     "aws:ec2/securityGroup:SecurityGroup": "security_groups",
     "aws:ec2/subnet:Subnet": "network",
     "aws:ec2/vpc:Vpc": "network",
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation": "eks",
     "aws:iam/role:Role": "iam",
     "aws:iam/rolePolicy:RolePolicy": "iam",
     "aws:lambda/function:Function": "functions",

@@ -376,6 +376,16 @@ EXAMPLES: dict[str, Example] = NETWORK | {
         lambda w: {"source": f"{w.bucket}/{w.uploaded[1]}"},
         lambda _: {"key": "other"},
     ),
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation": Example(
+        lambda w: {
+            "clusterName": w.cluster,
+            "namespace": "simple378-blue",
+            "serviceAccount": "backend",
+            "roleArn": w.pods_role,
+        },
+        lambda w: {"roleArn": w.other_pods_role},
+        lambda _: {"namespace": "simple378-green"},
+    ),
     "aws:sns/topic:Topic": Example(
         lambda _: {"name": "immediate", "displayName": "now"},
         lambda _: {"displayName": "at once"},

@@ -23,7 +23,7 @@ from werkzeug.serving import make_server
 
 from simulate.lab.aws_provider.server import Provider, start
 from simulate.lab.aws_provider.wire import from_struct, to_struct
-from simulate.lab.aws_server import backup, cloudfront
+from simulate.lab.aws_server import backup, cloudfront, pod_identity
 
 Props = dict[str, Any]
 REGION = "us-east-1"
@@ -164,6 +164,7 @@ def aws_server(*, managed_policies: bool = False) -> Iterator[str]:
 def _serve_moto() -> Iterator[str]:
     backup.install()
     cloudfront.install()
+    pod_identity.install()
     moto_application = DomainDispatcherApplication(create_backend_app)
     lock = threading.Lock()
 

@@ -148,6 +148,25 @@ class Prerequisites:
         return self.make("aws:cloudfront/originAccessControl:OriginAccessControl", **ACCESS_CONTROL).id
 
     @cached_property
+    def pods_role(self) -> str:
+        return self._role("pods-around")
+
+    @cached_property
+    def other_pods_role(self) -> str:
+        return self._role("other-pods-around")
+
+    def _role(self, name: str) -> str:
+        create = self.engine.aws("iam").create_role
+        made = create(RoleName=name, AssumeRolePolicyDocument=trust("pods.eks.amazonaws.com"))
+        return str(made["Role"]["Arn"])
+
+    @cached_property
+    def cluster(self) -> str:
+        role = "arn:aws:iam::123456789012:role/cluster"
+        made = self.engine.aws("eks").create_cluster(name="around", roleArn=role, resourcesVpcConfig={})
+        return str(made["cluster"]["name"])
+
+    @cached_property
     def prefix_list(self) -> str:
         token = "aws:ec2/getManagedPrefixList:getManagedPrefixList"
         return str(self.engine.invoke(token, {"name": CLOUDFRONT_LIST})["id"])

@@ -29,6 +29,7 @@ from tests.simulate.lab.aws_provider.aws_provider_prerequisites import (
     Example,
     Prerequisites,
     header,
+    trust,
     weighted,
 )
 
@@ -375,3 +376,24 @@ def test_a_prefix_list_is_looked_up_by_name(engine: Engine) -> None:
         engine.invoke(token, {"name": "nowhere"})
     with pytest.raises(Refused, match="filters"):
         engine.invoke(token, {"name": "x", "filters": []})
+
+
+ASSOCIATION = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
+
+
+def test_eks_refuses_an_association_as_it_does_on_aws(engine: Engine, needs: Prerequisites) -> None:
+    inputs = EXAMPLES[ASSOCIATION].inputs(needs)
+    engine.create(ASSOCIATION, inputs)
+    nobody, elsewhere = "arn:aws:iam::123456789012:role/nobody", {"namespace": "elsewhere"}
+    closed = needs.make("aws:iam/role:Role", name="closed", assumeRolePolicy=trust("lambda.amazonaws.com"))
+    for change, words in (
+        ({}, "ResourceInUseException: Association already exists: a-"),
+        ({"clusterName": "none"}, "ResourceNotFoundException: No cluster found for name: none"),
+        (elsewhere | {"roleArn": nobody}, "InvalidParameterException: Role provided in the request does not"),
+        (
+            elsewhere | {"roleArn": closed.outputs["arn"]},
+            "InvalidParameterException: Trust policy of role is not",
+        ),
+    ):
+        with pytest.raises(grpc.RpcError, match=words):
+            engine.create(ASSOCIATION, inputs | change)

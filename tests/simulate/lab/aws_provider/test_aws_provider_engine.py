@@ -14,6 +14,7 @@ import botocore.session
 import pytest
 from pulumi import automation
 
+from simulate.lab.aws_server import pod_identity
 from simulate.lab.layout import PLUGINS
 from tests.simulate.lab.aws_provider.aws_provider_harness import REGION, aws_server
 
@@ -206,6 +207,7 @@ def assert_settled(stack: automation.Stack) -> None:
 
 
 def test_the_projects_stacks_settle(project: Path, environment: dict[str, str], endpoint: str) -> None:
+    pod_identity.make_cluster("123456789012", REGION)
     options = automation.LocalWorkspaceOptions(
         env_vars={**environment, "PULUMI_CONFIG_PASSPHRASE": "lab"}  # of the lab's stack files
     )

@@ -16,8 +16,9 @@ import pytest
 from aiohttp import ClientSession, WSCloseCode, WSMsgType, web
 from aiohttp.test_utils import TestServer
 
+from rollout.procedure import contract
 from simulate.lab.backend.__main__ import main
-from simulate.lab.backend.app import QUERY_SECONDS, Backend
+from simulate.lab.backend.app import QUERY_SECONDS, REFUSED_LOGIN, RETRY, Backend
 from simulate.lab.backend.database import NoConnection
 from simulate.lab.backend.faults import BackendFaults
 from simulate.lab.backend.metrics import Publisher
@@ -121,6 +122,20 @@ async def test_a_client_says_how_long_its_query_takes() -> None:
         assert len(database.parameters) == 1
 
 
+async def test_retries_and_failed_logins_are_counted() -> None:
+    async with running() as (backend, _, session):
+        for headers, answered in (
+            ({}, 200),
+            ({RETRY: "0"}, 200),
+            ({RETRY: "2"}, 200),
+            ({"Authorization": REFUSED_LOGIN}, 401),
+        ):
+            async with session.get("/api/cases", headers=headers) as answer:
+                assert answer.status == answered
+        values = backend.publisher.values()
+        assert (values["ClientRetries"], values["AuthenticationFailures"]) == (1, 1)
+
+
 async def test_memory_is_kept() -> None:
     async with running(memory_leak_mb_per_s=10.0) as (backend, _, _session):
 
@@ -179,7 +194,7 @@ async def test_metrics_are_put_each_period_also_when_zero() -> None:
     await asyncio.gather(task, return_exceptions=True)
     await server.close()
     values = [
-        {form[f"MetricData.member.{n}.MetricName"]: form[f"MetricData.member.{n}.Value"] for n in range(1, 5)}
+        {form[f"MetricData.member.{n}.MetricName"]: form[f"MetricData.member.{n}.Value"] for n in range(1, 7)}
         for form in received
     ]
     assert values[0] == {
@@ -187,6 +202,8 @@ async def test_metrics_are_put_each_period_also_when_zero() -> None:
         "WebSocketDrops": "0",
         "WebSocketConnections": "0",
         "ActiveUsers": "1",
+        "ClientRetries": "0",
+        "AuthenticationFailures": "0",
     }
     assert values[1]["DatabaseConnectionErrors"] == "0"
     assert received[0]["MetricData.member.1.Dimensions.member.1.Value"] == "green"
@@ -243,4 +260,29 @@ async def test_it_ends_on_sigterm_and_finishes_what_it_began() -> None:
             answer = await waiting
             assert answer.status == 503
             assert json.loads(await answer.text()) == {"error": "no database connection"}
+    assert await asyncio.wait_for(process.wait(), 20) == 0
+
+
+@pytest.mark.lab
+async def test_it_keeps_the_contract_that_it_stands_for() -> None:
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "simulate.lab.backend"),
+        env=environment(PORT=str(port), SIMPLE378_TIME_SCALE="10", AWS_ENDPOINT_URL="http://127.0.0.1:1"),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    async with ClientSession(url) as session:
+
+        async def healthy() -> bool:
+            return await status(session, "/health") == 200
+
+        await until(healthy)
+    asked = contract.Backend.at(url, idle=1.0, version="2.0.0", pid=process.pid)
+    found = await asyncio.to_thread(lambda: list(contract.examine(asked)))
+    # It has no database here.
+    assert {each.name for each in found if each.problem} == {"/deep"}
+    (restarted,) = (each for each in found if each.name == "restart")
+    assert restarted.detail.startswith("websocket closed with 1001")
     assert await asyncio.wait_for(process.wait(), 20) == 0
