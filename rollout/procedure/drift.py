@@ -8,6 +8,7 @@ from typing import Any
 
 from pulumi.automation import CommandError
 
+from rollout.procedure.rules import broken, planned
 from rollout.stacks.engine import Engine, engine_problem
 
 LIMIT = 120.0  # seconds: it asks AWS for every resource of the stack
@@ -16,7 +17,7 @@ _UNCHANGED = ("same", "read", "refresh")
 
 
 async def problem(engine: Engine, stack: str) -> str:
-    """What an update of the stack would change, in words with the fix; '' when nothing. Takes at most ``LIMIT`` seconds."""
+    """What an update of the stack would change, in words with the fix, or which rules of production it breaks; '' when nothing. Takes at most ``LIMIT`` seconds."""
     command = f"`pulumi preview --refresh -s {stack}`"
     try:
         async with asyncio.timeout(LIMIT):
@@ -29,12 +30,19 @@ async def problem(engine: Engine, stack: str) -> str:
         return f"{command} printed no JSON: {error}"
     found = list(_changes(preview))
     if not found:
-        return ""
+        return _rules_broken(stack, preview)
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return (
         f"{stack} is not as its program declares, an update would {', '.join(found[:_SHOWN])}{more}; look at {command}, "
         f"then `pulumi up --refresh -s {stack}`"
     )
+
+
+def _rules_broken(environment: str, preview: Mapping[str, Any]) -> str:
+    found = broken(environment, planned(preview))
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    listed = "; ".join(found[:_SHOWN])
+    return f"{environment} breaks rules of production: {listed}{more}" if found else ""
 
 
 def _changes(preview: Mapping[str, Any]) -> Iterator[str]:

@@ -20,6 +20,7 @@ import boto3
 import pytest
 
 from infra.operations import guardian
+from rollout.procedure.rules import broken, planned
 from simulate.lab.layout import PLUGINS
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
@@ -146,6 +147,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 def test_a_second_deployment_changes_nothing(project: Project, stack: str) -> None:
     # Compared with what AWS says, not with what the engine remembers.
     project.pulumi("preview", "--refresh", "--expect-no-changes", "--stack", stack)
+
+
+def test_the_engines_preview_shows_what_the_rules_of_production_ask_for(project: Project) -> None:
+    preview = json.loads(project.pulumi("preview", "--json", "--stack", "local").stdout)
+    found = {resource.name: resource for resource in planned(preview)}
+    assert found["edge-listener"].inputs["protocol"] == "HTTP"
+    assert broken("local", found.values()) == []
+    assert "edge-listener: a listener speaks HTTPS (rule tls)" in broken("prod", found.values())
 
 
 def test_secrets_are_not_in_the_state_in_clear(project: Project) -> None:
