@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NoReturn, TypeVar
@@ -38,12 +39,12 @@ SELDOM = (
     "recheck",
     "read_rate_limit",
 )
-CALLS = (*OFTEN, *SELDOM)
+STORE, STORE_THERE = "store", "store, from the other machine"
 # What else may go wrong at them: a reading of some seconds ago; a request of an update that was stopped, or one sent twice, that
 # arrives later; metrics of which half come with the next answer, or in another order and some of them twice.
 KINKS = ("old reading", "late request", "request twice", "half an answer", "mixed answer")
 _DELAYS = (0.1, 0.6, 2.0, 6.0, 25.0, 90.0)  # seconds
-STRANGE = ("late", "stranger")  # by whom traffic may move without the policy
+STRANGE = ("late", "stranger", "another machine")  # by whom traffic may move without the policy
 LATEST = 8.0  # seconds by which a request may arrive late, or an answer be old
 
 
@@ -110,35 +111,42 @@ class Faults:
 
 
 class Balancer(FakeTraffic):
-    """The load balancer. ``observe(weight, by)`` is called at each change; by: the controller's engine, its API, a stranger."""
+    """The load balancer. ``observe(weight, by, ports)`` is called at each change; by: a controller's engine, its API, a stranger."""
 
-    def __init__(self, observe: Callable[[float, str], None]) -> None:
+    def __init__(self, observe: Callable[[float, str, Ports | None], None]) -> None:
         super().__init__()
         self._observe = observe
         self.engines: set[Engine] = set()
+        self.updates: Counter[str] = Counter()  # of the stack, by machine
 
-    def move(self, weight: float, by: str) -> None:
+    def move(self, weight: float, by: str, ports: Ports | None = None) -> None:
         if weight != self.weight:
-            self._observe(weight, by)
+            self._observe(weight, by, ports)
         self._move(weight)
 
-    def end_left_over(self) -> None:
-        """What a new process does first: ends the engines of a dead one."""
+    def end_left_over(self, machine: str) -> None:
+        """What a new process does first: ends the engines of a dead one, on its own machine."""
         for engine in list(self.engines):
-            engine.stop()
+            if engine.ports.machine == machine:
+                engine.stop()
+
+    def generation(self, but: str) -> int:
+        """How often the stack was updated from any machine but this one: who did not see that is refused."""
+        return sum(number for machine, number in self.updates.items() if machine != but)
 
 
 class Engine:
     """A stack update under way: it lives on when the process that started it dies."""
 
-    def __init__(self, balancer: Balancer, weight: int, seconds: float) -> None:
-        self._balancer, self.weight = balancer, weight
+    def __init__(self, balancer: Balancer, ports: Ports, weight: int, seconds: float) -> None:
+        self._balancer, self.ports, self.weight = balancer, ports, weight
         self._landing = asyncio.get_running_loop().call_later(seconds, self._land)
         balancer.engines.add(self)
 
     def _land(self) -> None:
         self._balancer.engines.discard(self)
-        self._balancer.move(self.weight, "engine")
+        self._balancer.updates[self.ports.machine] += 1
+        self._balancer.move(self.weight, "engine", self.ports)
 
     def stop(self, late: float | None = None) -> None:
         """Ends it. ``late``: its request was on the way already and arrives so many seconds from now."""
@@ -152,8 +160,8 @@ class Engine:
 class Ports:
     """One process's way to the world: every call may fail, and fails once the process is dead."""
 
-    def __init__(self, process: Process, faults: Faults) -> None:
-        self.process, self.faults = process, faults
+    def __init__(self, process: Process, faults: Faults, machine: str = "here") -> None:
+        self.process, self.faults, self.machine = process, faults, machine
 
     async def call(self, place: str, act: Callable[[], Awaitable[T]]) -> T:
         process, faults = self.process, self.faults
@@ -177,13 +185,18 @@ class Ports:
 
 
 class FaultyTraffic:
-    """Traffic through stack updates of ``seconds`` and the load balancer's API. ``begun`` is told of each increase."""
+    """Traffic through stack updates of ``seconds`` and the load balancer's API. ``raising`` lasts as long as each increase."""
 
     def __init__(
-        self, ports: Ports, balancer: Balancer, seconds: Callable[[], float], begun: Callable[[int], None]
+        self,
+        ports: Ports,
+        balancer: Balancer,
+        seconds: Callable[[], float],
+        raising: Callable[[int], AbstractContextManager[None]],
     ) -> None:
-        self._ports, self._balancer, self._seconds, self._begun = ports, balancer, seconds, begun
+        self._ports, self._balancer, self._seconds, self._raising = ports, balancer, seconds, raising
         self._faults = ports.faults
+        self._generation = balancer.generation(but=ports.machine)
         self.refused_at = float("inf")  # until the calm, previews touch more than the rule from then on
         self._foreseen: int | None = None
 
@@ -204,16 +217,24 @@ class FaultyTraffic:
         await self._ports.call("foresee", preview)
 
     async def set_weight(self, weight: int, *, increase: bool) -> Mapping[str, Any]:
-        if increase:
-            self._begun(weight)
+        if not increase:
+            self._generation = self._balancer.generation(but=self._ports.machine)
+            return await self._ports.call("set_weight", lambda: self._update(weight))
+        with self._raising(weight):
             if self._foreseen != weight:
                 await self.foresee(weight)
-        return await self._ports.call("set_weight", lambda: self._update(weight))
+            self._refuse_stale()
+            return await self._ports.call("set_weight", lambda: self._update(weight))
+
+    def _refuse_stale(self) -> None:
+        """As infra's generation guard does: whoever does not know the newest update may raise nothing."""
+        if self._generation != self._balancer.generation(but=self._ports.machine):
+            raise TrafficRefused("refused, nothing was changed: the stack was updated from elsewhere")
 
     async def _update(self, weight: int) -> Mapping[str, Any]:
         self._foreseen = None
         seconds, luck = self._seconds(), self._faults.luck("engine")
-        engine = Engine(self._balancer, weight, seconds * luck.uniform(0.4, 1))
+        engine = Engine(self._balancer, self._ports, weight, seconds * luck.uniform(0.4, 1))
         try:
             await asyncio.sleep(seconds)
         except asyncio.CancelledError:
@@ -232,7 +253,7 @@ class FaultyTraffic:
 
     async def break_glass(self, weight: int) -> Mapping[str, Any]:
         async def modify() -> Mapping[str, Any]:
-            self._balancer.move(weight, "API")
+            self._balancer.move(weight, "API", self._ports)
             self._again(weight)
             return {}
 
@@ -250,9 +271,12 @@ class FaultyTraffic:
 
     async def promote(self) -> Mapping[str, Any]:
         async def swap() -> Mapping[str, Any]:
+            self._refuse_stale()
             await asyncio.sleep(self._seconds())
             self._ports.process.check()
+            self._refuse_stale()
             self._balancer.promoted = True
+            self._balancer.updates[self._ports.machine] += 1
             return {}
 
         return await self._ports.call("promote", swap)

@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from rollout.control.faulty.elsewhere import Sending
 from rollout.control.testing import Crash, FakeClock
 from rollout.journal import Record, parse_journal, utc
+from rollout.journal.stored import SEND_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,19 @@ class Disk:
 class FaultyJournal:
     """Writes behind, as the real one does: a record that was not awaited may be lost with the process, or torn.
 
-    ``sync()`` is awaited for each :meth:`durable`, and may fail. After a failure nothing more reaches the disk.
+    ``sync()`` is awaited for each :meth:`durable`, and may fail. After a failure nothing more reaches the disk. ``sending``: with a
+    store each record is sent there as well.
     """
 
-    def __init__(self, disk: Disk, clock: FakeClock, process: Process, sync: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        clock: FakeClock,
+        process: Process,
+        sync: Callable[[], Any],
+        sending: Sending | None = None,
+    ) -> None:
+        self.sending = sending
         self.records = list(disk.records())
         self._disk, self._clock, self._process, self._sync = disk, clock, process, sync
         self.durable_to = len(self.records)
@@ -92,6 +103,8 @@ class FaultyJournal:
             process.meets("step", process.steps, after=False)
         number = len(self.records) + 1
         self.records.append(Record(number, utc(self._clock.now()), kind, t, dict(body)))
+        if self.sending:
+            self.sending.add(self.records[-1].to_line().encode())
         process.meets("record", process.records, after=True)
         if step:
             process.meets("step", process.steps, after=True)
@@ -109,6 +122,8 @@ class FaultyJournal:
         if self.failure:
             raise self.failure
         self.durable_to = max(self.durable_to, written)
+        if self.sending:
+            await self.sending.there(written, SEND_LIMIT)
 
     def close(self, lost: int = 0, *, torn: bool = False) -> None:
         """The process has ended: all but the last ``lost`` records are on the disk, never fewer than were awaited."""
