@@ -6,8 +6,9 @@ from collections import Counter
 
 import pytest
 
+from rollout.control.faulty.draw import draw_night
 from rollout.control.faulty.invariants import Violation
-from rollout.control.faulty.night import Played, draw_night
+from rollout.control.faulty.night import Played
 from tools.soak import __main__ as soak
 
 

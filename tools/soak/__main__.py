@@ -17,7 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice, takewhile
 
-from rollout.control.faulty.night import draw_night, play
+from rollout.control.faulty.draw import draw_night
+from rollout.control.faulty.night import play
 from rollout.plan.units import seconds as read_duration
 
 _MOST_BROKEN = 20  # nights after which it is clear that something is wrong
@@ -33,6 +34,7 @@ class Told:
     records: int
     faults: Counter[str]
     violations: tuple[str, ...]
+    met: Counter[str] = field(default_factory=Counter)  # between machines, and after a promotion
 
 
 @dataclass(slots=True)
@@ -43,6 +45,7 @@ class Sum:
     nights: int = 0
     exits: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    met: Counter[str] = field(default_factory=Counter)
     processes: int = 0
     records: int = 0
     broken: list[int] = field(default_factory=list)
@@ -51,6 +54,7 @@ class Sum:
         self.nights += 1
         self.exits[told.exit] += 1
         self.faults += told.faults
+        self.met += told.met
         self.processes += told.processes
         self.records += told.records
         if told.violations:
@@ -64,6 +68,8 @@ class Sum:
             f"{self.records:,} records, {self.processes - self.nights:,} times a process died or left, "
             f"{self.faults.total():,} faults of {len(self.faults)} kinds"
         )
+        if self.met:
+            yield ", ".join(f"{number:,} {name}" for name, number in sorted(self.met.items()))
         yield f"{len(self.broken)} nights broke an invariant" + (f": {self.broken}" if self.broken else "")
 
 
@@ -75,7 +81,7 @@ def tell(seed: int) -> Told:
         return Told(seed, "exception", 1, 0, Counter(), (f"{type(error).__name__}: {error}",))
     name = played.exit.name.lower().replace("_", " ") if played.exit is not None else "no end"
     violations = tuple(str(violation) for violation in played.violations)
-    return Told(seed, name, played.processes, len(played.records), played.faults, violations)
+    return Told(seed, name, played.processes, len(played.records), played.faults, violations, played.met)
 
 
 def _print_broken(told: Told) -> None:

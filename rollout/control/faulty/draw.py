@@ -87,13 +87,17 @@ class Night:
     foreign: tuple[Foreign, ...] = ()
     watch_s: float | None = None  # a promotion is watched for so long
     watched: bool = False  # it begins with such a watch, of a release that has all traffic
-    breaks_s: float = 1e9  # from the beginning of the watch until the promoted release fails its probes for good
+    breaks_s: float = (
+        1e9  # from the beginning of the watch until the promoted release fails its probes for good
+    )
 
     def to_lines(self) -> list[str]:
         """What is to happen, for whoever looks into a failed seed."""
         lines = ["an undo"] if self.undo else ["a watch over a promoted release"] if self.watched else []
         if self.watch_s is not None:
-            lines.append(f"a promotion is watched for {self.watch_s:.0f} s, the release breaks {self.breaks_s:.0f} s after its beginning")
+            lines.append(
+                f"a promotion is watched for {self.watch_s:.0f} s, the release breaks {self.breaks_s:.0f} s after its beginning"
+            )
         lines += [
             f"plan {self.plan_name}, {self.scale:g} times as fast; the world behaves from {self.calm_at:.0f} s on"
         ]
@@ -107,7 +111,9 @@ class Night:
         if self.elsewhere:
             lines.append(f"a store, and a second machine whose clock is {self.elsewhere.skew:g} s ahead")
             lines += [f"{at:.1f} s: somebody there: {act}" for at, act in self.elsewhere.acts]
-        lines += [f"{f.begin:.1f} to {f.end:.1f} s: another version answers for {f.role}" for f in self.foreign]
+        lines += [
+            f"{f.begin:.1f} to {f.end:.1f} s: another version answers for {f.role}" for f in self.foreign
+        ]
         lines += [f"{o.begin:.1f} to {o.end:.1f} s: {o.place}: {o.fault}" for o in self.outages]
         lines += [f"{s.begin:.1f} to {s.end:.1f} s: {s.role} fails {s.probe}" for s in self.streaks]
         lines += [f"{at:.1f} s: alarm {alarm.name} {alarm.state}" for at, alarm in self.alarms]
@@ -238,8 +244,6 @@ def _rates(luck: random.Random, shares: Sequence[float]) -> dict[str, float]:
     return rates | {place: luck.choice((0.0, 0.0, most, 0.5)) for place in SELDOM}
 
 
-
-
 def _beside(night: Night, *, gentle: bool) -> Night:
     """What happens beside the release, and after it. Its luck is its own, so the rest of the night is as without."""
     luck = random.Random(f"beside {night.seed}")
@@ -254,18 +258,19 @@ def _beside(night: Night, *, gentle: bool) -> Night:
         night = replace(night, watch_s=watch_s, breaks_s=luck.choice((1e9, luck.uniform(0, watch_s))))
     if luck.random() < _HALF:
         return night
-    acts = ("resume",) if gentle else ("resume", "resume", "abort")
-    elsewhere = Elsewhere(
-        tuple(sorted((when(), luck.choice(acts)) for _ in range(luck.choice((0, 1, 1, 2, 4))))),
-        luck.choice((0.0, 0.0, 2.0, -2.0, 40.0)),
-    )
-    down = (when(), luck.choice(tuple(Fault)), luck.choice((5.0, 40.0, 90.0, 300.0)))
-    outage = Outage(STORE, down[1], down[0], down[0] + down[2])
+    acts = ("resume", "resume", "resume" if gentle and not night.watched else "abort", "abort")
+    there = [(when(), luck.choice(acts)) for _ in range(luck.choice((0, 1, 1, 2, 4)))]
+    outages = night.outages
+    if luck.random() < _HALF:  # cut off from the store, so that somebody there takes over
+        cut_off = luck.uniform(0, 0.5) * night.calm_at
+        lasts = luck.choice((5.0, 60.0, 300.0))
+        outages = (*outages, Outage(STORE, luck.choice((Fault.ERROR, Fault.HANG)), cut_off, cut_off + lasts))
+        there.append((cut_off + luck.uniform(0, 10), luck.choice(acts)))
     rates = {STORE: luck.choice((0.0, 0.0, 0.05, 0.3)), STORE_THERE: luck.choice((0.0, 0.0, 0.1))}
     return replace(
         night,
-        elsewhere=elsewhere,
-        outages=(*night.outages, *((outage,) if luck.random() < _HALF else ())),
+        elsewhere=Elsewhere(tuple(sorted(there)), luck.choice((0.0, 0.0, 2.0, -2.0, 40.0))),
+        outages=outages,
         rates=night.rates | rates,
     )
 

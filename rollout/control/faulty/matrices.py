@@ -10,7 +10,8 @@ from typing import Any
 
 from rollout.control.controller import Controller
 from rollout.control.exits import Exit
-from rollout.control.faulty.night import ALL, Night, draw_night, play_night
+from rollout.control.faulty.draw import ALL, Night, draw_night
+from rollout.control.faulty.night import play_night
 from rollout.control.faulty.process import Death
 from rollout.control.ports import TrafficError
 from rollout.control.testing import FakeCloud, FakeProbes, FakeTraffic, MemoryJournal, Release, run_virtually
@@ -59,6 +60,10 @@ def quiet_night(rollout: str) -> Night:
         engine=(3.0, 3.0),
         refused_from=_NEVER,
         calm_at=0.0,
+        elsewhere=None,
+        foreign=(),
+        watch_s=None,
+        watched=False,
     )
 
 

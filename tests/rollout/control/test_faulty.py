@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from rollout.control.faulty.night import draw_night, play
+from rollout.control.faulty.draw import draw_night
+from rollout.control.faulty.night import play
 
 # Why each of them is here. All of them are played by the quick tests.
 ONCE_BROKEN = {
