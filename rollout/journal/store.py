@@ -125,7 +125,10 @@ class Lease:
                 raise LeaseHeld(in_words(held), self.term)
             if self.store.replace(LEASE, self._body(), tag):
                 break
-        self._read_tag()
+        try:
+            self._read_tag()
+        except LeaseLost as error:  # at the same moment
+            raise LeaseHeld(str(error), self.term) from None
 
     def renew(self) -> None:
         """Raises :class:`LeaseLost`, :class:`StoreError`."""

@@ -153,6 +153,28 @@ def test_a_lease_that_was_given_back_or_is_of_this_directory_is_taken_at_once(s3
     Lease(s3, "/b").take()
 
 
+def test_a_lease_that_another_takes_at_the_same_moment_is_held(
+    shared: Shared, s3: Flaky, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by nights with two machines: it was a traceback, and the directory stayed locked."""
+    other = Lease(s3, "there")
+
+    def create(self: Flaky, key: str, body: bytes) -> bool:
+        done = S3Store.create(self, key, body)
+        if key == "lease.json" and not other._tag:
+            monkeypatch.setattr(Flaky, "create", S3Store.create)
+            other.take(lambda text: None)
+        return done
+
+    monkeypatch.setattr(Flaky, "create", create)
+    here = machine(tmp_path, "here", shared)
+    with pytest.raises(StationError, match="another controller is running"):
+        here.take()
+    other.give_back()
+    here.take()
+    here.give_back()
+
+
 @pytest.mark.parametrize("other", ["another boot", ""])
 def test_a_lease_of_another_machine_with_the_same_name_and_folder_is_not_ours(
     s3: Flaky, monkeypatch: pytest.MonkeyPatch, other: str
