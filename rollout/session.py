@@ -423,7 +423,10 @@ async def run_again(
             controller = _controller(adapters, header, journal, clock, screen)
             if left:
                 controller.note(EnginesEnded(left))
-            code = await _conduct(controller, station, screen, past, command, asks=header.watch_s is None)
+            ordered = await station.marked(path.stem)
+            code = await _conduct(
+                controller, station, screen, past, command, asks=header.watch_s is None, ordered=ordered
+            )
             _turn_card(station, header, code, screen)
             return code
         finally:
@@ -520,6 +523,7 @@ async def _conduct(
     command: str | None = None,
     *,
     asks: bool = True,
+    ordered: str | None = None,
 ) -> Exit:
     """``station``: whose commands are carried out; none for a dry run, which must not take a real rollout's.
 
@@ -544,7 +548,7 @@ async def _conduct(
     signals = Signals(controller, screen.say, screen.live, asks=asks and station is not None)
     signals.install()
     try:
-        return await controller.run(past)
+        return await controller.run(past, ordered)
     finally:
         signals.remove()
         for helper in helpers:

@@ -195,9 +195,7 @@ class Controller:
         (:class:`rollout.control.orders.Order`).
         """
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        order = Order.parse(command)
-        event = partial(Operator, command=order.command, stop=order.stop, reason=order.reason or None)
-        self._inbox.put_nowait((event, answer))
+        self._inbox.put_nowait((_ordered(command), answer))
         answered = await answer
         # What somebody was told outlives this process, if the disk works.
         try:
@@ -215,9 +213,12 @@ class Controller:
 
     # --- the loop
 
-    async def run(self, past: Past | None = None) -> Exit:
-        """Runs to the end, from the start or from where a journal ends. A fault of the environment never raises."""
-        self._receive(self._started) if past is None else self._continue(past)
+    async def run(self, past: Past | None = None, ordered: str | None = None) -> Exit:
+        """Runs to the end, from the start or from where a journal ends. A fault of the environment never raises.
+
+        ``ordered``: an abort, while nobody was at work, so it comes before whatever fell due meanwhile.
+        """
+        self._receive(self._started) if past is None else self._continue(past, ordered)
         sources = [
             asyncio.create_task(self._supervise(source), name=source.__qualname__)
             for source in (self._watch_traffic, self._watch_metrics, self._tick)
@@ -328,7 +329,7 @@ class Controller:
         if following:
             self._effects.traffic.foresee(following.weight)
 
-    def _continue(self, past: Past) -> None:
+    def _continue(self, past: Past, ordered: str | None) -> None:
         self.state = past.state
         for event, decisions in past.received:
             self._remember(event)
@@ -360,7 +361,9 @@ class Controller:
             self._effects.read_limit()
         if past.reconcile and not self._effects.traffic.busy:
             self._effects.traffic.finish_reconcile(int(state.commanded))
-        # Last: what it orders comes after what the process before had ordered.
+        # Last: what these order comes after what the process before had ordered.
+        if ordered and state.phase is not Phase.FINISHED:
+            self._decide(_ordered(ordered))
         self._attend_again(past.state.t)
 
     # --- sources of events
@@ -515,6 +518,11 @@ class Controller:
             ]
             self.note(Ended(final.outcome or "", final.verified, int(code), retreats))
         return code
+
+
+def _ordered(text: str) -> EventMaker:
+    order = Order.parse(text)
+    return partial(Operator, command=order.command, stop=order.stop, reason=order.reason or None)
 
 
 def _answer(answer: asyncio.Future[Answer], *, accepted: bool, text: str) -> None:

@@ -156,9 +156,13 @@ class Station:
 
     async def hear_marks(self, name: str, operate: Callable[[str], Awaitable[tuple[bool, str]]]) -> None:
         """Hands the order of a mark to ``operate``, once."""
-        while (order := await asyncio.to_thread(self._marked, name)) is None:  # noqa: ASYNC110 -- another process leaves it
+        while (order := await self.marked(name)) is None:  # noqa: ASYNC110 -- another process leaves it
             await asyncio.sleep(MARK_POLL)
         await operate(order)
+
+    async def marked(self, name: str) -> str | None:
+        """The order of a mark, an abort, if one is seen at a rollout."""
+        return await asyncio.to_thread(self._marked, name)
 
     def _marked(self, name: str) -> str | None:
         with contextlib.suppress(OSError):

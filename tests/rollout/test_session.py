@@ -250,6 +250,35 @@ def test_the_card_says_who_is_stable_before_and_after_a_promotion(
     )
 
 
+def test_a_rollout_that_is_resumed_hears_what_was_ordered_meanwhile(
+    one: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ordered: list[str | None] = []
+
+    async def conduct(*_: Any, **named: Any) -> Exit:
+        ordered.append(named.get("ordered"))
+        return Exit.FAILED
+
+    monkeypatch.setattr(session, "_conduct", conduct)
+    assert one.run() is Exit.FAILED
+    journal = one.station.latest()
+    assert journal
+
+    def resume() -> None:
+        engine, screen = (
+            one.connector.engine(one.station.directory, None),
+            Screen(lambda line: None, lambda kind, t, body: None),
+        )
+        asyncio.run(
+            session.run_again(one.connector, engine, one.station, journal, read_journal(journal), screen)
+        )
+
+    resume()
+    one.station.mark(journal.stem, "abort --reason orders are lost")
+    resume()
+    assert ordered == [None, None, "abort --reason orders are lost"]
+
+
 def test_whose_lease_is_gone_leaves_and_a_store_that_is_down_is_paged(one: Session) -> None:
     told: list[str] = []
 

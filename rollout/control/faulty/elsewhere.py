@@ -50,6 +50,10 @@ class MemoryStore:
     def read(self, key: str) -> tuple[bytes, str] | None:
         return self._objects.get(key)
 
+    def age(self, key: str) -> float | None:
+        """It is asked by nobody here."""
+        raise NotImplementedError
+
     def names(self, folder: str, after: str = "") -> list[str]:
         return sorted(name for name in self._folders[folder] if name > after)
 

@@ -340,7 +340,11 @@ class World:
         _spawn(run, *self._beside(run, controller))
         if command:
             _spawn(run, controller.operate(command))
-        (conducting,) = _spawn(run, controller.run(past))
+        ordered = None
+        if past and run.store and self.shared:
+            with suppress(StoreError):
+                ordered = await run.store.call(partial(self.shared.marked, self.chapter.name))
+        (conducting,) = _spawn(run, controller.run(past, ordered))
         death_of = asyncio.create_task(calls.process.died.wait())
         await asyncio.wait({conducting, death_of}, return_when=asyncio.FIRST_COMPLETED)
         death_of.cancel()
@@ -400,10 +404,10 @@ class World:
         async def hear_marks() -> None:
             while True:
                 with suppress(StoreError):
-                    if await store.call(partial(shared.marked, name)):
+                    if order := await store.call(partial(shared.marked, name)):
                         break
                 await asyncio.sleep(MARK_POLL)
-            await controller.operate("abort")
+            await controller.operate(order)
 
         def lost(who: str) -> None:
             self.played.met["controllers left, their lease lost"] += 1

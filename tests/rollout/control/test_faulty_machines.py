@@ -153,7 +153,7 @@ def test_a_controller_that_does_not_leave_is_noticed(monkeypatch: pytest.MonkeyP
 
 
 def test_a_mark_that_nobody_hears_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Shared, "marked", lambda self, name: False)
+    monkeypatch.setattr(Shared, "marked", lambda self, name: None)
     resumed = two_machines((100.0, "abort"), commands=((130.0, "resume"),))
     assert "ended well" in " ".join(violations(play_night(resumed)))
     watched = two_machines((100.0, "abort"), watched=True, watch_s=1000.0, breaks_s=ALWAYS)

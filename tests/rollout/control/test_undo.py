@@ -11,6 +11,7 @@ from rollout.control.controller import Controller
 from rollout.control.exits import Exit
 from rollout.control.testing import FakeCloud, MemoryJournal, Release, run_virtually
 from rollout.journal.notes import Ended
+from rollout.journal.resume import recall
 from rollout.plan import load_plan
 
 PLAN = load_plan("phase-c")
@@ -129,3 +130,29 @@ def test_a_watch_that_leaves_says_how_to_go_on() -> None:
     assert run_virtually(night()) is Exit.FAILED
     (told,) = (body for _, subject, body in cloud.notifier.sent if subject == "nobody watches the rollout")
     assert "`rollout watch` watches it again, `rollout undo` takes it back" in told
+
+
+def test_a_watch_that_is_resumed_after_its_time_hears_first_what_was_ordered_meanwhile() -> None:
+    """Found by seed 20038: the time was over before the mark of an undo was looked at."""
+
+    async def night() -> tuple[Exit, list[str]]:
+        cloud = FakeCloud()
+        cloud.traffic.weight = 100
+        cloud.traffic.history = [(0, 100)]
+        start, journal = cloud.clock.now(), MemoryJournal(cloud.clock)
+
+        def controller() -> Controller:
+            return Controller(
+                PLAN, ports=cloud.ports, metrics=cloud.metrics, probes=cloud.probes, journal=journal,
+                clock=cloud.clock, start=start, watch_s=600,
+            )  # fmt: skip
+
+        first = controller()
+        asyncio.get_running_loop().call_later(60, first.leave, "the machine is needed")
+        assert await first.run() is Exit.FAILED
+        await asyncio.sleep(1000)
+        code = await controller().run(recall(PLAN, journal.records), "abort")
+        ends = [r.body["outcome"] for r in journal.records if r.body.get("decision") == "finish"]
+        return code, ends
+
+    assert run_virtually(night()) == (Exit.ROLLED_BACK, ["undone"])
