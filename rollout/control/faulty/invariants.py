@@ -112,7 +112,7 @@ def of_the_calm(world: World) -> Iterator[Violation]:
 
 def of_the_end(world: World, weight_at_end: float) -> Iterator[Violation]:
     now, weight = asyncio.get_running_loop().time(), world.balancer.weight
-    if world.ended_at - world.strange_at < _UNSEEN:
+    if world.finished_at - world.strange_at < _UNSEEN:
         return  # moved from elsewhere in the last moment
     if weight != weight_at_end:
         yield Violation(now, f"traffic went from {weight_at_end:g} to {weight:g} % after the end")

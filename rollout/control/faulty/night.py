@@ -51,7 +51,7 @@ from rollout.journal.store import Lease, LeaseHeld, LeaseLost, Shared, StoreErro
 from rollout.journal.stored import CLOSE_LIMIT
 from rollout.plan import plan_text
 from rollout.policy.events import FRONT_DOOR, Alarm
-from rollout.policy.state import STOPPED, State
+from rollout.policy.state import STOPPED, Phase, State
 
 LONGEST = 6 * 3600.0  # seconds of a night's own time
 VERSIONS = {"stable": "1.0.0", "candidate": "2.0.0"}
@@ -152,7 +152,8 @@ class World:
         self.chapter = Chapter("", "", 0.0, 0.0)
         self.over = asyncio.Event()
         self.violations: list[Violation] = []
-        self.ended, self.ended_at = False, 0.0
+        self.ended = False
+        self.finished_at = 0.0  # when the policy had finished (loop time); what it had begun is done later
         self.strange_at = -1e9  # the last time somebody else moved traffic
         self.told_aborted = False  # an operator's abort was accepted
         self.marked_at: float | None = (
@@ -192,7 +193,7 @@ class World:
         self._header()
         tending = loop.create_task(self._tend())
         await self.over.wait()
-        self.ended, self.ended_at = True, loop.time()
+        self.ended = True
         weight = self.balancer.weight
         await self._everybody_leaves()
         tending.cancel()
@@ -337,7 +338,7 @@ class World:
             recheck=partial(calls.call, "recheck", self._recheck),
         )
         self.run = run
-        _spawn(run, *self._beside(run, controller))
+        helpers = _spawn(run, *self._beside(run, controller))
         if command:
             _spawn(run, controller.operate(command))
         ordered = None
@@ -347,10 +348,13 @@ class World:
         (conducting,) = _spawn(run, controller.run(past, ordered))
         death_of = asyncio.create_task(calls.process.died.wait())
         await asyncio.wait({conducting, death_of}, return_when=asyncio.FIRST_COMPLETED)
-        death_of.cancel()
+        for helper in (*helpers, death_of):
+            helper.cancel()
         ended = conducting.result() if conducting.done() and calls.process.alive else None
         if ended not in (None, Exit.FAILED) and run.superseded_at is None:
             self.ended = True
+            epoch = machine.clock.now() - asyncio.get_running_loop().time()
+            self.finished_at = self.chapter.start + controller.state.t - epoch
         self.violations += invariants.of_a_process(run, asyncio.get_running_loop().time())
         await self._close(run, died=ended is None)
         run.last, run.controller = controller.state, None
@@ -501,7 +505,8 @@ class World:
         self.here.clock.epoch += seconds
 
     def _stranger(self, weight: int) -> None:
-        if not self.ended:
+        finished = self.run is not None and self.run.state.phase is Phase.FINISHED
+        if not (self.ended or finished):  # from then on nobody watches
             self.balancer.move(weight, "stranger")
 
     def _operate(self, command: str) -> None:
