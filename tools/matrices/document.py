@@ -35,6 +35,9 @@ two minutes, the other faults never. "Stack out of line": the load balancer is r
 _NIGHTS = """
 ## Nights by seed
 
+Half of the nights have a store whose calls fail and a second machine from which somebody resumes or aborts; versions change; a promotion may be
+watched, break, and be undone (decision 92).
+
 {nights}
 """
 
