@@ -49,6 +49,17 @@ def test_the_document_says_what_did_not_hold() -> None:
     assert "Commit abc, 2025-12-20." in text
 
 
+def test_the_tables_of_real_parts_have_the_cells_of_the_code() -> None:
+    _, real = apart(DOCUMENT)
+    rows = [line.strip("| ").split(" | ") for line in real.splitlines() if line.startswith("| ")]
+    named = [tuple(row[:2]) for row in rows if row[0] not in ("killed", "fault")]
+    wanted = [(crash.at, f"`rollout {crash.then}`") for crash in CRASHES]
+    assert named == [*wanted, *((cell.fault, cell.action) for cell in REAL_FAULTS)], (
+        "run `make matrices REAL=1`"
+    )
+    assert "BOTH" not in real
+
+
 def test_either_part_of_the_document_is_written_alone() -> None:
     found = Ended(4, "", "blue", in_line=False, way="break-glass", off_s=3.14, requests=1200, failed=3)
     real = render_real("abc", "2025-12-20", [(CRASHES[0], found)], [(REAL_FAULTS[0], found)], 8)

@@ -69,7 +69,9 @@ _REAL = "\n## On real parts: the process is killed\n"
 _REAL_DEATHS = """
 The real command, engine, HAProxy and Kubernetes API of a lab at time scale 10, under 100 requests a second. `rollout` is killed with SIGKILL at
 a record of its journal, and the command beside it is typed at once. "Inside": the engine holds the lock of the stack. Seconds are from
-typing that command until the candidate answered its last request. Commit {commit}, {date}.
+typing that command until the candidate answered its last request; none where it ends on the candidate.
+
+Commit {commit}, {date}.
 
 | killed | then | traffic ends on | seconds | end | requests failed |
 |---|---|---|---|---|---|
@@ -79,7 +81,8 @@ _REAL_FAULTS = """
 
 In the same lab. Seconds are from typing `rollout abort` or `rollout undo`, or from the decision after a breach, until the candidate answered its
 last request or a request failed for the last time. The breach is that no request of users reaches the candidate's targets, so requests fail before
-it is found. ModifyRule is throttled until {throttled:g} s after the decision; "disk full": the controller can write no file.
+the front door's rounds or the metrics find it. ModifyRule is throttled until {throttled:g} s after the decision; "disk full": the controller can write no
+file. A stack update gives way to break-glass after 20 s, which it needs on a busy machine without any fault.
 
 | fault | action | moved by | traffic ends on | seconds | end | requests failed |
 |---|---|---|---|---|---|---|

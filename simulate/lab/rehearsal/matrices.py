@@ -74,7 +74,7 @@ CRASHES = (
 
 @dataclass(frozen=True, slots=True)
 class FaultCell:
-    """``action``: ``abort`` typed in the first stage, ``breach`` found in the metrics, ``undo`` typed after a promotion."""
+    """``action``: ``abort`` typed in the first stage, ``breach`` found by probes or metrics, ``undo`` typed after a promotion."""
 
     fault: str
     action: str
