@@ -20,8 +20,9 @@ CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"
 CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
 ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
 
-# The paths that the load balancer serves; everything else is the frontend.
-API_PATHS = ("/api/*", "/ws", "/health", "/ready", "/deep")
+# The paths that the load balancer serves; everything else is the frontend. Not /ready and /deep: the load balancer and the rollout
+# reach them without CloudFront, and anybody could make the database work by asking for /deep.
+API_PATHS = ("/api/*", "/ws", "/health")
 
 # The frontend's files by release; none of them is a page.
 RELEASE_PATHS = f"/{RELEASES}/*"

@@ -10,7 +10,17 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from infra.stacks import BACKEND_PORT, SERVICE_ACCOUNT
-from infra.workload.pods import container_security, drain, labels, pod_security, selector, spread
+from infra.workload.pgbouncer_ini import SURGE
+from infra.workload.pods import (
+    PROGRESS_DEADLINE,
+    container_security,
+    drain,
+    labels,
+    pod_security,
+    roll_out_limit,
+    selector,
+    spread,
+)
 
 NAME = "backend"
 # Seconds after the drain in which the last requests are answered and the websockets are closed.
@@ -112,9 +122,10 @@ class Backend(pulumi.ComponentResource):
             metadata=_metadata(NAME, args),
             spec=k8s.apps.v1.DeploymentSpecArgs(
                 replicas=args.replicas,
+                progress_deadline_seconds=PROGRESS_DEADLINE,
                 selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selector(NAME)),
                 strategy=k8s.apps.v1.DeploymentStrategyArgs(
-                    rolling_update=k8s.apps.v1.RollingUpdateDeploymentArgs(max_unavailable=0, max_surge=1)
+                    rolling_update=k8s.apps.v1.RollingUpdateDeploymentArgs(max_unavailable=0, max_surge=SURGE)
                 ),
                 template=k8s.core.v1.PodTemplateSpecArgs(
                     metadata=k8s.meta.v1.ObjectMetaArgs(labels=labels(NAME, args.version)),
@@ -133,7 +144,9 @@ class Backend(pulumi.ComponentResource):
                     ),
                 ),
             ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=bindings),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=bindings, custom_timeouts=roll_out_limit(args.replicas)
+            ),
         )
         k8s.policy.v1.PodDisruptionBudget(
             f"{name}-budget",

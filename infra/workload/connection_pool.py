@@ -9,7 +9,17 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from infra.workload import pgbouncer_ini
-from infra.workload.pods import container_security, drain, labels, pod_security, selector, spread
+from infra.workload.pgbouncer_ini import SURGE
+from infra.workload.pods import (
+    PROGRESS_DEADLINE,
+    container_security,
+    drain,
+    labels,
+    pod_security,
+    roll_out_limit,
+    selector,
+    spread,
+)
 
 NAME = "pgbouncer"
 # pgbouncer is single-threaded; its use of CPU and memory hardly depends on the load.
@@ -21,7 +31,8 @@ _SHUTDOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class ConnectionPoolArgs:
-    """`pool_size` and `max_client_connections` are for each of the `replicas`."""
+    """`pool_size` and `max_client_connections` are for each of the `replicas`; `database_ca` is PEM, which the database's
+    certificate is checked against."""
 
     namespace: pulumi.Input[str]
     image: str
@@ -35,6 +46,9 @@ class ConnectionPoolArgs:
     database_user: pulumi.Input[str]
     database_password: pulumi.Input[str]
     database_tls: str
+    database_ca: str | None
+    query_timeout: int
+    prepared_statements: int
 
 
 class ConnectionPool(pulumi.ComponentResource):
@@ -68,6 +82,9 @@ class ConnectionPool(pulumi.ComponentResource):
                     size=args.pool_size,
                     clients=args.max_client_connections,
                     tls=args.database_tls,
+                    query_timeout=args.query_timeout,
+                    prepared_statements=args.prepared_statements,
+                    verified=args.database_ca is not None,
                 )
             )
         )
@@ -81,7 +98,10 @@ class ConnectionPool(pulumi.ComponentResource):
             f"{name}-config",
             metadata=metadata(None),
             immutable=True,
-            data={pgbouncer_ini.CONFIG_FILE: ini},
+            data={
+                pgbouncer_ini.CONFIG_FILE: ini,
+                **({pgbouncer_ini.CA_FILE: args.database_ca} if args.database_ca else {}),
+            },
             opts=child,
         )
         secret = k8s.core.v1.Secret(
@@ -119,9 +139,10 @@ class ConnectionPool(pulumi.ComponentResource):
             metadata=metadata(NAME),
             spec=k8s.apps.v1.DeploymentSpecArgs(
                 replicas=args.replicas,
+                progress_deadline_seconds=PROGRESS_DEADLINE,
                 selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selector(NAME)),
                 strategy=k8s.apps.v1.DeploymentStrategyArgs(
-                    rolling_update=k8s.apps.v1.RollingUpdateDeploymentArgs(max_unavailable=0, max_surge=1)
+                    rolling_update=k8s.apps.v1.RollingUpdateDeploymentArgs(max_unavailable=0, max_surge=SURGE)
                 ),
                 template=k8s.core.v1.PodTemplateSpecArgs(
                     metadata=k8s.meta.v1.ObjectMetaArgs(
@@ -146,7 +167,7 @@ class ConnectionPool(pulumi.ComponentResource):
                     ),
                 ),
             ),
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self, custom_timeouts=roll_out_limit(args.replicas)),
         )
         service = k8s.core.v1.Service(
             f"{name}-service",

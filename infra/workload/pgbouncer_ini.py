@@ -12,8 +12,11 @@ PORT = 6432
 CONFIG_FOLDER = "/etc/pgbouncer"
 USERS_FOLDER = "/etc/pgbouncer-auth"
 CONFIG_FILE = "pgbouncer.ini"
+CA_FILE = "database-ca.pem"
 USERS_FILE = "userlist.txt"
 
+# Pods above the number of replicas while a Deployment rolls.
+SURGE = 1
 # Connections to the database that are reserved for others than the pools.
 RESERVED_CONNECTIONS = 20
 
@@ -25,13 +28,22 @@ _SERVER_CONNECT = 5
 _SERVER_RETRY = 1
 # Without it a transaction that a leaking client left open would hold its connection for ever.
 _IDLE_TRANSACTION = 60
+# Seconds after which the kernel probes a silent connection, how often, and how many may go unanswered; and milliseconds that sent
+# data may stay unacknowledged. After a failover of the database its old address answers nothing: without these a
+# connection to it is only noticed after a quarter of an hour.
+_KEEP_IDLE, _KEEP_INTERVAL, _KEEP_COUNT = 10, 5, 3
+_USER_TIMEOUT_MS = 15_000
 _SERVER_IDLE = 300
 _SERVER_LIFETIME = 3600
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """One pgbouncer: at most `size` connections to the database, at most `clients` from the backend."""
+    """One pgbouncer: at most `size` connections to the database, at most `clients` from the backend.
+
+    `query_timeout` in seconds, 0: none. `prepared_statements` of each connection are kept; 0 leaves the key out, which pgbouncer
+    knows since 1.21. `verified`: the database's certificate is checked against `CA_FILE`.
+    """
 
     database_host: str
     database_port: int
@@ -39,6 +51,9 @@ class Pool:
     size: int
     clients: int
     tls: str
+    query_timeout: int
+    prepared_statements: int = 0
+    verified: bool = False
 
 
 def render_ini(pool: Pool) -> str:
@@ -64,9 +79,19 @@ def render_ini(pool: Pool) -> str:
         "idle_transaction_timeout": _IDLE_TRANSACTION,
         "server_idle_timeout": _SERVER_IDLE,
         "server_lifetime": _SERVER_LIFETIME,
+        "query_timeout": pool.query_timeout,
+        "tcp_keepalive": 1,
+        "tcp_keepidle": _KEEP_IDLE,
+        "tcp_keepintvl": _KEEP_INTERVAL,
+        "tcp_keepcnt": _KEEP_COUNT,
+        "tcp_user_timeout": _USER_TIMEOUT_MS,
         "server_tls_sslmode": pool.tls,
         "ignore_startup_parameters": "extra_float_digits",
     }
+    if pool.verified:
+        settings["server_tls_ca_file"] = f"{CONFIG_FOLDER}/{CA_FILE}"
+    if pool.prepared_statements:
+        settings["max_prepared_statements"] = pool.prepared_statements
     lines = [
         "[databases]",
         f"{pool.database_name} = host={pool.database_host} port={pool.database_port} dbname={pool.database_name}",
@@ -84,6 +109,6 @@ def render_users(user: str, password: str) -> str:
 
 
 def connections_needed(pool_size: int, replicas: int) -> int:
-    """Connections that the database must allow: two colours of `replicas` pgbouncers each, and a reserve for people,
-    migrations and monitoring."""
-    return 2 * replicas * pool_size + RESERVED_CONNECTIONS
+    """Connections that the database must allow: two colours of `replicas` pgbouncers each, one more while one of them rolls (its
+    successor is up before it ends), and a reserve for people, migrations and monitoring."""
+    return (2 * replicas + SURGE) * pool_size + RESERVED_CONNECTIONS

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pulumi
 import pulumi_kubernetes as k8s
 
 # No user of any image; files of volumes belong to the group.
 _USER = 10_001
+# Seconds without any progress after which Kubernetes calls a roll-out failed; Kubernetes' default, said here because of the next two.
+PROGRESS_DEADLINE = 600
+# Seconds that a whole roll-out may take: so many, and for each pod as long as it may take to start and be found healthy.
+ROLL_OUT_LEAST, ROLL_OUT_POD = 600, 90
 _SPREAD_OVER = ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
 NAME_LABEL = "app.kubernetes.io/name"
 
@@ -56,6 +61,13 @@ def spread(name: str) -> list[k8s.core.v1.TopologySpreadConstraintArgs]:
         )
         for key in _SPREAD_OVER
     ]
+
+
+def roll_out_limit(replicas: int) -> pulumi.CustomTimeouts:
+    """How long the engine waits for a Deployment whose pods are replaced one by one; by default it gives up after ten minutes,
+    which many replicas need, and a started roll-out goes on without it."""
+    wait = f"{ROLL_OUT_LEAST + replicas * ROLL_OUT_POD}s"
+    return pulumi.CustomTimeouts(create=wait, update=wait)
 
 
 def drain(seconds: int) -> k8s.core.v1.LifecycleArgs:

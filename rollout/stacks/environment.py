@@ -109,6 +109,9 @@ async def read_environment(engine: Engine, env: str, colours: Mapping[str, str] 
             test_secret=foundation["testSecret"],
             secrets=(
                 *(foundation[key] for key in ("testSecret", "originSecret", "databasePassword")),
+                *filter(
+                    None, [foundation.get("databaseAppPassword")]
+                ),  # not every application has a login of its own
                 *(url for urls in notify_urls.values() for url in urls),
             ),
             topics=foundation["topics"],

@@ -63,6 +63,7 @@ class Registered:
     protect: bool
     ignore_changes: tuple[str, ...]
     depends_on: frozenset[str]
+    timeout: str  # of an update; '' for the provider's
 
 
 @dataclass(slots=True)
@@ -124,6 +125,7 @@ class _Monitor(mocks.MockMonitor):
                     secrets=frozenset(secrets),
                     protect=request.protect,
                     ignore_changes=tuple(request.ignoreChanges),
+                    timeout=request.customTimeouts.update,
                     depends_on=frozenset(urn.rpartition("::")[2] for urn in request.dependencies),
                 )
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -163,7 +164,7 @@ def test_backend_starts_after_its_pool() -> None:
 def test_pgbouncer_reads_what_was_rendered() -> None:
     config = example().one(CONFIG_MAP).inputs
     assert config["data"]["pgbouncer.ini"] == render_ini(
-        Pool("db.example", 5432, "simple378", size=50, clients=1000, tls="require")
+        Pool("db.example", 5432, "simple378", size=50, clients=1000, tls="require", query_timeout=30)
     )
     users = example().one(SECRET, "pool-users")
     assert users.inputs["stringData"] == {"userlist.txt": '"app" "p""w/d@"\n'}
@@ -192,11 +193,14 @@ def test_pools_that_the_database_cannot_take_are_refused() -> None:
         deploy(
             "prod-green",
             {**COLOUR, "simple378:poolSize": "100"},
-            {"prod": {**FOUNDATION_OUTPUTS, "databaseMaxConnections": 419}},
+            {"prod": {**FOUNDATION_OUTPUTS, "databaseMaxConnections": 519}},
             SECRET_OUTPUTS,
         )
-    assert "two colours need 420 connections, the database allows 419" in str(refused.value)
-    assert "pulumi config set simple378:databaseMaxConnections 420 --stack prod" in str(refused.value)
+    assert "two colours need 520 connections, one that rolls counted, the database allows 519" in str(
+        refused.value
+    )
+    assert "pulumi config set simple378:databaseMaxConnections 520 --stack prod" in str(refused.value)
+    assert "`aws rds reboot-db-instance --db-instance-identifier simple378-prod`" in str(refused.value)
 
 
 def test_outputs() -> None:
@@ -206,6 +210,7 @@ def test_outputs() -> None:
         "version": "2.1.0",
         "image": "registry.example/simple378/backend",
         "pool": "2 x 50 of registry.example/pgbouncer:1.23.1",
+        "login": "app",
         "replicas": 4,
     }
 
@@ -328,3 +333,58 @@ def test_pods_that_could_publish_no_metrics_are_refused() -> None:
         deploy("prod-green", COLOUR, {**STACKS, "prod": foundation}, SECRET_OUTPUTS)
     assert "`pulumi config set simple378:clusterName NAME --stack prod`" in str(refused.value)
     assert "`pulumi up --stack prod`" in str(refused.value)
+
+
+@pytest.mark.parametrize(("name", "timeout"), [("backend", "4200s"), ("pool", "780s")])
+def test_a_roll_out_of_many_replicas_has_the_time_it_needs(name: str, timeout: str) -> None:
+    found = run(replicas="40").one(DEPLOYMENT, f"{name}-deployment")
+    assert found.inputs["spec"]["progressDeadlineSeconds"] == 600
+    assert found.timeout == timeout
+
+
+def test_the_applications_own_role_is_used_where_there_is_one() -> None:
+    foundation = {**FOUNDATION_OUTPUTS, "databaseAppUser": "simple378_app", "databaseAppPassword": "its own"}
+    secrets = {"prod": [*SECRET_OUTPUTS["prod"], "databaseAppPassword"]}
+    recording = deploy("prod-green", COLOUR, {**STACKS, "prod": foundation}, secrets)
+    assert recording.one(SECRET, "pool-users").inputs["stringData"] == {
+        "userlist.txt": '"simple378_app" "its own"\n'
+    }
+    url = recording.one(SECRET, "backend-environment").inputs["stringData"]["DATABASE_URL"]
+    assert url.startswith("postgresql://simple378_app:its%20own@pgbouncer.")
+    assert recording.outputs["login"] == "simple378_app"
+
+
+@pytest.mark.parametrize("exported", [True, False])
+def test_a_colour_that_serves_refuses_another_login(exported: bool) -> None:
+    """Also one that was deployed before logins were exported: the role may not be there yet."""
+    before = {key: value for key, value in example().outputs.items() if exported or key != "login"}
+    foundation = {**FOUNDATION_OUTPUTS, "databaseAppUser": "simple378_app", "databaseAppPassword": "its own"}
+    stacks = {
+        "prod": foundation,
+        "prod-green": before,
+        "prod-traffic": {"stable": "green", "candidateWeight": 0},
+    }
+    with pytest.raises(StackError, match="its database login would change from app to simple378_app"):
+        deploy("prod-green", COLOUR, stacks, SECRET_OUTPUTS)
+
+
+def test_the_databases_certificate_is_checked_by_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "rds.pem"
+    file.write_text("-----BEGIN CERTIFICATE-----\n")
+    recording = run(
+        databaseTls="verify-full", databaseCa=str(file), maxPreparedStatements="200", queryTimeout="0"
+    )
+    files = recording.one(CONFIG_MAP).inputs["data"]
+    assert files["database-ca.pem"] == file.read_text()
+    for line in (
+        "server_tls_sslmode = verify-full",
+        "server_tls_ca_file = /etc/pgbouncer/database-ca.pem",
+        "max_prepared_statements = 200",
+        "query_timeout = 0",
+    ):
+        assert line in files["pgbouncer.ini"].splitlines()
+    file.write_text("not a certificate")
+    with pytest.raises(SettingsError, match=r"simple378:databaseCa: .*rds.pem: no certificate"):
+        run(databaseTls="verify-full", databaseCa=str(file))
+    with pytest.raises(SettingsError, match=r"simple378:databaseCa: .*none: No such file"):
+        run(databaseTls="verify-full", databaseCa=str(tmp_path / "none"))

@@ -184,7 +184,8 @@ def test_distribution() -> None:
     behaviours = distribution["orderedCacheBehaviors"]
     assert behaviours.pop(0)["pathPattern"] == "/releases/*"
     assert [behaviour["pathPattern"] for behaviour in behaviours] == list(API_PATHS)
-    assert {"/api/*", "/ws", "/health", "/ready", "/deep"} == set(API_PATHS)
+    # Probes of the pods and of the rollout come another way; to the public they would be a way to load the database.
+    assert set(API_PATHS) == {"/api/*", "/ws", "/health"}
     assert {b["compress"] for b in (*behaviours, distribution["defaultCacheBehavior"])} == {
         True
     }  # gzip, Risk 9
@@ -678,3 +679,18 @@ def test_before_there_is_a_cluster_there_is_no_role() -> None:
     recording = deploy("prod", config, STACKS)
     assert [role.parent for role in recording.of_type(ROLE)] == ["backups"]
     assert recording.outputs.get("podCredentials") is None
+
+
+def test_the_backends_login_is_the_applications_role_where_there_is_one() -> None:
+    recording = run(databaseAppUser="simple378_app", databaseAppPassword="an-app-password")
+    stored = {
+        found.name: json.loads(found.inputs["secretString"])["username"]
+        for found in recording.of_type("aws:secretsmanager/secretVersion:SecretVersion")
+        if "database" in found.name
+    }
+    assert stored == {
+        "secret-database-version": "simple378_app",
+        "secret-database-owner-version": "simple378",
+    }
+    assert recording.outputs["databaseAppUser"] == "simple378_app"
+    assert "databaseAppPassword" in recording.secret_outputs

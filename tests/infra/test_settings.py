@@ -137,7 +137,7 @@ def test_everything_that_is_wrong_is_in_one_error() -> None:
         (Layer.COLOUR, {"backendEnv": '{"AWS_REGION": "x"}'}, "sets AWS_REGION, which the program sets"),
         (Layer.COLOUR, {"backendEnv": '{"A-B": "c"}'}, "has 'A-B', which is not a valid variable name"),
         (Layer.COLOUR, {"resources": '{"memory": "512"}'}, "simple378:resources.memory"),
-        (Layer.COLOUR, {"databaseTls": "disable"}, "'require' or 'prefer'"),
+        (Layer.COLOUR, {"databaseTls": "disable"}, "'verify-full', 'require' or 'prefer'"),
         (Layer.LIMITS, {"rateLimit": "9"}, "greater than or equal to 10"),
         (Layer.LIMITS, {"rateLimit": "many"}, "simple378:rateLimit is 'many'"),
         (Layer.FOUNDATION, {"vpcId": "vpc-1"}, "remove one set of keys"),
@@ -147,6 +147,19 @@ def test_everything_that_is_wrong_is_in_one_error() -> None:
             "no network: set simple378:vpcCidr and simple378:azs",
         ),
         (Layer.FOUNDATION, {"azs": None}, "no network"),
+        (Layer.COLOUR, {"databaseTls": "verify-full"}, "pulumi config set simple378:databaseCa FILE"),
+        (Layer.COLOUR, {"databaseCa": "rds.pem"}, "belong together"),
+        (Layer.FOUNDATION, {"databaseAppUser": "app"}, "simple378:databaseAppPassword belong together"),
+        (
+            Layer.FOUNDATION,
+            {"databaseAppUser": "simple378", "databaseAppPassword": "a-password"},
+            "simple378:databaseAppUser is the same as simple378:databaseUser",
+        ),
+        (
+            Layer.FOUNDATION,
+            {"databaseAppUser": "app", "databaseAppPassword": "with space"},
+            "simple378:databaseAppPassword: must have 8 to 128",
+        ),
         (Layer.FOUNDATION, {"clusterName": "a cluster"}, "simple378:clusterName is 'a cluster'"),
         (
             Layer.FOUNDATION,

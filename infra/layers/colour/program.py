@@ -24,16 +24,21 @@ async def deploy(stack: StackName) -> None:
     Nothing is exported before the guards: the engine records what a program exported even if it fails afterwards.
     """
     settings = ColourSettings.load()
+    authority = settings.authority()
     require_context()
     if stack.colour is None:
         raise StackError(f"stack {stack.name!r} belongs to no colour")
     colour = stack.colour.value
     # This stack first and alone, while the engine writes nothing to the state that is read.
     before = await OtherStack.read(stack.name)
+    foundation = await OtherStack.read(stack.environment)
+    master = foundation.require("databaseUser")
+    user = foundation.get("databaseAppUser") or master
     guarded = {
         "version": settings.version,
         "image": settings.image,
         "pool": f"{settings.pgbouncer_replicas} x {settings.pool_size} of {settings.pgbouncer_image}",
+        "login": user,
     }
     check_serving(
         before,
@@ -43,8 +48,8 @@ async def deploy(stack: StackName) -> None:
         allowed_version=settings.allow_while_serving,
         replicas=settings.replicas,
         stack=stack.name,
+        before_there_was={"login": master},
     )
-    foundation = await OtherStack.read(stack.environment)
     _check_pools_fit(foundation, settings, stack)
     _check_credentials(foundation, stack)
     name = stack.colour.namespace
@@ -62,8 +67,10 @@ async def deploy(stack: StackName) -> None:
         ),
         opts=pulumi.ResourceOptions(protect=settings.protect),
     )
-    database_name, user = foundation.require("databaseName"), foundation.require("databaseUser")
-    password = foundation.require_secret("databasePassword")
+    database_name = foundation.require("databaseName")
+    password = foundation.require_secret(
+        "databasePassword" if user == foundation.require("databaseUser") else "databaseAppPassword"
+    )
     pool = ConnectionPool(
         "pool",
         ConnectionPoolArgs(
@@ -79,6 +86,9 @@ async def deploy(stack: StackName) -> None:
             database_user=user,
             database_password=password,
             database_tls=settings.database_tls,
+            database_ca=authority,
+            query_timeout=settings.query_timeout,
+            prepared_statements=settings.max_prepared_statements,
         ),
     )
     Backend(
@@ -142,7 +152,9 @@ def _check_pools_fit(foundation: OtherStack, settings: ColourSettings, stack: St
     if needed > allowed:
         raise StackError(
             f"configuration of stack {stack.name}:\n  - simple378:poolSize is {settings.pool_size} and "
-            f"simple378:pgbouncerReplicas {settings.pgbouncer_replicas}: two colours need {needed} connections, the "
+            f"simple378:pgbouncerReplicas {settings.pgbouncer_replicas}: two colours need {needed} connections, one that rolls counted, the "
             f"database allows {allowed}; make them smaller, or raise it with `pulumi config set "
-            f"simple378:databaseMaxConnections {needed} --stack {stack.environment}`"
+            f"simple378:databaseMaxConnections {needed} --stack {stack.environment}`. RDS takes a raised limit at its next reboot only "
+            f"(`aws rds reboot-db-instance --db-instance-identifier {stack.resource_prefix}`, outside a release); an instance's memory "
+            "bounds it too"
         )

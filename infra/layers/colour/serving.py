@@ -12,7 +12,12 @@ from infra.stacks import Colour, OtherStack, StackError
 
 ALLOW_KEY = "allowWhileServing"
 # The outputs of a colour's stack that must not change while it serves, and how a person calls them.
-GUARDED: Mapping[str, str] = {"version": "version", "image": "image", "pool": "connection pool"}
+GUARDED: Mapping[str, str] = {
+    "version": "version",
+    "image": "image",
+    "pool": "connection pool",
+    "login": "database login",
+}
 
 
 class ServingError(StackError):
@@ -37,11 +42,12 @@ def check_serving(
     allowed_version: str | None,
     replicas: int,
     stack: str,
+    before_there_was: Mapping[str, str],
 ) -> None:
     """Refuse to change the version, image or pool of a colour that has traffic, or that is stable at any weight, or to stop it.
 
-    `wanted` is what the configuration asks for, by the names of `GUARDED`. What an older deployment did not export is not
-    compared.
+    `wanted` is what the configuration asks for, by the names of `GUARDED`. What an older deployment did not export is
+    as `before_there_was` says, else not compared.
 
     Raises:
         ServingError: refused; nothing was registered.
@@ -58,7 +64,7 @@ def check_serving(
     changes = [
         f"its {words} would change from {before} to {wanted[output]}"
         for output, words in GUARDED.items()
-        if (before := deployed.get(output)) is not None and before != wanted[output]
+        if (before := _deployed(deployed, output, before_there_was)) not in (None, wanted[output])
     ]
     if changes:
         raise ServingError(
@@ -66,3 +72,10 @@ def check_serving(
             f"A release goes to {colour.other.value} when that is idle. If the change is meant all the same: "
             f"`pulumi config set simple378:{ALLOW_KEY} {wanted['version']} --stack {stack}`"
         )
+
+
+def _deployed(deployed: OtherStack, output: str, before_there_was: Mapping[str, str]) -> str | None:
+    found: str | None = deployed.get(output)
+    if found is None and deployed.get("version") is not None:
+        return before_there_was.get(output)
+    return found

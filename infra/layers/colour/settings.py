@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from infra.settings import Settings, Structured
+from infra.settings import Settings, SettingsError, Structured
 from infra.workload.pgbouncer_ini import LARGEST_POOL, SMALLEST_POOL
 
 # A tag of an image, short enough to be a label's value as well.
@@ -51,13 +52,47 @@ class ColourSettings(Settings):
     pool_size: int = Field(ge=SMALLEST_POOL, le=LARGEST_POOL)
     # Connections to one pgbouncer.
     max_client_connections: int = Field(default=1000, ge=100, le=10_000)
-    # pgbouncer's TLS to the database: `require` fails without it, `prefer` falls back to plain text.
-    database_tls: Literal["require", "prefer"] = "require"
+    # pgbouncer's TLS to the database: `verify-full` also checks certificate and name against `database_ca`, `require` fails
+    # without TLS, `prefer` falls back to plain text.
+    database_tls: Literal["verify-full", "require", "prefer"] = "require"
+    # A file with the certificates of those who sign the database's (PEM), in the project's folder.
+    database_ca: str | None = None
+    # Seconds after which pgbouncer ends a query; 0: never. Somewhat longer than the load balancer waits for an answer.
+    query_timeout: int = Field(default=30, ge=0, le=3600)
+    # Named prepared statements that pgbouncer keeps for each connection; 0 for pgbouncer before 1.21, which knows no such key.
+    max_prepared_statements: int = Field(default=0, ge=0, le=10_000)
 
     # The version that may be deployed although this colour serves: see `infra.layers.colour.serving`.
     allow_while_serving: str | None = Field(default=None, pattern=_VERSION)
     # The namespace, and with it everything in it, cannot be deleted by mistake.
     protect: bool = True
+
+    @model_validator(mode="after")
+    def _authority(self) -> Self:
+        if (self.database_tls == "verify-full") != (self.database_ca is not None):
+            raise ValueError(
+                "simple378:databaseTls verify-full and simple378:databaseCa belong together: set the file with the certificates of "
+                "those who sign the database's, `pulumi config set simple378:databaseCa FILE` (of RDS: "
+                "https://truststore.pki.rds.amazonaws.com/REGION/REGION-bundle.pem)"
+            )
+        return self
+
+    def authority(self) -> str | None:
+        """The text of `database_ca`; None where the certificate is not checked.
+
+        Raises:
+            SettingsError: the file cannot be read, or holds no certificate.
+        """
+        if self.database_ca is None:
+            return None
+        try:
+            text = Path(self.database_ca).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not a text"
+            raise SettingsError(f"simple378:databaseCa: {self.database_ca}: {reason}") from None
+        if "-----BEGIN CERTIFICATE-----" not in text:
+            raise SettingsError(f"simple378:databaseCa: {self.database_ca}: no certificate (PEM) is in it")
+        return text
 
     @field_validator("backend_env", mode="after")
     @classmethod

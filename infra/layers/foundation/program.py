@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 
 import pulumi
+from pydantic import SecretStr
 
 from infra.data.backups import Backups, BackupsArgs
 from infra.data.database import Database, DatabaseArgs
@@ -157,6 +158,10 @@ async def deploy(stack: StackName) -> None:
         "databaseName": settings.database_name,
         "databaseUser": settings.database_user,
         "databasePassword": secret(settings.database_password),
+        "databaseAppUser": settings.database_app_user,
+        "databaseAppPassword": secret(settings.database_app_password)
+        if settings.database_app_password
+        else None,
         "databaseMaxConnections": settings.database_max_connections,
         "originSecret": origin_secret,
         "testSecret": test_secret,
@@ -291,19 +296,27 @@ def _roles(
 
 
 def _store_secrets(settings: FoundationSettings, environment: str, database: _Endpoint) -> None:
-    login = pulumi.Output.all(database.host, database.port, secret(settings.database_password)).apply(
-        lambda parts: json.dumps(
-            {
-                "host": parts[0],
-                "port": parts[1],
-                "dbname": settings.database_name,
-                "username": settings.database_user,
-                "password": parts[2],
-            }
+    def login(user: str, password: SecretStr) -> pulumi.Output[str]:
+        return pulumi.Output.all(database.host, database.port, secret(password)).apply(
+            lambda parts: json.dumps(
+                {
+                    "host": parts[0],
+                    "port": parts[1],
+                    "dbname": settings.database_name,
+                    "username": user,
+                    "password": parts[2],
+                }
+            )
         )
-    )
+
+    owner = login(settings.database_user, settings.database_password)
+    backend, owners = owner, []
+    if settings.database_app_user and settings.database_app_password:
+        backend = login(settings.database_app_user, settings.database_app_password)
+        owners = [("database-owner", "For migrations: the user that owns the database", owner)]
     for name, description, value in (
-        ("database", "How the backend reaches its database", login),
+        ("database", "How the backend reaches its database", backend),
+        *owners,
         (
             "origin",
             f"Header {ORIGIN_HEADER}: opens the load balancer's listener",

@@ -77,6 +77,9 @@ class FoundationSettings(Settings):
     database_name: str = Field(default="simple378", pattern=_IDENTIFIER)
     database_user: str = Field(default="simple378", pattern=_IDENTIFIER)
     database_password: SecretStr
+    # The role that the application logs in as, made by docs/database-role.sql; without it as `database_user`, which owns all.
+    database_app_user: str | None = Field(default=None, pattern=_IDENTIFIER)
+    database_app_password: SecretStr | None = None
     # The server's limit, also of an existing one; the colours' pools must fit into it.
     database_max_connections: int = Field(default=500, ge=100, le=10_000)
     database_engine_version: str = Field(default="16", pattern=r"^\d+(\.\d+)?$")
@@ -118,10 +121,10 @@ class FoundationSettings(Settings):
             return "pod-identity"
         return "web-identity" if self.cluster_oidc_provider else None
 
-    @field_validator("database_password")
+    @field_validator("database_password", "database_app_password")
     @classmethod
-    def _password(cls, value: SecretStr) -> SecretStr:
-        if not _PASSWORD.fullmatch(value.get_secret_value()):
+    def _password(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not _PASSWORD.fullmatch(value.get_secret_value()):
             raise ValueError(
                 "must have 8 to 128 printable characters, none of them a space, slash, double quote or @"
             )
@@ -200,6 +203,20 @@ class FoundationSettings(Settings):
             raise ValueError(
                 f"simple378:cdnCertificateArn is of {_region_of(self.cdn_certificate_arn)}, but CloudFront accepts certificates from "
                 f"{CLOUDFRONT_REGION} only; request one there and set it with `pulumi config set simple378:cdnCertificateArn ARN`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _application_role(self) -> Self:
+        if (self.database_app_user is None) != (self.database_app_password is None):
+            raise ValueError(
+                "simple378:databaseAppUser and simple378:databaseAppPassword belong together; set the missing one with `pulumi "
+                "config set` (the password with --secret)"
+            )
+        if self.database_app_user == self.database_user:
+            raise ValueError(
+                "simple378:databaseAppUser is the same as simple378:databaseUser, which owns the database: `pulumi config set "
+                "simple378:databaseAppUser simple378_app`"
             )
         return self
 

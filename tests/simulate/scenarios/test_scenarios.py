@@ -421,5 +421,5 @@ def test_operator_and_failures_can_be_set_in_every_scenario() -> None:
 
 def test_a_pool_is_waited_for_as_long_as_the_program_configures() -> None:
     wait = next(one.default for one in find("healthy").all_parameters() if one.name == "pool_wait_s")
-    ini = render_ini(Pool("db", 5432, "app", 50, 100, "require"))
+    ini = render_ini(Pool("db", 5432, "app", 50, 100, "require", 30))
     assert f"query_wait_timeout = {wait:g}" in ini.splitlines()
