@@ -10,7 +10,7 @@ REAL ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint quick test soak matrices mutants rehearse bench clean distclean
+.PHONY: help setup check lint quick test soak matrices mutants alarms rehearse bench clean distclean
 
 help:  ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ soak: setup  ## nights of the controller in a world that fails by seed, for SOAK
 
 matrices: setup  ## every death and every fault of a rollout on fakes, REAL=1 some in the lab; writes docs/matrices.md
 	@$(BIN)/python -m tools.matrices $(if $(REAL),--real)
+
+alarms: setup  ## writes docs/alarms.md from the program's table of alarms
+	@$(BIN)/python -m tools.alarms_page
 
 mutants: setup  ## how many of 400 planted defects in policy, plan, journal and control the quick tests notice; takes hours
 	@$(BIN)/python -m tools.mutants

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.data.database_alarms import database_alarms
 from infra.data.storage import baseline_iops
 from infra.data.upgrade import major
-from infra.operations.alarms import Alarm, Metric, create_alarms
+from infra.operations.alarms import create_alarms
 from infra.operations.topics import Tier
 
 PORT = 5432
-# The guide's Strategy 5, warnings.
-CPU_PERCENT = 75.0
-DISK_IO_PERCENT = 70.0
 # Milliseconds; a statement that takes longer is logged (Risk 8).
 _SLOW_STATEMENT = 1000
 # UTC; both far from the release window (Saturdays and other nights, 02:00 to 08:00).
@@ -149,7 +147,13 @@ class Database(pulumi.ComponentResource):
         )
         create_alarms(
             name,
-            database_alarms(instance.identifier, args.iops or baseline_iops(args.storage)),
+            database_alarms(
+                instance.identifier,
+                iops=args.iops or baseline_iops(args.storage),
+                max_connections=args.max_connections,
+                instance_class=args.instance_class,
+                storage=args.storage,
+            ),
             prefix=f"{args.name}-database",
             topics=args.topics,
             parent=self,
@@ -159,31 +163,6 @@ class Database(pulumi.ComponentResource):
         self.host = instance.address
         self.port = instance.port
         self.register_outputs({"host": self.host, "port": self.port})
-
-
-def database_alarms(identifier: pulumi.Input[str], iops: int) -> tuple[Alarm, ...]:
-    """The alarms of an instance. Disk I/O is the share of the provisioned I/O operations per second that are in use."""
-
-    def metric(name: str) -> Metric:
-        return Metric("AWS/RDS", name, {"DBInstanceIdentifier": identifier}, "Average")
-
-    return (
-        Alarm(
-            suffix="cpu",
-            description=f"The database's CPU is above {CPU_PERCENT:g} %",
-            tier=Tier.WARNING,
-            threshold=CPU_PERCENT,
-            metrics={"cpu": metric("CPUUtilization")},
-        ),
-        Alarm(
-            suffix="disk-io",
-            description=f"The database uses more than {DISK_IO_PERCENT:g} % of its storage's I/O operations",
-            tier=Tier.WARNING,
-            threshold=DISK_IO_PERCENT,
-            metrics={"reads": metric("ReadIOPS"), "writes": metric("WriteIOPS")},
-            expressions={"used": f"100 * (reads + writes) / {iops}"},
-        ),
-    )
 
 
 def _parameter(name: str, value: int, apply_method: str = "immediate") -> aws.rds.ParameterGroupParameterArgs:

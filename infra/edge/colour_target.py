@@ -53,6 +53,7 @@ class ColourTarget(pulumi.ComponentResource):
     group_name: pulumi.Output[str]
     probe_arn: pulumi.Output[str]
     probe_group_name: pulumi.Output[str]
+    alarm_arns: dict[str, pulumi.Output[str]]
 
     def __init__(self, name: str, args: ColourTargetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("simple378:edge:ColourTarget", name, None, opts)
@@ -70,7 +71,7 @@ class ColourTarget(pulumi.ComponentResource):
             actions=[aws.lb.ListenerRuleActionArgs(type="forward", target_group_arn=probe.arn)],
             opts=pulumi.ResourceOptions(parent=self),
         )
-        create_alarms(
+        self.alarm_arns = create_alarms(
             name,
             colour_alarms(colour, group.arn_suffix, args.load_balancer_suffix),
             prefix=f"{args.prefix}-{colour.value}",

@@ -135,26 +135,7 @@ class LoadBalancer(pulumi.ComponentResource):
             opts=protected,
         )
         create_alarms(
-            name,
-            [
-                Alarm(
-                    suffix="server-errors",
-                    description="The load balancer itself answers 5xx: no target, refused or timed-out connections",
-                    tier=Tier.IMMEDIATE,
-                    threshold=SERVER_ERRORS_PER_MINUTE,
-                    metrics={
-                        "errors": Metric(
-                            "AWS/ApplicationELB",
-                            "HTTPCode_ELB_5XX_Count",
-                            {"LoadBalancer": balancer.arn_suffix},
-                            "Sum",
-                        )
-                    },
-                )
-            ],
-            prefix=args.name,
-            topics=args.topics,
-            parent=self,
+            name, balancer_alarms(balancer.arn_suffix), prefix=args.name, topics=args.topics, parent=self
         )
 
         self.arn = balancer.arn
@@ -169,3 +150,21 @@ class LoadBalancer(pulumi.ComponentResource):
                 "listenerArn": self.listener_arn,
             }
         )
+
+
+def balancer_alarms(suffix: pulumi.Input[str]) -> tuple[Alarm, ...]:
+    """The alarms of what the load balancer answers by itself; `suffix` is its ARN's, CloudWatch's dimension."""
+    return (
+        Alarm(
+            suffix="server-errors",
+            description="The load balancer itself answers 5xx: no target, refused or timed-out connections",
+            guide="Strategy 5: service unavailable (500 errors > 10/minute)",
+            tier=Tier.IMMEDIATE,
+            threshold=SERVER_ERRORS_PER_MINUTE,
+            metrics={
+                "errors": Metric(
+                    "AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count", {"LoadBalancer": suffix}, "Sum"
+                )
+            },
+        ),
+    )

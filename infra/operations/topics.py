@@ -1,8 +1,9 @@
-"""Where alarms go: a topic for each tier of the guide's Strategy 5."""
+"""Where alarms go: a topic for each tier of the guide's Strategy 5, and who is told by it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 
 import pulumi
@@ -23,10 +24,13 @@ _MAILED = (Tier.IMMEDIATE, Tier.WARNING)
 
 @dataclass(frozen=True, slots=True)
 class TopicsArgs:
-    """`prefix` begins the topics' names; `email` receives immediate alarms and warnings."""
+    """`prefix` begins the topics' names; `email` receives immediate alarms and warnings; `urls` are HTTPS addresses of services by
+    tier, with their keys. The topics are in `region`, if not in the stack's."""
 
     prefix: str
     email: str | None
+    urls: Mapping[str, Sequence[pulumi.Output[str]]] = field(default_factory=dict)
+    region: str | None = None
 
 
 class Topics(pulumi.ComponentResource):
@@ -40,13 +44,27 @@ class Topics(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         self.arns = {}
         for tier in Tier:
-            topic = aws.sns.Topic(f"{name}-{tier.value}", name=f"{args.prefix}-{tier.value}", opts=child)
+            topic = aws.sns.Topic(
+                f"{name}-{tier.value}", name=f"{args.prefix}-{tier.value}", region=args.region, opts=child
+            )
             if args.email and tier in _MAILED:
                 aws.sns.TopicSubscription(
                     f"{name}-{tier.value}-email",
                     topic=topic.arn,
                     protocol="email",
                     endpoint=args.email,
+                    region=args.region,
+                    opts=child,
+                )
+            for number, url in enumerate(args.urls.get(tier.value, ()), start=1):
+                aws.sns.TopicSubscription(
+                    f"{name}-{tier.value}-url-{number}",
+                    topic=topic.arn,
+                    protocol="https",
+                    endpoint=url,
+                    # On-call services answer AWS's request to confirm by themselves.
+                    endpoint_auto_confirms=True,
+                    region=args.region,
                     opts=child,
                 )
             self.arns[tier] = topic.arn

@@ -12,7 +12,7 @@ import pytest
 from infra.edge.distribution import API_PATHS, bucket_policy
 from infra.settings import SettingsError
 from infra.stacks import StackError
-from tests.infra.engine import Recording, Registered, deploy
+from tests.infra.engine import Recording, deploy
 from tests.infra.examples import FOUNDATION, LIMITS_OUTPUTS, STACKS
 
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
@@ -235,6 +235,7 @@ def test_bucket_policy_admits_one_distribution() -> None:
 
 PROTECTED = {
     "aws:backup/vault:Vault",
+    "aws:cloudwatch/logGroup:LogGroup",
     "aws:cloudfront/distribution:Distribution",
     "aws:ec2/vpc:Vpc",
     "aws:lb/listener:Listener",
@@ -372,138 +373,6 @@ def test_nothing_measures_the_target_groups_of_probes() -> None:
         assert "probe" not in json.dumps(found.inputs, default=str), found.name
 
 
-def alarm(name: str) -> Registered:
-    return example().one(ALARM, name)
-
-
-def measured(found: Registered) -> list[tuple[str, str, str]]:
-    metrics = [query["metric"] for query in found.inputs["metricQueries"] if "metric" in query]
-    return [(metric["namespace"], metric["metricName"], metric["stat"]) for metric in metrics]
-
-
-APPLICATION, ELB = "Simple378", "AWS/ApplicationELB"
-
-
-@pytest.mark.parametrize("colour", ["blue", "green"])
-@pytest.mark.parametrize(
-    ("suffix", "threshold", "tier", "criterion", "metric"),
-    [
-        ("error-rate", 1, "immediate", "rollback", None),
-        ("latency-p95", 2, "immediate", "rollback", (ELB, "TargetResponseTime", "p95")),
-        ("server-errors", 10, "immediate", None, (ELB, "HTTPCode_Target_5XX_Count", "Sum")),
-        (
-            "database-connection-error",
-            0,
-            "warning",
-            "rollback",
-            (APPLICATION, "DatabaseConnectionErrors", "Sum"),
-        ),
-        (
-            "database-connection-errors",
-            5,
-            "immediate",
-            None,
-            (APPLICATION, "DatabaseConnectionErrors", "Sum"),
-        ),
-        ("unhealthy-hosts", 0, "warning", "rollback", (ELB, "UnHealthyHostCount", "Maximum")),
-        ("websocket-drops", 10, "immediate", None, None),
-        # The guide's 72-hour watch warns of half of it.
-        ("error-rate-warning", 0.5, "warning", None, None),
-        ("latency-p95-warning", 1, "warning", None, (ELB, "TargetResponseTime", "p95")),
-        ("websocket-drops-warning", 5, "warning", None, None),
-    ],
-)
-def test_alarms_of_a_colour_have_the_guides_limits(
-    colour: str,
-    suffix: str,
-    threshold: float,
-    tier: str,
-    criterion: str | None,
-    metric: tuple[str, str, str] | None,
-) -> None:
-    found = alarm(f"{colour}-{suffix}")
-    assert found.parent == colour
-    assert found.inputs["name"] == f"simple378-prod-{colour}-{suffix}"
-    assert found.inputs["threshold"] == threshold
-    assert found.inputs["comparisonOperator"] == "GreaterThanThreshold"
-    assert found.inputs["alarmActions"] == [f"arn:aws:sns:eu-central-1:123456789012:topics-{tier}"]
-    expected = {"tier": tier, "colour": colour} | ({"criterion": criterion} if criterion else {})
-    assert found.inputs["tags"] == expected
-    if metric:
-        assert measured(found) == [metric]
-
-
-@pytest.mark.parametrize(
-    ("name", "threshold", "tier"),
-    [
-        ("edge-server-errors", 10, "immediate"),
-        ("database-cpu", 75, "warning"),
-        ("database-disk-io", 70, "warning"),
-    ],
-)
-def test_alarms_of_what_the_colours_share(name: str, threshold: float, tier: str) -> None:
-    found = alarm(name)
-    assert found.inputs["threshold"] == threshold
-    assert found.inputs["tags"] == {"tier": tier}
-
-
-def test_every_alarm_has_one_value_of_one_minute_and_few_enough_metrics() -> None:
-    for found in example().of_type(ALARM):
-        queries = found.inputs["metricQueries"]
-        assert [query["id"] for query in queries if query["returnData"]] == [queries[-1]["id"]]
-        periods = {query["metric"]["period"] for query in queries if "metric" in query}
-        assert periods == {60}
-        # CloudWatch takes no more in an alarm.
-        assert len(measured(found)) <= 10
-        assert (found.inputs["evaluationPeriods"], found.inputs["treatMissingData"]) == (1, "notBreaching")
-        for query in queries:
-            assert re.fullmatch(r"[a-z][A-Za-z0-9_]*", query["id"])
-
-
-def evaluate(values: dict[str, float | None]) -> float | None:
-    """The error-rate alarm's value, by the few functions of metric math that it uses."""
-    queries = alarm("green-error-rate").inputs["metricQueries"]
-    known: dict[str, Any] = {query["id"]: values.get(query["id"]) for query in queries if "metric" in query}
-    functions = {
-        "FILL": lambda value, default: default if value is None else value,
-        "MIN": min,
-        "IF": lambda condition, then, otherwise=None: then if condition else otherwise,
-    }
-    for query in queries:
-        if "expression" in query:
-            expression = query["expression"]
-            if query["id"] == "errorrate" and not known["requests"] > 0:
-                return None  # IF without a third argument has no value; eval would divide by 0 first
-            known[query["id"]] = eval(expression, {"__builtins__": {}}, {**functions, **known})  # noqa: S307
-    result: float | None = known["errorrate"]
-    return result
-
-
-@pytest.mark.parametrize(
-    ("values", "rate"),
-    [
-        ({}, None),
-        ({"routed": 100, "answered2xx": 100, "healthy": 2}, 0),
-        ({"routed": 100, "answered2xx": 90, "answered4xx": 9, "answered5xx": 1, "healthy": 2}, 1),
-        # Three unanswered, and the load balancer's five gateway errors are not all of this colour.
-        ({"routed": 100, "answered2xx": 97, "balancer502": 4, "balancer504": 1, "healthy": 2}, 3),
-        # Ten unanswered, but only one gateway error: the others are still under way.
-        ({"routed": 100, "answered2xx": 90, "balancer502": 1, "healthy": 2}, 1),
-        # Answers of the minute before.
-        ({"routed": 100, "answered2xx": 110, "balancer502": 5, "healthy": 2}, 0),
-        # 503 of the other colour.
-        ({"routed": 100, "answered2xx": 100, "balancer503": 50, "healthy": 1}, 0),
-        # No usable target: every 503 is this colour's, and there is nothing else.
-        ({"balancer503": 50}, 100),
-        ({"routed": 50, "answered2xx": 50, "balancer503": 50, "healthy": 0}, 50),
-    ],
-)
-def test_error_rate_attributes_what_the_load_balancer_counts_for_all(
-    values: dict[str, float | None], rate: float | None
-) -> None:
-    assert evaluate(values) == rate
-
-
 def test_outputs() -> None:
     outputs = example().outputs
     assert set(outputs) == {
@@ -576,8 +445,9 @@ def test_secrets_are_stored() -> None:
 def test_people_are_told_of_alarms_and_warnings_not_of_notices() -> None:
     subscriptions = example().of_type("aws:sns/topicSubscription:TopicSubscription")
     assert {subscription.inputs["topic"] for subscription in subscriptions} == {
-        "arn:aws:sns:eu-central-1:123456789012:topics-immediate",
-        "arn:aws:sns:eu-central-1:123456789012:topics-warning",
+        f"arn:aws:sns:{where}-{tier}"
+        for where in ("eu-central-1:123456789012:topics", "eu-central-1:123456789012:edgetopics")
+        for tier in ("immediate", "warning")
     }
 
 

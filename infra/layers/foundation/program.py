@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -14,6 +15,7 @@ from infra.data.stored_secret import StoredSecret, StoredSecretArgs
 from infra.data.upgrade import check_upgrade
 from infra.edge.colour_target import ColourTarget, ColourTargetArgs
 from infra.edge.distribution import Distribution, DistributionArgs
+from infra.edge.edge_alarms import edge_alarms
 from infra.edge.load_balancer import LoadBalancer, LoadBalancerArgs
 from infra.edge.rules import ORIGIN_HEADER, TEST_HEADER
 from infra.edge.site_bucket import SiteBucket, SiteBucketArgs
@@ -21,9 +23,16 @@ from infra.edge.tags import TRAFFIC_RULE, traffic_tags
 from infra.layers.foundation.settings import FoundationSettings
 from infra.network.vpc import Vpc, VpcArgs
 from infra.network.workload_access import WorkloadAccess, WorkloadAccessArgs
+from infra.operations.cluster_alarms import cluster_alarms
+from infra.operations.dashboard import Dashboard, DashboardArgs
+from infra.operations.health_checks import HealthChecks, HealthChecksArgs
+from infra.operations.logs import Logs, LogsArgs
+from infra.operations.panels import Places, panels
 from infra.operations.roles import Roles, RolesArgs
+from infra.operations.service_alarms import service_alarms
 from infra.operations.topics import Topics, TopicsArgs
-from infra.settings import region, secret
+from infra.operations.watch import Watch, WatchArgs
+from infra.settings import CLOUDFRONT_REGION, region, secret
 from infra.stacks import BACKEND_PORT, Colour, OtherStack, StackError, StackName
 from infra.workload.pod_role import PodRole, PodRoleArgs
 
@@ -71,7 +80,7 @@ async def deploy(stack: StackName) -> None:
             "workload", WorkloadAccessArgs(name=f"{prefix}-workload", vpc_id=network.vpc_id)
         ).security_group_id
     )
-    topics = Topics("topics", TopicsArgs(prefix=prefix, email=settings.alert_email))
+    topics, edge_topics = _topics(settings, prefix, where)
 
     balancer = LoadBalancer(
         "edge",
@@ -107,7 +116,20 @@ async def deploy(stack: StackName) -> None:
         )
         for colour in Colour
     }
-    database = _database(settings, prefix, network, workload_group, topics)
+    cluster = settings.observed_cluster or settings.cluster_name
+    logs = Logs(
+        "logs",
+        LogsArgs(
+            prefix=prefix,
+            cluster=cluster,
+            # The instance has the prefix as its name.
+            database=None if settings.database_endpoint else prefix,
+            days=int(settings.log_days),
+            topics=topics.arns,
+            protect=settings.protect,
+        ),
+    )
+    database = _database(settings, prefix, network, workload_group, topics, logs)
 
     bucket = SiteBucket("site", SiteBucketArgs(prefix=prefix, protect=settings.protect))
     distribution = Distribution(
@@ -131,8 +153,63 @@ async def deploy(stack: StackName) -> None:
     _store_secrets(settings, stack.environment, database)
     roles = _roles(settings, stack, balancer.arn, topics)
     pod_role = _pod_role(settings, prefix)
+    front_door = next(iter(settings.domain_aliases), distribution.domain_name)
+    over_https = settings.viewer_protocol_policy != "allow-all"
+    checks = HealthChecks("checks", HealthChecksArgs(prefix=prefix, host=front_door, https=over_https))
+    outside = Watch(
+        "frontdoor",
+        WatchArgs(
+            prefix=f"{prefix}-edge",
+            alarms=edge_alarms(distribution.id, limits.require("webAclName"), checks.ids),
+            topics=edge_topics.arns,
+            region=None if where == CLOUDFRONT_REGION else CLOUDFRONT_REGION,
+        ),
+    )
+    service = Watch(
+        "service",
+        WatchArgs(
+            prefix=prefix,
+            alarms=service_alarms(
+                {colour.value: target.arn_suffix for colour, target in targets.items()},
+                balancer.arn_suffix,
+                settings.session_baseline,
+            ),
+            topics=topics.arns,
+            after=list(targets.values()),
+        ),
+    )
+    if cluster:
+        Watch(
+            "cluster",
+            WatchArgs(
+                prefix=f"{prefix}-cluster",
+                alarms=cluster_alarms(cluster, [colour.value for colour in Colour]),
+                topics=topics.arns,
+            ),
+        )
 
-    scheme = "http" if settings.viewer_protocol_policy == "allow-all" else "https"
+    Dashboard(
+        "dashboard",
+        DashboardArgs(
+            name=prefix,
+            region=where,
+            panels=panels(
+                Places(
+                    load_balancer=balancer.arn_suffix,
+                    target_groups={colour.value: target.arn_suffix for colour, target in targets.items()},
+                    distribution=distribution.id,
+                    web_acl=limits.require("webAclName"),
+                    health_checks=checks.ids,
+                    cluster=settings.cluster_name,
+                    database=None if settings.database_endpoint else prefix,
+                ),
+                CLOUDFRONT_REGION,
+            ),
+            status=_status(service, outside, targets),
+        ),
+    )
+
+    scheme = "https" if over_https else "http"
     exports: dict[str, object] = {
         "region": where,
         "vpcId": network.vpc_id,
@@ -171,9 +248,7 @@ async def deploy(stack: StackName) -> None:
         "webAclName": limits.require("webAclName"),
         "notifyUrls": {tier: [secret(url) for url in urls] for tier, urls in settings.notify_urls.items()},
         "topics": {tier.value: arn for tier, arn in topics.arns.items()},
-        "baseUrl": pulumi.Output.concat(
-            scheme, "://", next(iter(settings.domain_aliases), distribution.domain_name)
-        ),
+        "baseUrl": pulumi.Output.concat(scheme, "://", front_door),
         "probeUrl": _probe_url(settings, balancer.dns_name),
     }
     if roles:
@@ -213,6 +288,41 @@ def _probe_url(settings: FoundationSettings, balancer_name: pulumi.Output[str]) 
     return pulumi.Output.concat("https://", settings.origin_domain or balancer_name)
 
 
+def _status(
+    service: Watch, outside: Watch, targets: Mapping[Colour, ColourTarget]
+) -> dict[str, list[pulumi.Input[str]]]:
+    """What makes the service's status on the dashboard: red and yellow."""
+    pages = ("error-rate", "latency-p95", "down")
+    warnings = ("error-rate-warning", "latency-p95-warning", "websocket-drops-warning")
+
+    def of_colours(names: tuple[str, ...]) -> list[pulumi.Input[str]]:
+        return [target.alarm_arns[name] for target in targets.values() for name in names]
+
+    return {
+        "Red: somebody was paged": [
+            service.arns["service-down"],
+            service.arns["burn-rate-fast"],
+            outside.arns["api-down"],
+            outside.arns["frontend-down"],
+            *of_colours(pages),
+        ],
+        "Yellow: the team was told": [service.arns["burn-rate-slow"], *of_colours(warnings)],
+    }
+
+
+def _topics(settings: FoundationSettings, prefix: str, where: str) -> tuple[Topics, Topics]:
+    """The environment's topics, and those beside the metrics of CloudFront, WAF and Route 53: an alarm notifies a topic of its own
+    region only."""
+    urls = {str(tier): [secret(url) for url in urls] for tier, urls in settings.alarm_urls.items()}
+    topics = Topics("topics", TopicsArgs(prefix=prefix, email=settings.alert_email, urls=urls))
+    if where == CLOUDFRONT_REGION:
+        return topics, topics
+    beside = TopicsArgs(
+        prefix=f"{prefix}-edge", email=settings.alert_email, urls=urls, region=CLOUDFRONT_REGION
+    )
+    return topics, Topics("edgetopics", beside)
+
+
 def _network(settings: FoundationSettings, prefix: str) -> _Network:
     if settings.vpc_cidr is None:
         # The settings have one or the other.
@@ -227,6 +337,7 @@ def _database(
     network: _Network,
     client_group: pulumi.Input[str],
     topics: Topics,
+    logs: Logs,
 ) -> _Endpoint:
     if settings.database_endpoint:
         host, _, port = settings.database_endpoint.rpartition(":")
@@ -255,6 +366,7 @@ def _database(
             topics=topics.arns,
             protect=settings.protect,
         ),
+        pulumi.ResourceOptions(depends_on=logs.groups),
     )
     if settings.database_copy_region:
         Backups(

@@ -110,6 +110,17 @@ class FoundationSettings(Settings):
     notify_urls: Annotated[
         Mapping[Literal["immediate", "warning", "notice"], tuple[SecretStr, ...]], Structured
     ] = {}
+    # On-call services that CloudWatch's alarms go to besides, by tier, as HTTPS addresses with their keys (PagerDuty:
+    # `https://events.pagerduty.com/integration/KEY/enqueue`).
+    alarm_urls: Annotated[
+        Mapping[Literal["immediate", "warning", "notice"], tuple[SecretStr, ...]], Structured
+    ] = {}
+    # The EKS cluster that CloudWatch's Observability add-on watches, for the alarms and logs of its pods; `cluster_name` if not given.
+    observed_cluster: str | None = Field(default=None, pattern=r"^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$")
+    # Users at the same time that are usual at peak; without it nobody is told of twice as many.
+    session_baseline: int | None = Field(default=None, ge=1)
+    # Days for which logs in CloudWatch are kept.
+    log_days: Literal["1", "3", "5", "7", "14", "30", "60", "90", "120", "150", "180", "365", "400"] = "30"
     # Roles for people and pipelines; without it the account's own are used, and SECURITY.md says what they need.
     access: Annotated[Access | None, Structured] = None
     protect: bool = True
@@ -120,6 +131,13 @@ class FoundationSettings(Settings):
         if self.cluster_name:
             return "pod-identity"
         return "web-identity" if self.cluster_oidc_provider else None
+
+    @field_validator("alarm_urls")
+    @classmethod
+    def _urls(cls, value: Mapping[str, tuple[SecretStr, ...]]) -> Mapping[str, tuple[SecretStr, ...]]:
+        if not all(url.get_secret_value().startswith("https://") for urls in value.values() for url in urls):
+            raise ValueError("must be addresses that begin with https://")
+        return value
 
     @field_validator("database_password", "database_app_password")
     @classmethod

@@ -31,10 +31,13 @@ from simulate.lab.aws_server import (
     bucket_policy,
     cloudfront,
     cloudwatch,
+    composite_alarms,
     databases,
     failing,
     lab_api,
+    observers,
     pod_identity,
+    query_definitions,
     target_health,
 )
 from simulate.lab.aws_server.switches import CHANGES
@@ -100,6 +103,8 @@ def main(argv: list[str] | None = None) -> int:
     backup.install()
     cloudfront.install()
     cloudwatch.install()
+    composite_alarms.install()
+    query_definitions.install()
     target_health.install()
     bucket_policy.install()
     pod_identity.install()
@@ -112,6 +117,7 @@ def main(argv: list[str] | None = None) -> int:
     evaluator.start()
     if "SIMPLE378_LAB" in os.environ:
         databases.Databases(_ACCOUNT, AWS_REGION, lock).start()
+        observers.Observers(_ACCOUNT, AWS_REGION, time_scale, lock).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
     print(f"AWS API of the lab on http://{args.host}:{args.port}", flush=True)

@@ -1,10 +1,12 @@
-"""Evaluates the metric alarms that the program declares, as CloudWatch does, and notifies their SNS topics.
+"""Evaluates the alarms that the program declares, as CloudWatch does, and notifies their SNS topics.
 
 Each alarm looks at its last ``EvaluationPeriods`` periods that have ended. Datapoints arrive late, so the range looked
 at is longer: while it holds enough datapoints the newest ones count, and only otherwise are missing ones treated by
 ``TreatMissingData`` (CloudWatch's evaluation range). Periods are divided by the lab's time scale.
 
-Not emulated: composite alarms, anomaly detection, ``EvaluateLowSampleCountPercentile: ignore``.
+Composite alarms follow, by the states that the others have then, so one composite may be a look behind another.
+
+Not emulated: suppressed actions, anomaly detection, ``EvaluateLowSampleCountPercentile: ignore``.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from moto.core.exceptions import ServiceException
 from moto.sns.models import sns_backends
 
 from simulate.lab.aws_server.cloudwatch import query_data, scaled_period, store_of
+from simulate.lab.aws_server.composite_alarms import rule_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -102,7 +105,17 @@ class Evaluator:
                 _LOG.warning("alarm %s cannot be evaluated: %s", alarm.name, error)
                 continue
             if state != alarm.state_value:
-                self._change(alarm, state, value)
+                reason = (
+                    f"Threshold Crossed: newest datapoint {value}, threshold {alarm.threshold}, now {state}"
+                )
+                self._change(alarm, state, reason)
+        states = {alarm.name: alarm.state_value for alarm in self.backend.alarms.values()}
+        for alarm in list(self.backend.alarms.values()):
+            if alarm.rule is None:
+                continue
+            state = "ALARM" if rule_of(alarm).holds(states) else "OK"
+            if state != alarm.state_value:
+                self._change(alarm, state, f"{alarm.rule} is {'met' if state == 'ALARM' else 'not met'}")
 
     def state_of(self, alarm: Alarm, now: float) -> tuple[str, float | None]:
         queries, result = _queries(alarm)
@@ -126,8 +139,7 @@ class Evaluator:
         )
         return state, series[max(series)] if series else None
 
-    def _change(self, alarm: Alarm, state: str, value: float | None) -> None:
-        reason = f"Threshold Crossed: newest datapoint {value}, threshold {alarm.threshold}, now {state}"
+    def _change(self, alarm: Alarm, state: str, reason: str) -> None:
         was = alarm.state_value
         alarm.update_state(reason, "{}", state)
         if not alarm.actions_enabled:

@@ -1,8 +1,9 @@
 """The part of CloudWatch's metric math that alarms and dashboards of this project use.
 
-Arithmetic, comparisons, ``AND``/``OR``, and the functions FILL, IF, MIN, MAX, SUM, AVG, ABS. An operand is a number or
-a time series (values by period start). A scalar operator works pointwise where both series have a datapoint; anything
-else is an error that names what was not understood, so that an alarm is never silently misread.
+Arithmetic, comparisons, ``AND``/``OR``, and the functions FILL, IF, MIN, MAX, SUM, AVG, ABS, DIFF, RATE. An operand is a
+number or a time series (values by period start). Where only one of two series has a datapoint, the other's counts as 0, as in
+"Using metric math" of the CloudWatch User Guide. Anything else is an error that names what was not understood, so that an
+alarm is never silently misread.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import ast
 import operator
 import re
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 Series = dict[int, float]
 Operand = float | Series
@@ -111,6 +113,8 @@ class _Evaluator:
                 return self.aggregate(name, args)
             case "ABS", [metric]:
                 return self.pointwise(lambda a, _: abs(a), self.visit(metric), 0.0)
+            case (("DIFF" | "RATE"), [metric]):
+                return self.change(name, self.visit(metric))
         raise self.fail(f"{name} with {len(args)} argument(s)")
 
     def repeat(self, known: Operand) -> Operand:
@@ -124,28 +128,40 @@ class _Evaluator:
                 filled[period] = last
         return filled
 
+    def change(self, name: str, known: Operand) -> Operand:
+        """Of each datapoint from the one before it; RATE is per second."""
+        if not isinstance(known, dict):
+            raise self.fail(f"{name} of a number")
+        times = sorted(known)
+        return {
+            later: (known[later] - known[earlier]) / (later - earlier if name == "RATE" else 1)
+            for earlier, later in pairwise(times)
+        }
+
     def choose(self, condition: Operand, then: Operand, otherwise: Operand | None) -> Operand:
         result: Series = {}
         for period in self.periods if not isinstance(condition, dict) else sorted(condition):
             holds = condition[period] if isinstance(condition, dict) else condition
             branch = then if holds else otherwise
-            value = branch.get(period) if isinstance(branch, dict) else branch
+            value = branch.get(period, 0.0 if holds else None) if isinstance(branch, dict) else branch
             if value is not None:
                 result[period] = value
         return result
 
     def aggregate(self, name: str, args: list[ast.expr]) -> Operand:
-        """Of several series: pointwise over those that have a datapoint. Of one: over time, a constant."""
+        """Of several series: pointwise over those that have a datapoint, except that AVG counts a missing one as 0. Of one:
+        over time, a constant."""
         items = args[0].elts if len(args) == 1 and isinstance(args[0], ast.List) else args
         operands = [self.visit(item) for item in items]
         total: dict[str, Callable[[list[float]], float]] = {
             "MIN": min,
             "MAX": max,
             "SUM": sum,
-            "AVG": lambda values: sum(values) / len(values),
+            "AVG": lambda values: sum(values) / len(operands),
         }
         if len(operands) == 1 and isinstance(operands[0], dict):
-            return total[name](list(operands[0].values())) if operands[0] else {}
+            values = list(operands[0].values())
+            return (sum(values) / len(values) if name == "AVG" else total[name](values)) if values else {}
         result: Series = {}
         for period in sorted({p for o in operands if isinstance(o, dict) for p in o}):
             result[period] = total[name](
@@ -162,14 +178,10 @@ class _Evaluator:
         if not isinstance(left, dict) and not isinstance(right, dict):
             return apply(left, right)
         result: Series = {}
-        periods = (
-            set(left) & set(right)
-            if isinstance(left, dict) and isinstance(right, dict)
-            else set(left if isinstance(left, dict) else right if isinstance(right, dict) else ())
-        )
+        periods = {period for operand in (left, right) if isinstance(operand, dict) for period in operand}
         for period in sorted(periods):
-            a = left[period] if isinstance(left, dict) else left
-            b = right[period] if isinstance(right, dict) else right
+            a = left.get(period, 0.0) if isinstance(left, dict) else left
+            b = right.get(period, 0.0) if isinstance(right, dict) else right
             try:
                 result[period] = apply(a, b)
             except ZeroDivisionError:

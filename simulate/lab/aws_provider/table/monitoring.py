@@ -87,6 +87,11 @@ def _subscription_rules(inputs: Props) -> Iterator[Failure]:
     endpoint = inputs["endpoint"]
     if inputs["protocol"] == "email" and known(endpoint) and "@" not in endpoint:
         yield Failure("endpoint", f"must be an e-mail address, is {endpoint}")
+    if inputs["protocol"] in ("http", "https") and known(endpoint):
+        # Not the endpoint itself, which may hold a key.
+        scheme = f"{inputs['protocol']}://"
+        if not endpoint.startswith(scheme):
+            yield Failure("endpoint", f"must begin with {scheme}")
 
 
 SUBSCRIPTION = ResourceType(
@@ -102,6 +107,8 @@ SUBSCRIPTION = ResourceType(
             checks=(one_of("email", "email-json", "http", "https", "lambda", "sms", "sqs"),),
         ),
         Field("endpoint", "Endpoint", required=True, replace=True),
+        # How the official plugin waits for the confirmation of an HTTPS endpoint; the lab sends no request to confirm.
+        Field("endpointAutoConfirms", type=BOOLEAN, default=False, shown=False),
         output("arn", "SubscriptionArn"),
         output("ownerId", "Owner"),
         output("pendingConfirmation", "PendingConfirmation", BOOLEAN),

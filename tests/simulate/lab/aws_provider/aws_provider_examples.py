@@ -82,6 +82,11 @@ def _policy(sid: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
+def _dashboard(title: str) -> str:
+    widget = {"type": "text", "x": 0, "y": 0, "width": 6, "height": 3, "properties": {"markdown": title}}
+    return json.dumps({"widgets": [widget]})
+
+
 def _behavior(origin: str, policy: str, **more: Any) -> Props:
     return {
         "targetOriginId": origin,
@@ -476,6 +481,56 @@ EXAMPLES: dict[str, Example] = NETWORK | {
         },
         lambda _: {"arn": arn_of("lambda", "function:other")},
         lambda _: {"targetId": "other"},
+    ),
+    "aws:cloudwatch/compositeAlarm:CompositeAlarm": Example(
+        lambda w: {
+            "alarmName": "both",
+            "alarmRule": f'ALARM("{w.alarm}") AND NOT OK("{w.alarm}")',
+            "alarmDescription": "worse",
+            "alarmActions": [w.topic],
+            "okActions": [w.topic],
+            "tags": {"tier": "immediate"},
+        },
+        lambda w: {"alarmRule": f'ALARM("{w.alarm}")', "okActions": [], "tags": {"tier": "warning"}},
+        lambda _: {"alarmName": "other"},
+    ),
+    "aws:cloudwatch/dashboard:Dashboard": Example(
+        lambda _: {"dashboardName": "watch", "dashboardBody": _dashboard("first")},
+        lambda _: {"dashboardBody": _dashboard("second")},
+        lambda _: {"dashboardName": "other"},
+    ),
+    "aws:cloudwatch/logGroup:LogGroup": Example(
+        lambda _: {"name": "/aws/rds/instance/db/postgresql", "retentionInDays": 30},
+        lambda _: {"retentionInDays": 7},
+        lambda _: {"name": "/other"},
+    ),
+    "aws:cloudwatch/logMetricFilter:LogMetricFilter": Example(
+        lambda w: {
+            "name": "slow",
+            "logGroupName": w.log_group,
+            "pattern": '"duration:"',
+            "metricTransformation": {"name": "Slow", "namespace": "N", "value": "1", "defaultValue": "0"},
+        },
+        lambda _: {"pattern": '"canceling statement"'},
+        lambda _: {"name": "other"},
+    ),
+    "aws:cloudwatch/queryDefinition:QueryDefinition": Example(
+        lambda w: {"name": "risk-6", "queryString": "fields @message", "logGroupNames": [w.log_group]},
+        lambda _: {"queryString": "fields @message | limit 5", "name": "risk-8"},
+    ),
+    "aws:route53/healthCheck:HealthCheck": Example(
+        lambda _: {
+            "type": "HTTPS",
+            "fqdn": "app.example",
+            "port": 443,
+            "resourcePath": "/health",
+            "requestInterval": 30,
+            "failureThreshold": 3,
+            "regions": ["us-east-1", "eu-west-1", "ap-southeast-1"],
+            "tags": {"Name": "api"},
+        },
+        lambda _: {"resourcePath": "/", "tags": {"Name": "frontend"}},
+        lambda _: {"type": "HTTP"},
     ),
     "aws:wafv2/webAcl:WebAcl": Example(
         lambda _: {

@@ -23,7 +23,7 @@ from werkzeug.serving import make_server
 
 from simulate.lab.aws_provider.server import Provider, start
 from simulate.lab.aws_provider.wire import from_struct, to_struct
-from simulate.lab.aws_server import backup, cloudfront, pod_identity
+from simulate.lab.aws_server import backup, cloudfront, composite_alarms, pod_identity, query_definitions
 
 Props = dict[str, Any]
 REGION = "us-east-1"
@@ -158,6 +158,8 @@ def aws_server(*, managed_policies: bool = False) -> Iterator[str]:
         modules = tuple(moto.backends.list_of_moto_modules())
         patch.setattr(moto.backends, "list_of_moto_modules", lambda: modules)
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
+        composite_alarms.install()
+        query_definitions.install()
         yield from _serve_moto()
 
 

@@ -136,6 +136,21 @@ class Prerequisites:
         return self.make(token, name="around", scheduleExpression="rate(1 minute)").id
 
     @cached_property
+    def alarm(self) -> str:
+        alarm = {
+            "name": "around",
+            "comparisonOperator": "GreaterThanThreshold",
+            "evaluationPeriods": 1,
+            "threshold": 1,
+        }
+        metric = {"namespace": "N", "metricName": "around", "period": 60, "statistic": "Sum"}
+        return self.make("aws:cloudwatch/metricAlarm:MetricAlarm", **alarm, **metric).id
+
+    @cached_property
+    def log_group(self) -> str:
+        return self.make("aws:cloudwatch/logGroup:LogGroup", name="/around").id
+
+    @cached_property
     def secret(self) -> str:
         return self.make("aws:secretsmanager/secret:Secret", name="around", recoveryWindowInDays=0).id
 
