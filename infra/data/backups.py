@@ -119,7 +119,7 @@ class Backups(pulumi.ComponentResource):
             validation_window_hours=_LOOK_HOURS,
             opts=ready,
         )
-        create_alarms(name, _alarms(), prefix=f"{args.name}-backup", topics=args.topics, parent=self)
+        create_alarms(name, backup_alarms(), prefix=f"{args.name}-backup", topics=args.topics, parent=self)
         self.register_outputs({})
 
     def _role(self, name: str, prefix: str) -> tuple[aws.iam.Role, list[pulumi.Resource]]:
@@ -147,12 +147,13 @@ class Backups(pulumi.ComponentResource):
         return role, attached
 
 
-def _alarms() -> tuple[Alarm, ...]:
+def backup_alarms() -> tuple[Alarm, ...]:
     """A backup, copy or restore test that failed, of any database in the region: AWS Backup counts no finer."""
     return tuple(
         Alarm(
             suffix=kind,
             description=f"A {kind.replace('-', ' ')} of a database failed in AWS Backup",
+            guide="Strategy 4: backup tested, stored in a separate location",
             tier=Tier.WARNING,
             threshold=0,
             metrics={"failed": Metric("AWS/Backup", metric, {"ResourceType": "RDS"}, "Sum")},

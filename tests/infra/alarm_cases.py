@@ -255,6 +255,9 @@ CASES: Mapping[str, Cases] = {
     # 10 % of 8 GiB, 5 % of 100 GiB.
     "database-memory": below("free", 858_993_459, 5),
     "database-storage": below("free", 5_368_709_120, 5),
+    "backup-backup": above("failed", 0),
+    "backup-copy": above("failed", 0),
+    "backup-restore-test": above("failed", 0),
     # The logs.
     "log-errors": most_of("lines", 10, 3, 5),
     "log-errors-unknown": (

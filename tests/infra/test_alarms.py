@@ -27,7 +27,12 @@ COMPOSITE = "aws:cloudwatch/compositeAlarm:CompositeAlarm"
 
 
 def run(**changes: str) -> Recording:
-    settings = {"clusterName": "a-cluster", "sessionBaseline": "1000", **changes}
+    settings = {
+        "clusterName": "a-cluster",
+        "sessionBaseline": "1000",
+        "databaseCopyRegion": "eu-west-1",
+        **changes,
+    }
     return deploy("prod", {**FOUNDATION, **{f"simple378:{k}": v for k, v in settings.items()}}, STACKS)
 
 

@@ -45,6 +45,7 @@ AWS_PUBLISHES = {
         "WriteIOPS",
         "WriteLatency",
     },
+    "AWS/Backup": {"NumberOfBackupJobsFailed", "NumberOfCopyJobsFailed", "NumberOfRestoreJobsFailed"},
     "AWS/CloudFront": {"4xxErrorRate", "5xxErrorRate"},
     "AWS/WAFV2": {"AllowedRequests", "BlockedRequests"},
     "AWS/Route53": {"HealthCheckStatus"},

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from infra.data.backups import backup_alarms
 from infra.data.database_alarms import database_alarms
 from infra.edge.colour_alarms import colour_alarms
 from infra.edge.edge_alarms import edge_alarms
@@ -72,6 +73,12 @@ def table(environment: str, colour: Colour, *, session_baseline: int = 1000) -> 
                 storage=_default("database_storage"),
             ),
             needs="a database of its own, not simple378:databaseEndpoint",
+        ),
+        Group(
+            "The database's backups",
+            f"{prefix}-backup",
+            backup_alarms(),
+            needs="simple378:databaseCopyRegion",
         ),
         Group(
             "The logs",
