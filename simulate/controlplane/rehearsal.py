@@ -9,17 +9,19 @@
 It does to the policy what `rollout.control.controller` and `rollout.control.effects` do, and no more: it reports events when they
 would be known, puts commands into effect when they would be, and wakes the policy on the controller's ticks. Left out are events that
 change nothing (``thorough`` reports them all; a test compares both): health rounds after the first that are clean on a clean streak and
-say the approved version, ticks before anything is due, and the edge's metrics while few requests are rate limited. A colour that fails its
+say the approved version, ticks before anything is due, stable's metrics before an abort (unless the plan compares with them, or few
+requests came), and the edge's metrics while few requests are rate limited. A colour that fails its
 probes does not fail those of the front door here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rollout.plan import WHOLE, Plan
-from rollout.policy import IllegalEvent, Phase, State, decide, due_times, timing
+from rollout.policy import IllegalEvent, Phase, State, decide, due_times, front_door, timing
 from rollout.policy.events import (
     FRONT_DOOR,
     FRONT_DOOR_PROBES,
@@ -30,6 +32,7 @@ from rollout.policy.events import (
     Event,
     Health,
     Limit,
+    Metrics,
     Operator,
     Reason,
     Resumed,
@@ -78,6 +81,9 @@ class Rehearsal(Surroundings):
         self._streak_began: float | None = None
         self._door_streak_began: float | None = None
         self._absent_since = 0.0
+        self._told: dict[float, dict[str, int]] = {}  # requests by the start of a period and by role
+        self._waiting: tuple[Metrics, ...] = ()  # periods of stable that were not told
+        self._few_came = False  # a period of both colours had few requests
         self.alarmed: float | None = None  # the alarm for which somebody undoes the release
         self.until = 0  # ms; the night lasts so long after a promotion
         self._holds = self._raises = 0
@@ -240,6 +246,34 @@ class Rehearsal(Surroundings):
             self._next_round = self._first_round + (done + 1) * self._interval
 
     # --- the policy
+
+    @property
+    def compares(self) -> bool:
+        """Whether stable's periods are compared with the candidate's."""
+        return self.plan.criteria.comparison is not None
+
+    def worth_telling(self, reports: Sequence[Metrics | EdgeMetrics]) -> Sequence[Metrics | EdgeMetrics]:
+        """Stable's periods wait until both colours together had few requests in one: only then do they say anything (rule 17)."""
+        if self.thorough or self.compares or self._few_came:
+            return reports
+        periods = [report for report in reports if isinstance(report, Metrics)]
+        for period in periods:
+            both = self._told.get(period.start, {}) | {period.role: period.requests or 0}
+            self._told = self._told | {period.start: both}
+            if len(both) == len(ROLES) and self._are_few(sum(both.values()), period.end - period.start):
+                self._few_came = True
+        waiting = self._waiting
+        if self._few_came:
+            return [*(replace(period, t=self.now / 1000) for period in waiting), *reports]
+        if self.state.phase in _ON_STABLE:
+            return reports
+        stable = [period for period in periods if period.role == "stable"]
+        self._waiting = (*waiting, *stable)
+        return [report for report in reports if report not in stable]
+
+    def _are_few(self, requests: int, seconds: float) -> bool:
+        rate, baseline = 60 * requests / seconds, self._baseline
+        return baseline >= front_door.FEWEST and rate < baseline * front_door.SHARE / WHOLE
 
     def relevant(self, event: Event) -> bool:
         """Whether an event could change anything; all but the edge's periods may."""

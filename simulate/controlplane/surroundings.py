@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Self
 
 from rollout.plan import Plan
-from rollout.policy.events import Alarm, Event, MetricsError
+from rollout.policy.events import Alarm, EdgeMetrics, Event, Metrics, MetricsError
 from simulate.controlplane import alarms
 from simulate.controlplane.agenda import Agenda
 from simulate.controlplane.cloudwatch import NEVER, Arrival, Closed, CloudWatch
@@ -76,6 +76,10 @@ class Surroundings(ABC):
         return other
 
     @abstractmethod
+    def worth_telling(self, reports: Sequence[Metrics | EdgeMetrics]) -> Sequence[Metrics | EdgeMetrics]:
+        """What of the metrics that a poll found could change anything."""
+
+    @abstractmethod
     def hear(self, alarm: str) -> None:
         """People hear of an alarm."""
 
@@ -131,7 +135,7 @@ class Surroundings(ABC):
 
     def _poll(self, closed: Closed, arrival: Arrival) -> None:
         if not self.down:
-            self.receive(*self.cloudwatch.read(closed, arrival, self.now))
+            self.receive(*self.worth_telling(self.cloudwatch.read(closed, arrival, self.now)))
 
     def _query_fails(self) -> None:
         self.receive(MetricsError(self.now / 1000, "the query failed"))

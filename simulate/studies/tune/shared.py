@@ -129,6 +129,12 @@ class SharedRehearsal(Rehearsal):
 
     # --- events
 
+    @property
+    def compares(self) -> bool:
+        return any(
+            self._plans[k].criteria.comparison is not None for group in self.groups for k in group.plans
+        )
+
     def receive(self, *events: Event) -> None:
         """Plans that decide differently go on in a fork, which receives the rest of the events, too.
 

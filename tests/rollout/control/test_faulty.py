@@ -18,6 +18,7 @@ ONCE_BROKEN = {
     100: "a stage passed while somebody else had moved traffic",
     463: "a command that was no increase by an old reading went on after less was kept",
     102: "an abort on top of an undo",
+    20038: "a watch that was resumed after its time did not hear of an undo from another machine",
 }
 FIRST = 378
 MINUTE = 60.0
