@@ -176,6 +176,14 @@ class _Cloud(mocks.Mocks):
         return f"{args.name}-id", state
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        if args.token == "aws:ec2/getSubnet:getSubnet":
+            # The prefix and the zone are in the id, such as subnet-27a.
+            prefix, zone = args.args["id"][-3:-1], args.args["id"][-1]
+            return {
+                **args.args,
+                "cidrBlock": f"10.0.0.0/{prefix}",
+                "availabilityZone": f"eu-central-1{zone}",
+            }, []
         if args.token == "aws:s3/getObjects:getObjects":
             return {
                 **args.args,

@@ -19,9 +19,11 @@ from urllib.request import urlopen
 import boto3
 import pytest
 
+from infra.edge.managed_rules import GROUPS
 from infra.operations import guardian
 from rollout.procedure.rules import broken, planned
 from simulate.lab.layout import PLUGINS
+from simulate.lab.load_balancer.edge_model import EdgeReader
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
@@ -236,7 +238,8 @@ def test_the_guardians_code_is_the_checkouts_and_nothing_of_it_is_left(project: 
     project.pulumi("destroy", "--yes", "--skip-preview", "--stack", GUARDIAN)
     assert functions.list_functions()["Functions"] == []
     assert project.aws("events").list_rules()["Rules"] == []
-    assert project.aws("iam").list_roles(PathPrefix="/")["Roles"] == []
+    roles = {role["RoleName"] for role in project.aws("iam").list_roles(PathPrefix="/")["Roles"]}
+    assert not [role for role in roles if "guardian" in role], "the others are the foundation's"
     project.up(GUARDIAN)
 
 
@@ -251,6 +254,21 @@ def test_a_missing_key_leaves_everything_as_it_was(project: Project) -> None:
     assert "simple378:originSecret is missing; set it with `pulumi config set --secret" in refused.stdout
     assert "Traceback" not in refused.stdout + refused.stderr
     assert project.outputs("local") == before
+
+
+def test_the_labs_edge_does_what_the_distribution_declares(project: Project) -> None:
+    (read,) = EdgeReader(project.aws("cloudfront"), project.aws("wafv2")).distributions()
+    releases, *api, pages = read.behaviours
+    assert (releases.pattern, releases.deep_links, releases.caches) == ("/releases/*", False, True)
+    assert (pages.deep_links, pages.caches, pages.compresses) == (True, True, True)
+    assert not any(behaviour.caches or behaviour.deep_links for behaviour in api)
+    assert {behaviour.headers for behaviour in read.behaviours} == {
+        (("RateLimit-Policy", '"client";q=1000;w=60'),)
+    }
+    assert read.ignored == ()
+    assert read.web_acl is not None
+    assert [rule.limit for rule in read.web_acl.rate_rules] == [1000]
+    assert set(read.web_acl.ignored) == set(GROUPS), "the managed rules match nothing"
 
 
 def test_the_frontends_release_is_one_object(project: Project) -> None:

@@ -19,7 +19,7 @@ INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 EXISTING_NETWORK = {
     "simple378:vpcId": "vpc-0a",
-    "simple378:publicSubnetIds": json.dumps(["subnet-1", "subnet-2"]),
+    "simple378:publicSubnetIds": json.dumps(["subnet-27a", "subnet-27b"]),
     "simple378:privateSubnetIds": json.dumps(["subnet-3", "subnet-4"]),
     "simple378:workloadSecurityGroupId": "sg-0a",
 }
@@ -460,9 +460,36 @@ def test_existing_network_and_database_are_used() -> None:
     )
     made = {resource.type for resource in recording.cloud}
     assert not made & {"aws:ec2/vpc:Vpc", "aws:ec2/natGateway:NatGateway", "aws:rds/instance:Instance"}
-    assert recording.one("aws:lb/loadBalancer:LoadBalancer").inputs["subnets"] == ["subnet-1", "subnet-2"]
+    assert recording.one("aws:lb/loadBalancer:LoadBalancer").inputs["subnets"] == ["subnet-27a", "subnet-27b"]
     assert (recording.outputs["databaseHost"], recording.outputs["databasePort"]) == ("db.example", 5433)
     assert recording.outputs["workloadSecurityGroupId"] == "sg-0a"
+
+
+@pytest.mark.parametrize(
+    ("subnets", "message"),
+    [
+        (
+            ["subnet-27a", "subnet-28b"],
+            "simple378:publicSubnetIds: subnet-28b is a /28, too small; a load balancer needs",
+        ),
+        (
+            ["subnet-24a", "subnet-27a"],
+            "simple378:publicSubnetIds: two are in one zone (eu-central-1a, eu-central-1a)",
+        ),
+    ],
+)
+def test_existing_subnets_that_a_load_balancer_cannot_use_are_refused(
+    subnets: list[str], message: str
+) -> None:
+    config = {
+        key: value for key, value in FOUNDATION.items() if key not in {"simple378:vpcCidr", "simple378:azs"}
+    }
+    with pytest.raises(SettingsError) as refused:
+        deploy(
+            "prod", {**config, **EXISTING_NETWORK, "simple378:publicSubnetIds": json.dumps(subnets)}, STACKS
+        )
+    assert message in str(refused.value)
+    assert "pulumi config set --path 'simple378:publicSubnetIds[0]' SUBNET --stack prod" in str(refused.value)
 
 
 def test_network_has_a_way_out_in_every_zone() -> None:

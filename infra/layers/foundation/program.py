@@ -21,6 +21,7 @@ from infra.edge.rules import ORIGIN_HEADER, TEST_HEADER
 from infra.edge.site_bucket import SiteBucket, SiteBucketArgs
 from infra.edge.tags import TRAFFIC_RULE, traffic_tags
 from infra.layers.foundation.settings import FoundationSettings
+from infra.network.existing import check_public_subnets
 from infra.network.vpc import Vpc, VpcArgs
 from infra.network.workload_access import WorkloadAccess, WorkloadAccessArgs
 from infra.operations.cluster_alarms import cluster_alarms
@@ -58,6 +59,7 @@ async def deploy(stack: StackName) -> None:
     settings = FoundationSettings.load()
     where = region()
     settings.check_region(where, stack.name)
+    await check_public_subnets(settings.public_subnet_ids, stack.name)
     prefix = stack.resource_prefix
     # This stack first and alone, while the engine writes nothing to the state that is read.
     before = await OtherStack.read(stack.name)

@@ -24,6 +24,18 @@ def _managed_prefix_list(aws: Aws, name: str) -> dict[str, Any]:
     }
 
 
+def _subnet(aws: Aws, identifier: str) -> dict[str, Any]:
+    (shown,) = aws.scope("ec2").call("describe_subnets", SubnetIds=[identifier])["Subnets"]
+    return {
+        "id": identifier,
+        "arn": shown["SubnetArn"],
+        "availabilityZone": shown["AvailabilityZone"],
+        "availableIpAddressCount": shown["AvailableIpAddressCount"],
+        "cidrBlock": shown["CidrBlock"],
+        "vpcId": shown["VpcId"],
+    }
+
+
 def _objects(aws: Aws, bucket: str, prefix: str) -> dict[str, Any]:
     found = aws.scope("s3").call("list_objects_v2", Bucket=bucket, Prefix=prefix).get("Contents", ())
     return {"id": bucket, "bucket": bucket, "prefix": prefix, "keys": [each["Key"] for each in found]}
@@ -32,6 +44,7 @@ def _objects(aws: Aws, bucket: str, prefix: str) -> dict[str, Any]:
 # Each takes what it is asked by; which arguments those are, all of them needed.
 _FUNCTIONS: dict[str, tuple[Callable[..., dict[str, Any]], tuple[str, ...]]] = {
     "aws:ec2/getManagedPrefixList:getManagedPrefixList": (_managed_prefix_list, ("name",)),
+    "aws:ec2/getSubnet:getSubnet": (_subnet, ("id",)),
     "aws:s3/getObjects:getObjects": (_objects, ("bucket", "prefix")),
 }
 

@@ -35,6 +35,11 @@ from tests.simulate.lab.aws_provider.aws_provider_prerequisites import (
 
 RULE = "aws:lb/listenerRule:ListenerRule"
 TOPIC = "aws:sns/topic:Topic"
+DISTRIBUTION = "aws:cloudfront/distribution:Distribution"
+FUNCTION = "aws:cloudfront/function:Function"
+HEADERS = "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy"
+INSTANCE = "aws:rds/instance:Instance"
+PARAMETERS = "aws:rds/parameterGroup:ParameterGroup"
 
 
 @pytest.fixture(scope="module")
@@ -397,3 +402,53 @@ def test_eks_refuses_an_association_as_it_does_on_aws(engine: Engine, needs: Pre
     ):
         with pytest.raises(grpc.RpcError, match=words):
             engine.create(ASSOCIATION, inputs | change)
+
+
+def test_what_is_looked_up(engine: Engine, needs: Prerequisites) -> None:
+    subnet = engine.invoke("aws:ec2/getSubnet:getSubnet", {"id": needs.subnets[1]})
+    assert (subnet["cidrBlock"], subnet["availabilityZone"]) == ("10.0.1.0/24", "us-east-1b")
+    first, _ = needs.uploaded
+    objects = engine.invoke("aws:s3/getObjects:getObjects", {"bucket": needs.bucket, "prefix": first})
+    assert objects["keys"] == [first]
+
+
+def test_what_a_distribution_uses_is_not_deleted(engine: Engine, needs: Prerequisites) -> None:
+    function = engine.create(FUNCTION, EXAMPLES[FUNCTION].inputs(needs))
+    headers = engine.create(HEADERS, EXAMPLES[HEADERS].inputs(needs))
+    inputs = EXAMPLES[DISTRIBUTION].inputs(needs)
+    inputs["defaultCacheBehavior"] |= {
+        "functionAssociations": [{"eventType": "viewer-request", "functionArn": function.outputs["arn"]}],
+        "responseHeadersPolicyId": headers.id,
+    }
+    distribution = engine.create(DISTRIBUTION, inputs)
+    for used, code in ((function, "FunctionInUse"), (headers, "ResponseHeadersPolicyInUse")):
+        with pytest.raises(grpc.RpcError, match=code):
+            engine.delete(used)
+    engine.delete(distribution)
+    engine.delete(function)
+    engine.delete(headers)
+    assert engine.read(function) is None
+
+
+def test_a_major_version_wants_the_flag_and_a_group_in_use_stays(
+    engine: Engine, needs: Prerequisites
+) -> None:
+    group = engine.create(PARAMETERS, EXAMPLES[PARAMETERS].inputs(needs))
+    inputs = {**EXAMPLES[INSTANCE].inputs(needs), "parameterGroupName": group.id}
+    made = engine.create(INSTANCE, inputs)
+    with pytest.raises(grpc.RpcError, match="AllowMajorVersionUpgrade flag must be present"):
+        engine.update(made, {**inputs, "engineVersion": "17.1"})
+    with pytest.raises(grpc.RpcError, match="InvalidDBParameterGroupState"):
+        engine.delete(group)
+    upgraded = engine.update(made, {**inputs, "engineVersion": "17.1", "allowMajorVersionUpgrade": True})
+    assert upgraded.outputs["engineVersion"] == "17.1"
+
+
+@pytest.mark.parametrize(("storage", "iops"), [(399, 12_000), (400, 6_000)])
+def test_gp3_takes_no_iops_below_its_own(
+    storage: int, iops: int, engine: Engine, needs: Prerequisites
+) -> None:
+    inputs = EXAMPLES[INSTANCE].inputs(needs) | {"maxAllocatedStorage": 1000}
+    with pytest.raises(Refused) as refused:
+        engine.check(INSTANCE, {**inputs, "allocatedStorage": storage, "iops": iops})
+    assert [path for path, _ in refused.value.failures] == ["iops"]
