@@ -1134,6 +1134,46 @@ def _ask(station: Station, order: Order | str, typed: str = "") -> None:
 
 
 @app.command()
+def restart(
+    context: typer.Context,
+    colour: Annotated[str, typer.Argument(metavar="COLOUR", help="blue or green; also the one that serves.")],
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="backend or pgbouncer.")],
+    env: Env = "prod",
+    project_dir: ProjectDir = HERE,
+    store: Store = "",
+) -> None:
+    """Replace the pods of one colour's backend or pgbouncer, one by one, by stack update.
+
+    Refused while a rollout is under way.
+    """
+    import asyncio
+
+    from rollout.journal import read_journal
+    from rollout.journal.card import OTHER
+    from rollout.journal.resume import ended
+    from rollout.stacks import colours
+
+    if colour not in OTHER:
+        fail(f"{colour}: COLOUR is blue or green")
+    if what not in colours.RESTARTABLE:
+        fail(f"{what}: WHAT is {' or '.join(colours.RESTARTABLE)}")
+    station = _station(project_dir, env)
+    path = station.latest()
+    watched = _watched(station)
+    under_way = path is not None and ended(read_journal(path)) is None
+    elsewhere = _elsewhere(station)
+    if not watched and (station.holder() is not None or under_way or elsewhere):
+        fail(
+            f"a rollout of {env} is under way: {elsewhere}pods that come and go would be taken for its doing. Let it end, or `rollout "
+            "abort`; nothing was restarted"
+        )
+    engine = _connector(context).engine(project_dir, None)
+    say(f"replacing the pods of {what} in {env}-{colour}, one by one")
+    seconds = asyncio.run(colours.restart(engine, env, colour, what))
+    say(f"done in {seconds:.0f} s; traffic was not moved")
+
+
+@app.command()
 def doctor(env: Env = "prod", project_dir: ProjectDir = HERE, as_json: AsJson = False) -> None:
     """Check folder, engine, login, plugins, stacks, credentials and rights, without touching anything."""
     from dataclasses import asdict

@@ -17,6 +17,7 @@ from infra.workload.pods import (
     drain,
     labels,
     pod_security,
+    restarts,
     roll_out_limit,
     selector,
     spread,
@@ -49,6 +50,7 @@ class BackendArgs:
     region: str
     web_identity_role: str | None
     drain_seconds: int
+    restarts: int
     database_host: pulumi.Input[str]
     database_port: pulumi.Input[int]
     database_name: pulumi.Input[str]
@@ -128,7 +130,9 @@ class Backend(pulumi.ComponentResource):
                     rolling_update=k8s.apps.v1.RollingUpdateDeploymentArgs(max_unavailable=0, max_surge=SURGE)
                 ),
                 template=k8s.core.v1.PodTemplateSpecArgs(
-                    metadata=k8s.meta.v1.ObjectMetaArgs(labels=labels(NAME, args.version)),
+                    metadata=k8s.meta.v1.ObjectMetaArgs(
+                        labels=labels(NAME, args.version), annotations=restarts(args.restarts)
+                    ),
                     spec=k8s.core.v1.PodSpecArgs(
                         containers=[_container(args, environment.metadata.name)],
                         service_account_name=account.metadata.name,

@@ -16,6 +16,7 @@ from infra.workload.pods import (
     drain,
     labels,
     pod_security,
+    restarts,
     roll_out_limit,
     selector,
     spread,
@@ -40,6 +41,7 @@ class ConnectionPoolArgs:
     pool_size: int
     max_client_connections: int
     drain_seconds: int
+    restarts: int
     database_host: pulumi.Input[str]
     database_port: pulumi.Input[int]
     database_name: pulumi.Input[str]
@@ -146,7 +148,7 @@ class ConnectionPool(pulumi.ComponentResource):
                 ),
                 template=k8s.core.v1.PodTemplateSpecArgs(
                     metadata=k8s.meta.v1.ObjectMetaArgs(
-                        labels=labels(NAME, _version(args.image)),
+                        labels=labels(NAME, _version(args.image)), annotations=restarts(args.restarts)
                     ),
                     spec=k8s.core.v1.PodSpecArgs(
                         containers=[container],

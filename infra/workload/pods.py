@@ -70,6 +70,12 @@ def roll_out_limit(replicas: int) -> pulumi.CustomTimeouts:
     return pulumi.CustomTimeouts(create=wait, update=wait)
 
 
+def restarts(count: int) -> dict[str, str] | None:
+    """The annotation of a pod template by which its pods are replaced one by one when the number changes; none at 0, so that pods
+    of before stay."""
+    return {"simple378/restarts": str(count)} if count else None
+
+
 def drain(seconds: int) -> k8s.core.v1.LifecycleArgs:
     """Keep serving for `seconds` after termination begins: the pod is removed from the load balancer and its Service at
     that moment, but both take a while to stop sending to it."""

@@ -388,3 +388,10 @@ def test_the_databases_certificate_is_checked_by_a_file(tmp_path: Path) -> None:
         run(databaseTls="verify-full", databaseCa=str(file))
     with pytest.raises(SettingsError, match=r"simple378:databaseCa: .*none: No such file"):
         run(databaseTls="verify-full", databaseCa=str(tmp_path / "none"))
+
+
+def test_a_restart_changes_an_annotation_of_one_deployment_also_while_it_serves() -> None:
+    assert "annotations" not in pod("backend")["metadata"], "pods of before stay"
+    recording = redeploy({"stable": "green", "candidateWeight": 0}, backendRestarts="3")
+    assert pod("backend", recording)["metadata"]["annotations"] == {"simple378/restarts": "3"}
+    assert "annotations" not in pod("pool", recording)["metadata"]

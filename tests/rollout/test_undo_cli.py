@@ -549,3 +549,17 @@ def test_a_candidate_is_warmed_up_before_its_first_traffic(rollout: Run, project
     latest = Station(project, "prod").latest()
     assert latest
     assert [record.body.get("what") for record in read_journal(latest)[:3]][1] == "warmed_up"
+
+
+def test_nothing_is_restarted_while_a_rollout_is_under_way(rollout: Run, project: Path) -> None:
+    journal_of(project)
+    ran = rollout("restart", "blue", "backend")
+    assert ran.code == 2
+    assert "a rollout of prod is under way" in ran.err
+    assert "nothing was restarted" in ran.err
+    for wrong, words in (
+        (("red", "backend"), "COLOUR is blue or green"),
+        (("blue", "db"), "WHAT is backend or"),
+    ):
+        ran = rollout("restart", *wrong)
+        assert (ran.code, words in ran.err) == (2, True), ran.err

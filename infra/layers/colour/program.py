@@ -80,6 +80,7 @@ async def deploy(stack: StackName) -> None:
             pool_size=settings.pool_size,
             max_client_connections=settings.max_client_connections,
             drain_seconds=settings.drain_seconds,
+            restarts=settings.pgbouncer_restarts,
             database_host=foundation.require("databaseHost"),
             database_port=int(foundation.require("databasePort")),
             database_name=database_name,
@@ -107,6 +108,7 @@ async def deploy(stack: StackName) -> None:
             if foundation.get("podCredentials") == "web-identity"
             else None,
             drain_seconds=settings.drain_seconds,
+            restarts=settings.backend_restarts,
             database_host=pool.host,
             database_port=pool.port,
             database_name=database_name,

@@ -62,6 +62,9 @@ class ColourSettings(Settings):
     # Named prepared statements that pgbouncer keeps for each connection; 0 for pgbouncer before 1.21, which knows no such key.
     max_prepared_statements: int = Field(default=0, ge=0, le=10_000)
 
+    # Raised by one, the pods are replaced one by one: `rollout restart`.
+    backend_restarts: int = Field(default=0, ge=0)
+    pgbouncer_restarts: int = Field(default=0, ge=0)
     # The version that may be deployed although this colour serves: see `infra.layers.colour.serving`.
     allow_while_serving: str | None = Field(default=None, pattern=_VERSION)
     # The namespace, and with it everything in it, cannot be deleted by mistake.

@@ -13,7 +13,7 @@ from pulumi.automation import CommandResult
 
 from rollout.control.ports import TrafficError
 from rollout.stacks import stackfile
-from rollout.stacks.colours import StackColours
+from rollout.stacks.colours import StackColours, restart
 from tests.rollout.stacks.test_traffic import command_error
 
 STACK = "urn:pulumi:prod-blue::p::pulumi:pulumi:Stack::p-prod-blue"
@@ -42,6 +42,7 @@ class Engine:
     diff: Mapping[str, Any] = field(default_factory=lambda: {"spec.replicas": {}})
     runs: list[tuple[str, ...]] = field(default_factory=list)
     failure: Exception | None = None
+    urn: str = DEPLOYMENT
     previewed: list[int] = field(default_factory=list)
 
     async def json(self, stack: str, *args: str) -> Any:
@@ -51,7 +52,7 @@ class Engine:
         self.runs.append(args)
         ahead = args[args.index("--config-file") + 1]
         self.previewed.append(stackfile.read_config(Path(ahead))["replicas"])
-        return {"steps": [{"op": "update", "urn": DEPLOYMENT, "detailedDiff": self.diff}]}
+        return {"steps": [{"op": "update", "urn": self.urn, "detailedDiff": self.diff}]}
 
     async def run(self, stack: str, *args: str) -> CommandResult:
         self.runs.append(args)
@@ -124,3 +125,23 @@ def test_what_fails_is_a_sentence(colours: StackColours) -> None:
 
 def test_targets_are_counted_and_what_is_wrong_is_said(colours: StackColours) -> None:
     assert asyncio.run(colours.targets("stable")) == (2, "10.0.0.1:80 is unhealthy")
+
+
+@pytest.mark.parametrize(
+    ("what", "urn", "key"),
+    [("backend", DEPLOYMENT, "backendRestarts"), ("pgbouncer", POOL, "pgbouncerRestarts")],
+)
+def test_a_restart_replaces_the_pods_of_one_deployment(
+    colours: StackColours, what: str, urn: str, key: str
+) -> None:
+    engine = engine_of(colours)
+    engine.urn, engine.diff = urn, {'spec.template.metadata.annotations["simple378/restarts"]': {}}
+    for count in (1, 2):
+        asyncio.run(restart(colours.engine, "prod", "blue", what))
+        assert engine.runs[-1][0] == "up"
+        assert urn in engine.runs[-1]
+        assert stackfile.read_config(engine.project_dir / "Pulumi.prod-blue.yaml")[key] == count
+    engine.diff = {**engine.diff, "spec.template.spec.containers[0].image": {}}
+    with pytest.raises(TrafficError, match=f"prod-blue to restart {what} would change more: .*image"):
+        asyncio.run(restart(colours.engine, "prod", "blue", what))
+    assert stackfile.read_config(engine.project_dir / "Pulumi.prod-blue.yaml")[key] == 2
