@@ -339,7 +339,7 @@ DEFECTS = {
     ),
     "the update of the replicas may bring another version": Defect(
         "stacks/colours.py",
-        "if more := beyond(preview, scope, _REPLICAS):",
+        "if more := beyond(preview, scope, self.allowed):",
         "if more := []:",
         "stacks/test_colours.py::test_an_update_that_would_change_more_is_refused",
     ),
