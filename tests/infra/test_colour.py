@@ -215,6 +215,21 @@ def test_outputs() -> None:
     }
 
 
+def test_an_image_by_digest_is_recorded_and_a_serving_colour_refuses_another() -> None:
+    digest, other = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
+    made = deploy("prod-green", COLOUR | {"simple378:digest": digest}, STACKS, SECRET_OUTPUTS)
+    pods = made.one("kubernetes:apps/v1:Deployment", "backend-deployment").inputs["spec"]["template"]["spec"]
+    assert pods["containers"][0]["image"] == f"registry.example/simple378/backend:2.1.0@{digest}"
+    assert made.outputs["image"] == f"registry.example/simple378/backend@{digest}"
+    serving = {
+        **STACKS,
+        "prod-green": made.outputs,
+        "prod-traffic": {"stable": "green", "candidateWeight": 0},
+    }
+    with pytest.raises(StackError, match="its image would change from"):
+        deploy("prod-green", COLOUR | {"simple378:digest": other}, serving, SECRET_OUTPUTS)
+
+
 def redeploy(traffic: dict[str, Any], **changes: str) -> Recording:
     """Green again, over what `example` deployed, with this traffic."""
     stacks = {**STACKS, "prod-green": example().outputs, "prod-traffic": traffic}

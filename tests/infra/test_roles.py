@@ -141,6 +141,15 @@ def test_a_pipeline_writes_the_state_of_the_colours_alone(rights: dict[str, dict
     assert "arn:aws:s3:::releases/simple378/prod/*" in moved
 
 
+def test_pre_flight_may_read_whatever_the_foundation_declares(
+    recording: Recording, rights: dict[str, dict[str, Any]]
+) -> None:
+    services = {"lb": "elasticloadbalancing", "vpc": "ec2"}
+    declared = {each.type.split(":")[1].partition("/")[0] for each in recording.cloud}
+    readable = {action.partition(":")[0] for action in actions(rights["rollout"])}
+    assert {services.get(each, each) for each in declared} <= readable
+
+
 def test_who_may_become_them(recording: Recording) -> None:
     trusts = {
         each.inputs["name"].removeprefix("simple378-prod-"): json.loads(each.inputs["assumeRolePolicy"])[

@@ -36,7 +36,7 @@ async def deploy(stack: StackName) -> None:
     user = foundation.get("databaseAppUser") or master
     guarded = {
         "version": settings.version,
-        "image": settings.image,
+        "image": settings.recorded_image,
         "pool": f"{settings.pgbouncer_replicas} x {settings.pool_size} of {settings.pgbouncer_image}",
         "login": user,
     }
@@ -98,7 +98,7 @@ async def deploy(stack: StackName) -> None:
             namespace=namespace.metadata.name,
             colour=colour,
             version=settings.version,
-            image=f"{settings.image}:{settings.version}",
+            image=settings.reference,
             replicas=settings.replicas,
             cpu=settings.resources.cpu,
             memory=settings.resources.memory,

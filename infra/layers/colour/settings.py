@@ -39,12 +39,24 @@ class ColourSettings(Settings):
     version: str = Field(pattern=_VERSION)
     # Repository of the image, without tag: the version is the tag.
     image: str = Field(pattern=_REPOSITORY)
+    # What the tag stood for when it was resolved, once, for this release; without it a tag that is moved changes what a new pod runs.
+    digest: str | None = Field(default=None, pattern=r"^sha256:[0-9a-f]{64}$")
     # 0: a colour that was taken back is stopped; see infra.layers.colour.serving.
     replicas: int = Field(ge=0, le=100)
     resources: Annotated[Resources, Structured] = Resources()
     backend_env: Annotated[Mapping[str, str], Structured] = Field(default_factory=dict)
     # Seconds that a pod keeps serving after its termination begins, until the load balancer sends it nothing more.
     drain_seconds: int = Field(default=40, ge=1, le=300)
+
+    @property
+    def reference(self) -> str:
+        """The image as the pods name it."""
+        return f"{self.image}:{self.version}" + (f"@{self.digest}" if self.digest else "")
+
+    @property
+    def recorded_image(self) -> str:
+        """The image as the stack's output keeps it."""
+        return f"{self.image}@{self.digest}" if self.digest else self.image
 
     pgbouncer_image: str = Field(pattern=_IMAGE)
     pgbouncer_replicas: int = Field(default=2, ge=1, le=10)
