@@ -51,6 +51,8 @@ _DECLARED = (
     "logs:ListTagsForResource",
     "rds:Describe*",
     "rds:ListTagsForResource",
+    "route53:Get*",
+    "route53:List*",
     "s3:GetBucket*",
     "s3:GetEncryptionConfiguration",
     "s3:GetLifecycleConfiguration",

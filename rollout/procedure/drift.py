@@ -21,7 +21,7 @@ async def problem(engine: Engine, stack: str) -> str:
     command = f"`pulumi preview --refresh -s {stack}`"
     try:
         async with asyncio.timeout(LIMIT):
-            preview = await engine.json(stack, "preview", "--refresh", "--json")
+            preview = await engine.json(stack, "preview", "--refresh", "--show-sames", "--json")
     except TimeoutError:
         return f"{command} did not end within {LIMIT:g} s: run it by hand, it must change nothing"
     except CommandError as error:

@@ -230,6 +230,13 @@ RULES = (
 )
 
 WAIVERS = (
+    Waiver("told", "*", "*-elevated", "a part of a composite alarm of the same name, which tells people"),
+    Waiver(
+        "told",
+        "*",
+        "service-burn-*",
+        "the parts of the composite alarms on the error budget, which tell people",
+    ),
     Waiver("tls", "local*", "edge-listener", "the lab has no certificates"),
     Waiver("https", "local*", "cdn-distribution", "the lab's edge speaks HTTP"),
     Waiver("protected", "local*", "*", "a lab is made and removed every day"),

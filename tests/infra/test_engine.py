@@ -152,7 +152,7 @@ def test_a_second_deployment_changes_nothing(project: Project, stack: str) -> No
 
 
 def test_the_engines_preview_shows_what_the_rules_of_production_ask_for(project: Project) -> None:
-    preview = json.loads(project.pulumi("preview", "--json", "--stack", "local").stdout)
+    preview = json.loads(project.pulumi("preview", "--show-sames", "--json", "--stack", "local").stdout)
     found = {resource.name: resource for resource in planned(preview)}
     assert found["edge-listener"].inputs["protocol"] == "HTTP"
     assert broken("local", found.values()) == []

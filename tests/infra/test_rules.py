@@ -21,7 +21,6 @@ EVERYTHING = {
     "prod-blue": examples.COLOUR,
     "prod-green": examples.COLOUR,
     "prod-traffic": examples.TRAFFIC,
-    "prod-frontend": examples.FRONTEND,
     "prod-limits": examples.LIMITS,
     "prod-guardian": examples.GUARDIAN,
 }

@@ -36,7 +36,7 @@ def test_nothing_to_change() -> None:
     steps = [{"op": op, "urn": URN} for op in ("same", "read", "refresh")]
     engine = FakeEngine({"steps": steps})
     assert problem(engine) == ""
-    assert engine.ran == ("prod", "preview", "--refresh", "--json")
+    assert engine.ran == ("prod", "preview", "--refresh", "--show-sames", "--json")
 
 
 def test_what_would_change_is_named() -> None:
