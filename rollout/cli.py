@@ -752,6 +752,102 @@ def watch(
         station.give_back()
 
 
+@app.command()
+def rotate(
+    context: typer.Context,
+    secret: Annotated[
+        str,
+        typer.Argument(metavar="SECRET", help="origin, what CloudFront sends; or test, of the test route."),
+    ],
+    env: Env = "prod",
+    project_dir: ProjectDir = HERE,
+    store: Store = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the first step.")] = False,
+) -> None:
+    """Exchange a secret while users are served: the new value is accepted before it is sent, the old one until nobody sends it.
+
+    Updates the stacks ENV and ENV-traffic, in which nothing else may be pending.
+    Refused while a rollout runs or the candidate has traffic.
+    A rotation that was ended half-way is continued by the same command.
+    """
+    if secret not in {"origin", "test"}:
+        fail(f"rotate {secret}: it takes origin or test")
+    station = _station(project_dir, env)
+    station.take(say)
+    try:
+        _rotate(_connector(context), project_dir, station, secret, yes)
+    finally:
+        station.give_back()
+
+
+def _rotate(connector: Connector, project_dir: Path, station: Station, secret: str, yes: bool) -> None:
+    import asyncio
+
+    from rollout.procedure import drift
+    from rollout.procedure.rotate import Rotation, asking
+    from rollout.stacks.configuration import StackConfiguration
+
+    engine = connector.engine(project_dir, station.directory)
+    environment = asyncio.run(connector.read(engine, station.env))
+    if weight := asyncio.run(connector.traffic(engine, environment).read_weight()):
+        fail(
+            f"{environment.named('candidate')} has {weight:g} % of the traffic: end the rollout first, with `rollout resume` or "
+            "`rollout abort`"
+        )
+    if not yes and not sys.stdin.isatty():
+        fail("stdin is not a terminal; pass --yes to skip the question")
+    if not yes and not typer.confirm(f"Exchange the {secret} secret of {station.env} now?"):
+        fail("not confirmed, nothing was touched")
+
+    async def work() -> None:
+        from rollout.aws.probes import probe_client
+        from rollout.procedure.rotate import TIMEOUT
+
+        async with probe_client(TIMEOUT) as client:
+            rotation = Rotation(
+                environment,
+                StackConfiguration(engine, station.env),
+                StackConfiguration(engine, environment.traffic_stack),
+                asking(client),
+                lambda stack: drift.problem(engine, stack),
+                say,
+            )
+            await (rotation.origin() if secret == "origin" else rotation.test())
+
+    asyncio.run(work())
+    say(f"the {secret} secret is exchanged; the previous value opens nothing any more")
+
+
+@app.command()
+def pool(
+    context: typer.Context,
+    colour: Annotated[str, typer.Argument(metavar="COLOUR", help="blue or green.")],
+    size: Annotated[
+        int, typer.Argument(metavar="SIZE", help="Connections to the database of each of its pgbouncers.")
+    ],
+    env: Env = "prod",
+    project_dir: ProjectDir = HERE,
+) -> None:
+    """Give a colour's connection pools another size, also while it serves (Risk 6).
+
+    Updates the colour's stack, which replaces its pgbouncers one by one, and nothing else of it.
+    Refused beyond what the database allows for both colours: raise simple378:databaseMaxConnections of the stack ENV first.
+    """
+    import asyncio
+
+    from rollout.procedure.pool import PoolSize
+    from rollout.stacks.project import check_project
+
+    if colour not in {"blue", "green"}:
+        fail(f"pool {colour}: it takes blue or green")
+    check_project(project_dir, env)
+    connector = _connector(context)
+    engine = connector.engine(project_dir, None)
+    environment = asyncio.run(connector.read(engine, env))
+    (version,) = (environment.versions[role] for role, of in environment.colours.items() if of == colour)
+    asyncio.run(PoolSize(engine, f"{env}-{colour}", version, say).set(size))
+
+
 def _watch(connector: Connector, project_dir: Path, station: Station, seconds: float) -> NoReturn:
     from rollout import session
     from rollout.journal import read_journal

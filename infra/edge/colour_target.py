@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -23,7 +23,8 @@ _THRESHOLD = 2
 
 @dataclass(frozen=True, slots=True)
 class ColourTargetArgs:
-    """`prefix` begins the names; `deregistration_delay` is how long (seconds) a leaving target may finish requests."""
+    """`prefix` begins the names; `deregistration_delay` is how long (seconds) a leaving target may finish requests.
+    A request with any of the `test_secrets` is let in."""
 
     prefix: str
     environment: str
@@ -33,7 +34,7 @@ class ColourTargetArgs:
     load_balancer_suffix: pulumi.Input[str]
     target_port: int
     deregistration_delay: int
-    test_secret: pulumi.Input[str]
+    test_secrets: Sequence[pulumi.Input[str]]
     topics: Mapping[Tier, pulumi.Input[str]]
     protect: bool
 
@@ -65,7 +66,7 @@ class ColourTarget(pulumi.ComponentResource):
             listener_arn=args.listener_arn,
             priority=FIRST_TEST_PRIORITY + list(Colour).index(colour),
             conditions=[
-                _header(TEST_HEADER, args.test_secret),
+                _header(TEST_HEADER, *args.test_secrets),
                 _header(COLOUR_HEADER, colour.value),
             ],
             actions=[aws.lb.ListenerRuleActionArgs(type="forward", target_group_arn=probe.arn)],
@@ -123,7 +124,7 @@ class ColourTarget(pulumi.ComponentResource):
         )
 
 
-def _header(name: str, value: pulumi.Input[str]) -> aws.lb.ListenerRuleConditionArgs:
+def _header(name: str, *values: pulumi.Input[str]) -> aws.lb.ListenerRuleConditionArgs:
     return aws.lb.ListenerRuleConditionArgs(
-        http_header=aws.lb.ListenerRuleConditionHttpHeaderArgs(http_header_name=name, values=[value])
+        http_header=aws.lb.ListenerRuleConditionHttpHeaderArgs(http_header_name=name, values=[*values])
     )

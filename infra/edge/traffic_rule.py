@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -15,11 +15,11 @@ from infra.stacks import Colour
 
 @dataclass(frozen=True, slots=True)
 class TrafficRuleArgs:
-    """`target_groups` are ARNs; `weights` are percentages, both by colour."""
+    """`target_groups` are ARNs; `weights` are percentages, both by colour. A request with any of the `origin_secrets` is let in."""
 
     environment: str
     listener_arn: pulumi.Input[str]
-    origin_secret: pulumi.Input[str]
+    origin_secrets: Sequence[pulumi.Input[str]]
     target_groups: Mapping[Colour, pulumi.Input[str]]
     weights: Mapping[Colour, int]
     protect: bool
@@ -39,7 +39,7 @@ class TrafficRule(pulumi.ComponentResource):
             conditions=[
                 aws.lb.ListenerRuleConditionArgs(
                     http_header=aws.lb.ListenerRuleConditionHttpHeaderArgs(
-                        http_header_name=ORIGIN_HEADER, values=[args.origin_secret]
+                        http_header_name=ORIGIN_HEADER, values=[*args.origin_secrets]
                     )
                 )
             ],

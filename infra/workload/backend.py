@@ -13,6 +13,7 @@ from infra.stacks import BACKEND_PORT, SERVICE_ACCOUNT
 from infra.workload.pgbouncer_ini import SURGE
 from infra.workload.pods import (
     PROGRESS_DEADLINE,
+    budget,
     container_security,
     drain,
     labels,
@@ -33,7 +34,7 @@ _DATABASE_URL = "DATABASE_URL"
 
 @dataclass(frozen=True, slots=True)
 class BackendArgs:
-    """`image` with its tag; `memory` is the request and the limit; `drain_seconds` as in the settings.
+    """`image` with its tag; `memory` and `ephemeral_storage` are request and limit; `drain_seconds` as in the settings.
 
     `region` is where the application's metrics go. `web_identity_role` is the ARN of the role that its service account
     names, where the cluster does not give it one by EKS Pod Identity.
@@ -46,11 +47,13 @@ class BackendArgs:
     replicas: int
     cpu: str
     memory: str
+    ephemeral_storage: str
     environment: Mapping[str, str]
     region: str
     web_identity_role: str | None
     drain_seconds: int
     restarts: int
+    priority_class: pulumi.Input[str]
     database_host: pulumi.Input[str]
     database_port: pulumi.Input[int]
     database_name: pulumi.Input[str]
@@ -137,12 +140,16 @@ class Backend(pulumi.ComponentResource):
                         containers=[_container(args, environment.metadata.name)],
                         service_account_name=account.metadata.name,
                         automount_service_account_token=False,
+                        priority_class_name=args.priority_class,
                         security_context=pod_security(),
                         termination_grace_period_seconds=args.drain_seconds + _SHUTDOWN,
                         topology_spread_constraints=spread(NAME),
                         volumes=[
                             k8s.core.v1.VolumeArgs(
-                                name="tmp", empty_dir=k8s.core.v1.EmptyDirVolumeSourceArgs()
+                                name="tmp",
+                                empty_dir=k8s.core.v1.EmptyDirVolumeSourceArgs(
+                                    size_limit=args.ephemeral_storage
+                                ),
                             )
                         ],
                     ),
@@ -155,9 +162,7 @@ class Backend(pulumi.ComponentResource):
         k8s.policy.v1.PodDisruptionBudget(
             f"{name}-budget",
             metadata=_metadata(NAME, args),
-            spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(
-                max_unavailable=1, selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selector(NAME))
-            ),
+            spec=budget(NAME),
             opts=child,
         )
         self.register_outputs({})
@@ -216,8 +221,13 @@ def _container(args: BackendArgs, environment_secret: pulumi.Input[str]) -> k8s.
         resources=k8s.core.v1.ResourceRequirementsArgs(
             # No CPU limit: throttling would show as latency of the candidate. Exceeding the memory limit restarts the
             # pod (Risk 7).
-            requests={"cpu": args.cpu, "memory": args.memory},
-            limits={"memory": args.memory},
+            requests={
+                "cpu": args.cpu,
+                "memory": args.memory,
+                "ephemeral-storage": args.ephemeral_storage,
+            },
+            # A pod that fills its disk is evicted alone, before it takes its node's.
+            limits={"memory": args.memory, "ephemeral-storage": args.ephemeral_storage},
         ),
         security_context=container_security(),
         volume_mounts=[k8s.core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp")],  # noqa: S108 - the pod's own

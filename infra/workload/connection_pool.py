@@ -12,8 +12,10 @@ from infra.workload import pgbouncer_ini
 from infra.workload.pgbouncer_ini import SURGE
 from infra.workload.pods import (
     PROGRESS_DEADLINE,
+    budget,
     container_security,
     drain,
+    image_version,
     labels,
     pod_security,
     restarts,
@@ -26,6 +28,8 @@ NAME = "pgbouncer"
 # pgbouncer is single-threaded; its use of CPU and memory hardly depends on the load.
 _CPU = "250m"
 _MEMORY = "128Mi"
+# Its log only: the file system is read-only.
+_STORAGE = "64Mi"
 # Seconds after the drain in which it closes its connections.
 _SHUTDOWN = 10
 
@@ -42,6 +46,7 @@ class ConnectionPoolArgs:
     max_client_connections: int
     drain_seconds: int
     restarts: int
+    priority_class: pulumi.Input[str]
     database_host: pulumi.Input[str]
     database_port: pulumi.Input[int]
     database_name: pulumi.Input[str]
@@ -71,7 +76,7 @@ class ConnectionPool(pulumi.ComponentResource):
             return k8s.meta.v1.ObjectMetaArgs(
                 name=object_name,
                 namespace=args.namespace,
-                labels=labels(NAME, _version(args.image)),
+                labels=labels(NAME, image_version(args.image)),
                 annotations=annotations,
             )
 
@@ -124,7 +129,8 @@ class ConnectionPool(pulumi.ComponentResource):
             liveness_probe=k8s.core.v1.ProbeArgs(tcp_socket=probe, period_seconds=10, timeout_seconds=2),
             lifecycle=drain(args.drain_seconds),
             resources=k8s.core.v1.ResourceRequirementsArgs(
-                requests={"cpu": _CPU, "memory": _MEMORY}, limits={"memory": _MEMORY}
+                requests={"cpu": _CPU, "memory": _MEMORY, "ephemeral-storage": _STORAGE},
+                limits={"memory": _MEMORY, "ephemeral-storage": _STORAGE},
             ),
             security_context=container_security(),
             volume_mounts=[
@@ -148,11 +154,12 @@ class ConnectionPool(pulumi.ComponentResource):
                 ),
                 template=k8s.core.v1.PodTemplateSpecArgs(
                     metadata=k8s.meta.v1.ObjectMetaArgs(
-                        labels=labels(NAME, _version(args.image)), annotations=restarts(args.restarts)
+                        labels=labels(NAME, image_version(args.image)), annotations=restarts(args.restarts)
                     ),
                     spec=k8s.core.v1.PodSpecArgs(
                         containers=[container],
                         automount_service_account_token=False,
+                        priority_class_name=args.priority_class,
                         security_context=pod_security(),
                         termination_grace_period_seconds=args.drain_seconds + _SHUTDOWN,
                         topology_spread_constraints=spread(NAME),
@@ -188,17 +195,10 @@ class ConnectionPool(pulumi.ComponentResource):
         k8s.policy.v1.PodDisruptionBudget(
             f"{name}-budget",
             metadata=metadata(NAME),
-            spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(
-                max_unavailable=1, selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selector(NAME))
-            ),
+            spec=budget(NAME),
             opts=child,
         )
         self.port = pgbouncer_ini.PORT
         # From the Service's own output, so that resources that use it depend on it.
         self.host = pulumi.Output.concat(service.metadata.name, ".", args.namespace, ".svc.cluster.local")
         self.register_outputs({"host": self.host, "port": self.port})
-
-
-def _version(image: str) -> str:
-    """The image's tag, or the first 12 digits of its digest, as a label value."""
-    return image.rpartition(":")[2][:12] if "@" in image else image.rpartition(":")[2]

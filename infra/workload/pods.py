@@ -13,6 +13,7 @@ PROGRESS_DEADLINE = 600
 ROLL_OUT_LEAST, ROLL_OUT_POD = 600, 90
 _SPREAD_OVER = ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
 NAME_LABEL = "app.kubernetes.io/name"
+PART_OF = {"app.kubernetes.io/part-of": "simple378"}
 
 
 def selector(name: str) -> dict[str, str]:
@@ -24,10 +25,15 @@ def labels(name: str, version: str) -> dict[str, str]:
     """The labels of an object that belongs to `name`."""
     return {
         **selector(name),
-        "app.kubernetes.io/part-of": "simple378",
+        **PART_OF,
         "app.kubernetes.io/version": version,
         "app.kubernetes.io/managed-by": "pulumi",
     }
+
+
+def image_version(image: str) -> str:
+    """The image's tag, or the first 12 digits of its digest, as a label value."""
+    return image.rpartition(":")[2][:12] if "@" in image else image.rpartition(":")[2]
 
 
 def pod_security() -> k8s.core.v1.PodSecurityContextArgs:
@@ -74,6 +80,16 @@ def restarts(count: int) -> dict[str, str] | None:
     """The annotation of a pod template by which its pods are replaced one by one when the number changes; none at 0, so that pods
     of before stay."""
     return {"simple378/restarts": str(count)} if count else None
+
+
+def budget(name: str) -> k8s.policy.v1.PodDisruptionBudgetSpecArgs:
+    """Evictions take one pod at a time. A pod that is not ready goes in any case: it serves nobody, and waiting for it to become
+    ready would block the drain of its node for ever."""
+    return k8s.policy.v1.PodDisruptionBudgetSpecArgs(
+        max_unavailable=1,
+        selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selector(name)),
+        unhealthy_pod_eviction_policy="AlwaysAllow",
+    )
 
 
 def drain(seconds: int) -> k8s.core.v1.LifecycleArgs:

@@ -110,7 +110,10 @@ class WeightedRule:
     async def _write_back(self, origin: OriginSecret, written: list[str]) -> None:
         secret, rule = await asyncio.gather(origin.read(), self._rule())
         wanted = {"HttpHeaderName": ORIGIN_HEADER, "Values": [secret]}
-        if [condition.get("HttpHeaderConfig") for condition in rule["Conditions"]] != [wanted]:
+        held = [condition.get("HttpHeaderConfig") or {} for condition in rule["Conditions"]]
+        # While the secret is rotated the rule lets in more than one value.
+        beside = [value for of in held for value in of.get("Values", ()) if secret in of["Values"]]
+        if held != [wanted | {"Values": beside}]:
             await self._modify(Conditions=[{"Field": "http-header", "HttpHeaderConfig": wanted}])
             written.append("conditions")
         if rule["Priority"] != str(PRIORITY):

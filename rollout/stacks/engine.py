@@ -43,10 +43,11 @@ class EngineMissing(Exception):
 class EndableCommand(PulumiCommand):
     """One engine, started and waited for in a thread, ended from another."""
 
-    def start(self, args: list[str], cwd: Path) -> subprocess.Popen[str]:
+    def start(self, args: list[str], cwd: Path, *, given: bool = False) -> subprocess.Popen[str]:
+        """``given``: something will be written to its stdin."""
         return subprocess.Popen(
             [self.command, "--non-interactive", "--color", "never", *args],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if given else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=cwd,
@@ -103,11 +104,13 @@ class Engine:
         except (InvalidVersionError, OSError, subprocess.CalledProcessError, ValueError) as error:
             raise EngineMissing(f"the pulumi on PATH cannot be used: {error}") from None
 
-    async def run(self, stack: str, *args: str) -> CommandResult:
-        """Runs a command on a stack. Raises the Automation API's ``CommandError``; cancelled, it ends the engine."""
-        process = self._command.start([*args, "--stack", stack], self.project_dir)
+    async def run(self, stack: str, *args: str, given: str = "") -> CommandResult:
+        """Runs a command on a stack. Raises the Automation API's ``CommandError``; cancelled, it ends the engine.
+
+        ``given`` is written to its stdin."""
+        process = self._command.start([*args, "--stack", stack], self.project_dir, given=bool(given))
         note = self._remember(process, stack) if args[0] == "up" else None
-        waiting = asyncio.ensure_future(asyncio.to_thread(process.communicate))
+        waiting = asyncio.ensure_future(asyncio.to_thread(process.communicate, given or None))
         try:
             stdout, stderr = await asyncio.shield(waiting)
         except asyncio.CancelledError:

@@ -17,6 +17,7 @@ from rollout.stacks.project import EnvironmentProblem
 from rollout.stacks.traffic import Scope, find_scope
 
 RULE = "aws:lb/listenerRule:ListenerRule"
+SECRETS_BESIDE = ("originSecretNext", "originSecretPrevious", "testSecretPrevious")  # while one is rotated
 WEB_ACL = "aws:wafv2/webAcl:WebAcl"
 _OTHER_ROLE = {"stable": "candidate", "candidate": "stable"}
 
@@ -112,6 +113,7 @@ async def read_environment(engine: Engine, env: str, colours: Mapping[str, str] 
                 *filter(
                     None, [foundation.get("databaseAppPassword")]
                 ),  # not every application has a login of its own
+                *(foundation[key] for key in SECRETS_BESIDE if key in foundation),
                 *(url for urls in notify_urls.values() for url in urls),
             ),
             topics=foundation["topics"],

@@ -24,6 +24,8 @@ PLUGINS = CHECKOUT / "simulate" / "lab" / "bin"
 
 API_SERVER = "10.78.0.1"
 API_SERVER_PORT = 6443
+#: Where the node agent serves the metrics API.
+METRICS_PORT = 4443
 POSTGRES = "10.78.0.5"
 POSTGRES_PORT = 5432
 ALB = "10.78.0.10"

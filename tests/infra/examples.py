@@ -25,6 +25,7 @@ COLOUR = {
     "simple378:image": "registry.example/simple378/backend",
     "simple378:replicas": "4",
     "simple378:pgbouncerImage": "registry.example/pgbouncer:1.23.1",
+    "simple378:memoryGuardImage": "registry.example/python:3.13-slim",
     "simple378:poolSize": "50",
     "simple378:backendEnv": json.dumps({"LOG_LEVEL": "info"}),
 }

@@ -50,7 +50,8 @@ def test_namespace_is_the_colours_and_asks_for_readiness_gates() -> None:
     assert namespace["name"] == "simple378-green"
     assert namespace["labels"]["elbv2.k8s.aws/pod-readiness-gate-inject"] == "enabled"
     assert namespace["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-    others = [resource for resource in example().cloud if not resource.type.endswith(":Namespace")]
+    of_the_cluster = (":Namespace", ":PriorityClass")
+    others = [resource for resource in example().cloud if not resource.type.endswith(of_the_cluster)]
     assert {resource.inputs["metadata"]["namespace"] for resource in others} == {"simple378-green"}
 
 
@@ -99,6 +100,7 @@ def test_no_pod_goes_before_its_successor_is_ready(name: str, replicas: int) -> 
     assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
     budget = example().one(BUDGET, f"{name}-budget").inputs["spec"]
     assert budget["maxUnavailable"] == 1
+    assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
     assert budget["selector"]["matchLabels"] == spec["selector"]["matchLabels"]
     assert spec["selector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items()
 
@@ -115,7 +117,8 @@ def test_pods_have_no_more_rights_than_they_need(name: str) -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     resources = container(name)["resources"]
-    assert resources["limits"]["memory"] == resources["requests"]["memory"]
+    for kind in ("memory", "ephemeral-storage"):
+        assert resources["limits"][kind] == resources["requests"][kind]
     assert "cpu" not in resources["limits"]
     assert [constraint["topologyKey"] for constraint in spec["topologySpreadConstraints"]] == [
         "topology.kubernetes.io/zone",
@@ -162,7 +165,7 @@ def test_backend_starts_after_its_pool() -> None:
 
 
 def test_pgbouncer_reads_what_was_rendered() -> None:
-    config = example().one(CONFIG_MAP).inputs
+    config = example().one(CONFIG_MAP, "pool-config").inputs
     assert config["data"]["pgbouncer.ini"] == render_ini(
         Pool("db.example", 5432, "simple378", size=50, clients=1000, tls="require", query_timeout=30)
     )
@@ -201,6 +204,22 @@ def test_pools_that_the_database_cannot_take_are_refused() -> None:
     )
     assert "pulumi config set simple378:databaseMaxConnections 520 --stack prod" in str(refused.value)
     assert "`aws rds reboot-db-instance --db-instance-identifier simple378-prod`" in str(refused.value)
+
+
+def test_what_a_pod_writes_is_bounded_also_below_tmp() -> None:
+    recording = run(resources='{"ephemeralStorage": "2Gi"}')
+    spec = pod("backend", recording)["spec"]
+    assert spec["containers"][0]["resources"]["limits"]["ephemeral-storage"] == "2Gi"
+    (volume,) = (volume for volume in spec["volumes"] if volume["name"] == "tmp")
+    assert volume["emptyDir"] == {"sizeLimit": "2Gi"}
+
+
+def test_pods_that_serve_users_are_the_last_to_go() -> None:
+    priority = example().one("kubernetes:scheduling.k8s.io/v1:PriorityClass").inputs
+    assert priority["metadata"]["name"] == "simple378-green"
+    assert priority["value"] > 0 and priority["globalDefault"] is False
+    for name in ("backend", "pool"):
+        assert pod(name)["spec"]["priorityClassName"] == "simple378-green"
 
 
 def test_outputs() -> None:
@@ -324,7 +343,7 @@ ACCOUNT = "kubernetes:core/v1:ServiceAccount"
 
 
 def test_the_backend_has_a_service_account_and_a_region_and_no_token_of_kubernetes() -> None:
-    account = example().one(ACCOUNT).inputs
+    account = example().one(ACCOUNT, "backend-account").inputs
     assert account["metadata"]["name"] == "backend"
     assert "annotations" not in account["metadata"]
     assert account["automountServiceAccountToken"] is False
@@ -336,7 +355,7 @@ def test_the_backend_has_a_service_account_and_a_region_and_no_token_of_kubernet
 
 def test_without_pod_identity_the_service_account_names_its_role() -> None:
     stacks = {**STACKS, "prod": {**FOUNDATION_OUTPUTS, "podCredentials": "web-identity"}}
-    account = deploy("prod-green", COLOUR, stacks, SECRET_OUTPUTS).one(ACCOUNT).inputs
+    account = deploy("prod-green", COLOUR, stacks, SECRET_OUTPUTS).one(ACCOUNT, "backend-account").inputs
     assert account["metadata"]["annotations"] == {
         "eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/simple378-prod-backend"
     }
@@ -389,7 +408,7 @@ def test_the_databases_certificate_is_checked_by_a_file(tmp_path: Path) -> None:
     recording = run(
         databaseTls="verify-full", databaseCa=str(file), maxPreparedStatements="200", queryTimeout="0"
     )
-    files = recording.one(CONFIG_MAP).inputs["data"]
+    files = recording.one(CONFIG_MAP, "pool-config").inputs["data"]
     assert files["database-ca.pem"] == file.read_text()
     for line in (
         "server_tls_sslmode = verify-full",

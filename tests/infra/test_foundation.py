@@ -435,6 +435,22 @@ def test_addresses_of_services_are_secret() -> None:
     assert places <= deployed.secret_outputs
 
 
+def test_while_a_secret_is_rotated_the_other_value_is_accepted_and_exported_as_a_secret() -> None:
+    other = {"originSecretNext": "the-next-origin-secret", "testSecretPrevious": "the-test-secret-before"}
+    config = {**FOUNDATION, **{f"simple378:{key}": value for key, value in other.items()}}
+    recording = deploy("prod", config, {"prod-limits": LIMITS_OUTPUTS})
+    assert recording.outputs.items() >= other.items()
+    assert set(other) <= recording.secret_outputs
+    for colour in ("blue", "green"):
+        rule = recording.one("aws:lb/listenerRule:ListenerRule", f"{colour}-test").inputs
+        (test,) = (
+            c["httpHeader"]
+            for c in rule["conditions"]
+            if c["httpHeader"]["httpHeaderName"] == "X-Simple378-Test"
+        )
+        assert test["values"] == [FOUNDATION["simple378:testSecret"], "the-test-secret-before"]
+
+
 def test_secrets_are_stored() -> None:
     names = {secret.inputs["name"] for secret in example().of_type("aws:secretsmanager/secret:Secret")}
     assert names == {"simple378/prod/database", "simple378/prod/origin", "simple378/prod/test"}

@@ -292,7 +292,7 @@ def test_traffic_settings() -> None:
 # Stack files: what a person has to fill in, by layer; the lab's are complete.
 TO_FILL_IN = {
     Layer.FOUNDATION: ("databasePassword", "originSecret", "testSecret", "certificateArn", "originDomain"),
-    Layer.COLOUR: ("image", "version", "pgbouncerImage"),
+    Layer.COLOUR: ("image", "version", "pgbouncerImage", "memoryGuardImage"),
     Layer.TRAFFIC: (),
     Layer.LIMITS: (),
     Layer.GUARDIAN: ("store",),

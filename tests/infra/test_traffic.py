@@ -84,6 +84,21 @@ def test_the_rule() -> None:
     assert rule.protect
 
 
+def test_while_the_secret_is_rotated_the_rule_lets_in_what_is_sent_and_what_will_be() -> None:
+    foundation = {
+        **STACKS["prod"],
+        "originSecretNext": "the-next-one",
+        "originSecretPrevious": "the-one-before",
+    }
+    names = ["originSecretNext", "originSecretPrevious"]
+    secrets = {"prod": [*SECRET_OUTPUTS["prod"], *names]}
+    recording = deploy("prod-traffic", TRAFFIC, {**STACKS, "prod": foundation}, secrets)
+    (condition,) = recording.one(RULE).inputs["conditions"]
+    current = "an-origin-secret-of-32-characters"
+    assert condition["httpHeader"]["values"] == [current, "the-next-one", "the-one-before"]
+    assert recording.outputs["originSecrets"] == 3
+
+
 def test_promotion_leaves_the_rule_as_it_was() -> None:
     released = run("blue", 100, 7)
     promoted = run("green", 0, 8, released.outputs)
@@ -98,6 +113,7 @@ def test_outputs() -> None:
         "candidate": "blue",
         "candidateWeight": 25,
         "generation": 7,
+        "originSecrets": 1,
         "weights": {"blue": 25, "green": 75},
     }
 

@@ -415,8 +415,8 @@ DEFECTS = {
     ),
     "a stranger's conditions stay": Defect(
         "aws/elb.py",
-        "!= [wanted]:",
-        "is None:",
+        'held != [wanted | {"Values": beside}]:',
+        "held is None:",
         "aws/test_elb.py::test_changed_conditions_are_written_back",
     ),
     "a secret that cannot be read is not told": Defect(

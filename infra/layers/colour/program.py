@@ -15,7 +15,13 @@ from infra.settings import require_context
 from infra.stacks import OtherStack, StackError, StackName
 from infra.workload.backend import Backend, BackendArgs
 from infra.workload.connection_pool import ConnectionPool, ConnectionPoolArgs
+from infra.workload.memory_guard import MemoryGuard, MemoryGuardArgs
+from infra.workload.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from infra.workload.pgbouncer_ini import connections_needed
+from infra.workload.pods import PART_OF
+
+# Above the cluster's default of 0 and below what Kubernetes keeps for itself.
+_PRIORITY = 1_000_000
 
 
 async def deploy(stack: StackName) -> None:
@@ -62,10 +68,26 @@ async def deploy(stack: StackName) -> None:
                 # A pod counts as ready once the load balancer found it healthy, so a rolling update waits for that.
                 "elbv2.k8s.aws/pod-readiness-gate-inject": "enabled",
                 "pod-security.kubernetes.io/enforce": "restricted",
-                "app.kubernetes.io/part-of": "simple378",
+                **PART_OF,
             },
         ),
         opts=pulumi.ResourceOptions(protect=settings.protect),
+    )
+    priority = k8s.scheduling.v1.PriorityClass(
+        "priority",
+        # Of the whole cluster, so it has the colour's name.
+        metadata=k8s.meta.v1.ObjectMetaArgs(name=name, labels=PART_OF),
+        description="Pods that serve the users of Simple378: when nodes are short, others go first",
+        value=_PRIORITY,
+        global_default=False,
+    )
+    NetworkPolicies(
+        "network",
+        NetworkPoliciesArgs(
+            namespace=namespace.metadata.name,
+            database_port=int(foundation.require("databasePort")),
+            backend_egress=settings.egress,
+        ),
     )
     database_name = foundation.require("databaseName")
     password = foundation.require_secret(
@@ -81,6 +103,7 @@ async def deploy(stack: StackName) -> None:
             max_client_connections=settings.max_client_connections,
             drain_seconds=settings.drain_seconds,
             restarts=settings.pgbouncer_restarts,
+            priority_class=priority.metadata.name,
             database_host=foundation.require("databaseHost"),
             database_port=int(foundation.require("databasePort")),
             database_name=database_name,
@@ -102,6 +125,7 @@ async def deploy(stack: StackName) -> None:
             replicas=settings.replicas,
             cpu=settings.resources.cpu,
             memory=settings.resources.memory,
+            ephemeral_storage=settings.resources.ephemeral_storage,
             environment=settings.backend_env,
             region=foundation.require("region"),
             web_identity_role=foundation.require("podRoleArn")
@@ -109,6 +133,7 @@ async def deploy(stack: StackName) -> None:
             else None,
             drain_seconds=settings.drain_seconds,
             restarts=settings.backend_restarts,
+            priority_class=priority.metadata.name,
             database_host=pool.host,
             database_port=pool.port,
             database_name=database_name,
@@ -117,6 +142,16 @@ async def deploy(stack: StackName) -> None:
             target_group_arn=foundation.require("targetGroups")[colour]["arn"],
             probe_target_group_arn=foundation.require("probeTargetGroups")[colour]["arn"],
             vpc_id=foundation.require("vpcId"),
+        ),
+    )
+
+    MemoryGuard(
+        "memory-guard",
+        MemoryGuardArgs(
+            namespace=namespace.metadata.name,
+            colour=colour,
+            image=settings.memory_guard_image,
+            percent=settings.memory_guard_percent,
         ),
     )
 

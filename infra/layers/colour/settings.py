@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from infra.settings import Settings, SettingsError, Structured
+from infra.workload.network_policies import Destination
 from infra.workload.pgbouncer_ini import LARGEST_POOL, SMALLEST_POOL
 
 # A tag of an image, short enough to be a label's value as well.
@@ -19,18 +21,21 @@ _IMAGE = r"^[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*|@sha256:[0-9a-f]
 _CPU = r"^(\d+m|\d+(\.\d+)?)$"
 _MEMORY = r"^\d+(Mi|Gi)$"
 _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_LAST_PORT = 65_535
 
 # Variables that the program itself sets on the backend.
 OWN_VARIABLES = ("COLOUR", "VERSION", "DATABASE_URL", "AWS_REGION")
 
 
 class Resources(BaseModel):
-    """Of one pod, as Kubernetes quantities. `memory` is both request and limit; CPU is a request only."""
+    """Of one pod, as Kubernetes quantities. `memory` and `ephemeralStorage` are both request and limit; CPU is a request only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     cpu: str = Field(default="500m", pattern=_CPU)
     memory: str = Field(default="512Mi", pattern=_MEMORY)
+    # What a pod may write to its node's disk: its log and /tmp.
+    ephemeral_storage: str = Field(default="1Gi", pattern=_MEMORY, alias="ephemeralStorage")
 
 
 class ColourSettings(Settings):
@@ -77,6 +82,14 @@ class ColourSettings(Settings):
     # Raised by one, the pods are replaced one by one: `rollout restart`.
     backend_restarts: int = Field(default=0, ge=0)
     pgbouncer_restarts: int = Field(default=0, ge=0)
+    # An image with Python 3.9 or later, in which the memory guard runs, and the share of a pod's memory limit (percent)
+    # above which the guard has it replaced.
+    memory_guard_image: str = Field(pattern=_IMAGE)
+    memory_guard_percent: int = Field(default=85, ge=50, le=99)
+
+    # What the backend may reach besides its pool, HTTPS and DNS, as CIDR:PORT; see infra.workload.network_policies.
+    backend_egress: Annotated[tuple[str, ...], Structured] = ()
+
     # The version that may be deployed although this colour serves: see `infra.layers.colour.serving`.
     allow_while_serving: str | None = Field(default=None, pattern=_VERSION)
     # The namespace, and with it everything in it, cannot be deleted by mistake.
@@ -109,6 +122,18 @@ class ColourSettings(Settings):
             raise SettingsError(f"simple378:databaseCa: {self.database_ca}: no certificate (PEM) is in it")
         return text
 
+    @field_validator("backend_egress", mode="after")
+    @classmethod
+    def _egress(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            destination(text)
+        return value
+
+    @property
+    def egress(self) -> tuple[Destination, ...]:
+        """`backend_egress`, parsed."""
+        return tuple(destination(text) for text in self.backend_egress)
+
     @field_validator("backend_env", mode="after")
     @classmethod
     def _variables(cls, value: Mapping[str, str]) -> Mapping[str, str]:
@@ -118,3 +143,14 @@ class ColourSettings(Settings):
             if not re.fullmatch(_VARIABLE, name):
                 raise ValueError(f"has {name!r}, which is not a valid variable name")
         return value
+
+
+def destination(text: str) -> Destination:
+    """`10.0.3.0/24:6379`. Raises ValueError."""
+    cidr, _, port = text.rpartition(":")
+    if not (port.isdecimal() and 0 < int(port) <= _LAST_PORT):
+        raise ValueError(f"has {text!r}, which is not CIDR:PORT, such as 10.0.3.0/24:6379")
+    try:
+        return Destination(IPv4Network(cidr), int(port))
+    except ValueError as error:
+        raise ValueError(f"has {text!r}: {error}") from None

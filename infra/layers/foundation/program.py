@@ -74,6 +74,7 @@ async def deploy(stack: StackName) -> None:
     web_acl_arn = limits.require("webAclArn")
     _check_advertised(settings, int(limits.require("rateLimit")), stack)
     origin_secret, test_secret = secret(settings.origin_secret), secret(settings.test_secret)
+    beside = _secrets_beside(settings)
 
     network = _network(settings, prefix)
     workload_group = (
@@ -111,7 +112,7 @@ async def deploy(stack: StackName) -> None:
                 load_balancer_suffix=balancer.arn_suffix,
                 target_port=BACKEND_PORT,
                 deregistration_delay=settings.deregistration_delay,
-                test_secret=test_secret,
+                test_secrets=[test_secret, *(beside[key] for key in beside if key.startswith("test"))],
                 topics=topics.arns,
                 protect=settings.protect,
             ),
@@ -244,6 +245,7 @@ async def deploy(stack: StackName) -> None:
         "databaseMaxConnections": settings.database_max_connections,
         "originSecret": origin_secret,
         "testSecret": test_secret,
+        **beside,
         "distributionId": distribution.id,
         "distributionDomain": distribution.domain_name,
         "bucketName": bucket.name,
@@ -280,6 +282,16 @@ def _pod_role(settings: FoundationSettings, prefix: str) -> PodRole | None:
     return PodRole(
         "pods", PodRoleArgs(f"{prefix}-backend", settings.cluster_name, settings.cluster_oidc_provider)
     )
+
+
+def _secrets_beside(settings: FoundationSettings) -> dict[str, pulumi.Output[str]]:
+    """The values that are accepted beside the current ones while a secret is rotated, by the names of their outputs."""
+    values = {
+        "originSecretNext": settings.origin_secret_next,
+        "originSecretPrevious": settings.origin_secret_previous,
+        "testSecretPrevious": settings.test_secret_previous,
+    }
+    return {name: secret(value) for name, value in values.items() if value is not None}
 
 
 def _probe_url(settings: FoundationSettings, balancer_name: pulumi.Output[str]) -> pulumi.Output[str]:

@@ -105,6 +105,10 @@ class FoundationSettings(Settings):
 
     origin_secret: SecretStr
     test_secret: SecretStr
+    # While a secret is rotated (`rollout rotate`): accepted beside the current value, and not sent.
+    origin_secret_next: SecretStr | None = None
+    origin_secret_previous: SecretStr | None = None
+    test_secret_previous: SecretStr | None = None
     alert_email: str | None = Field(default=None, pattern=r"^[^@\s]+@[^@\s]+$")
     # Services besides the topics, by tier, as Apprise URLs: `slack://...`, `msteams://...`, `pagerduty://...`, `mailtos://...`.
     notify_urls: Annotated[
@@ -148,10 +152,12 @@ class FoundationSettings(Settings):
             )
         return value
 
-    @field_validator("origin_secret", "test_secret")
+    @field_validator(
+        "origin_secret", "test_secret", "origin_secret_next", "origin_secret_previous", "test_secret_previous"
+    )
     @classmethod
-    def _header_secret(cls, value: SecretStr) -> SecretStr:
-        if not _HEADER_SECRET.fullmatch(value.get_secret_value()):
+    def _header_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _HEADER_SECRET.fullmatch(value.get_secret_value()):
             raise ValueError("must have 16 to 128 letters, digits, `_` or `-`")
         return value
 

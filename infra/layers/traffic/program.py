@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pulumi
 
+from infra.edge.rules import ORIGIN_SECRETS
 from infra.edge.traffic_rule import TrafficRule, TrafficRuleArgs
 from infra.layers.traffic.generation import Traffic, check_generation
 from infra.layers.traffic.settings import TrafficSettings
@@ -28,12 +29,14 @@ async def deploy(stack: StackName) -> None:
 
     weights = split(settings.stable, settings.candidate_weight)
     target_groups = foundation.require("targetGroups")
+    accepted = [name for name in ORIGIN_SECRETS if name == ORIGIN_SECRETS[0] or foundation.get(name)]
+    origin_secrets = [foundation.require_secret(name) for name in accepted]
     rule = TrafficRule(
         "traffic",
         TrafficRuleArgs(
             environment=stack.environment,
             listener_arn=foundation.require("listenerArn"),
-            origin_secret=foundation.require_secret("originSecret"),
+            origin_secrets=origin_secrets,
             target_groups={colour: target_groups[colour.value]["arn"] for colour in Colour},
             weights=weights,
             protect=settings.protect,
@@ -45,6 +48,7 @@ async def deploy(stack: StackName) -> None:
     pulumi.export("candidate", settings.stable.other.value)
     pulumi.export("candidateWeight", settings.candidate_weight)
     pulumi.export("generation", settings.generation)
+    pulumi.export("originSecrets", len(origin_secrets))
     pulumi.export("weights", {colour.value: weight for colour, weight in weights.items()})
 
 

@@ -1,7 +1,7 @@
 """The lab's Kubernetes control plane: credentials and command lines of the real programs.
 
 Tuned to start in seconds and to idle cheaply: no leader election, only the controllers that the program's objects
-need, every request authorised (there is one user), nothing written to disk.
+need, one user with every right beside the service accounts, nothing written to disk.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from cryptography.x509.oid import NameOID
 
 from simulate.lab.layout import API_SERVER, API_SERVER_PORT, CLUSTER_IPS, ETCD_URL, LabPaths
 
+#: By this name the API server calls the metrics API.
+METRICS_SERVICE, METRICS_NAMESPACE = "metrics-server", "kube-system"
+METRICS_HOST = f"{METRICS_SERVICE}.{METRICS_NAMESPACE}.svc"
 SERVER_URL = f"https://{API_SERVER}:{API_SERVER_PORT}"
 
 #: What makes Deployments, Jobs, Services, namespaces and disruption budgets work, and nodes' heartbeats count.
@@ -34,6 +37,7 @@ CONTROLLERS = (
     "disruption-controller",
     "job-controller",
     "serviceaccount-controller",
+    "root-ca-certificate-publisher-controller",
 )
 
 
@@ -102,6 +106,7 @@ def _certificates(directory: Path) -> None:
         x509.IPAddress(IPv4Address("127.0.0.1")),
         x509.DNSName("localhost"),
         x509.DNSName("kubernetes.default.svc"),
+        x509.DNSName(METRICS_HOST),
     ]
     server = (
         certificate(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, API_SERVER)]), key)
@@ -167,10 +172,12 @@ def api_server_command(paths: LabPaths) -> list[str]:
         f"--service-cluster-ip-range={CLUSTER_IPS}",
         f"--token-auth-file={paths.credentials / 'tokens.csv'}",
         "--anonymous-auth=false",
-        "--authorization-mode=AlwaysAllow",
+        "--authorization-mode=RBAC",
         f"--service-account-key-file={key}",
         f"--service-account-signing-key-file={key}",
         "--service-account-issuer=https://kubernetes.default.svc",
+        # The metrics API is served by the node agent.
+        "--enable-aggregator-routing=true",
         # ServiceAccount would mount a token that no program here uses and would let no pod be made before its
         # namespace's account exists; TaintNodesByCondition would keep the new node out for seconds.
         "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
@@ -186,6 +193,7 @@ def controller_manager_command(paths: LabPaths) -> list[str]:
         "kube-controller-manager",
         f"--kubeconfig={paths.kubeconfig}",
         f"--controllers={','.join(CONTROLLERS)}",
+        f"--root-ca-file={paths.credentials / 'ca.crt'}",
         "--leader-elect=false",
         "--bind-address=127.0.0.1",
         # The default 20 requests a second would pace a deployment of two dozen objects.

@@ -22,6 +22,7 @@ import aiohttp
 from simulate.lab.kubernetes.api import Json, Kind, KubeApi, KubeError
 from simulate.lab.layout import (
     API_SERVER,
+    API_SERVER_PORT,
     AWS_ENDPOINT_OF_PODS,
     NODE_NAME,
     LabPaths,
@@ -30,6 +31,7 @@ from simulate.lab.layout import (
     scratch_directory,
 )
 from simulate.lab.node.container import now
+from simulate.lab.node.metrics import MetricsApi
 from simulate.lab.node.network import AddressPool
 from simulate.lab.node.pod import Pod
 from simulate.lab.node.proxy import ServiceProxy
@@ -72,6 +74,7 @@ class NodeAgent:
             "HOME": "/",
             "PYTHONUNBUFFERED": "1",
             "KUBERNETES_SERVICE_HOST": API_SERVER,
+            "KUBERNETES_SERVICE_PORT": str(API_SERVER_PORT),
         }
 
     def services(self, namespace: str) -> list[Json]:
@@ -142,8 +145,11 @@ class NodeAgent:
         self._spawn(self._keep_lease())
         self._spawn(self._proxy.run())
         self._spawn(self._follow_pods())
+        metrics = MetricsApi(self.api, self._paths.credentials, lambda: list(self._pods.values()))
+        await metrics.start()
         await self._stop.wait()
         await asyncio.gather(*(pod.halt(HALT_GRACE_S) for pod in self._pods.values()), return_exceptions=True)
+        await metrics.stop()
         await self._proxy.stop()
         return 1 if self._failed else 0
 
@@ -160,7 +166,7 @@ class NodeAgent:
             condition |= {"lastHeartbeatTime": now(), "lastTransitionTime": now()}
         # A lab has two processors and requests written for production: the scheduler must see a node on which they fit,
         # and the machine shares its time among all that asks for it.
-        generous = room | {"cpu": "64", "memory": "256Gi"}
+        generous = room | {"cpu": "64", "memory": "256Gi", "ephemeral-storage": "256Gi"}
         status: Json = {
             "capacity": generous,
             "allocatable": generous,

@@ -103,6 +103,10 @@ class Container:
         """Ended, and will not be started again."""
         return self.exit_code is not None
 
+    def resident(self) -> int | None:
+        """Bytes that its processes use; None when none runs."""
+        return None if self._process is None else node_memory.session_resident(self._process.pid)
+
     def wait_state(self, reason: str, message: str = "") -> None:
         """Record why the container does not run."""
         waiting = {"reason": reason} | ({"message": message} if message else {})

@@ -20,6 +20,7 @@ from simulate.lab.node import network as node_network
 from simulate.lab.node.container import Container, Launch, now
 from simulate.lab.node.network import AddressPool, NetworkError, PodNetwork
 from simulate.lab.node.spec import (
+    TOKEN,
     Json,
     Objects,
     Reference,
@@ -33,6 +34,8 @@ from simulate.lab.node.spec import (
 
 #: The user that runs what refuses to run as root: nobody.
 UNPRIVILEGED = 65534
+#: Seconds that a service account's token is valid; longer than any lab.
+TOKEN_LIFE_S = 7 * 24 * 3600
 #: Where programs leave files under fixed names, so that two containers must not share them.
 PRIVATE_DIRECTORIES = ["/tmp", "/var/tmp", "/run"]  # noqa: S108
 _RETRY_S = 0.5
@@ -128,6 +131,26 @@ class Pod:
                 self._node.addresses.give_back(self._address)
             shutil.rmtree(self._directory, ignore_errors=True)
 
+    def usage(self) -> Json | None:
+        """PodMetrics of the metrics API; None while nothing of the pod runs."""
+        resident = {
+            container.name: used for container in self._mains if (used := container.resident()) is not None
+        }
+        if not resident:
+            return None
+        metadata = self._pod["metadata"]
+        kept = {key: metadata[key] for key in ("name", "namespace", "labels") if key in metadata}
+        return {
+            "metadata": kept,
+            "timestamp": now(),
+            "window": "1s",
+            "containers": [
+                # The lab measures no processor time of pods.
+                {"name": name, "usage": {"cpu": "0", "memory": str(used)}}
+                for name, used in resident.items()
+            ],
+        }
+
     async def halt(self, grace_s: float) -> None:
         """End the processes because the node ends; nothing is reported to the API server."""
         await asyncio.gather(*(container.halt(grace_s) for container in (*self._inits, *self._mains)))
@@ -218,13 +241,16 @@ class Pod:
         return self._node.pod_logs / f"{metadata['namespace']}_{metadata['name']}_{container['name']}.log"
 
     async def _objects(self) -> Objects:
-        """The ConfigMaps and Secrets that the spec names, read anew."""
+        """The ConfigMaps and Secrets that the spec names, and the service account's token, read anew."""
         found: dict[Reference, Json | None] = {}
         namespace = self._pod["metadata"]["namespace"]
         for reference in references(self._spec):
             path = f"/api/v1/namespaces/{namespace}/{reference.collection}/{reference.name}"
             try:
-                found[reference] = await self._node.api.get(path)
+                if reference.collection == TOKEN:
+                    found[reference] = await self._node.api.post(f"{path}/token", self._token_request())
+                else:
+                    found[reference] = await self._node.api.get(path)
             except KubeError as error:
                 if error.status != HTTPStatus.NOT_FOUND:
                     raise SpecError(f"cannot read {path}: {error}") from None
@@ -232,6 +258,12 @@ class Pod:
             except (aiohttp.ClientError, TimeoutError) as error:
                 raise SpecError(f"cannot read {path}: {error}") from None
         return found
+
+    def _token_request(self) -> Json:
+        """For a token that ends with the pod; the lab's node does not renew it."""
+        metadata = self._pod["metadata"]
+        bound = {"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]}
+        return {"spec": {"expirationSeconds": TOKEN_LIFE_S, "boundObjectRef": bound}}
 
     def _write_volumes(self, objects: Objects) -> None:
         """Each volume as a directory, once a pod. Raises SpecError before anything is written."""

@@ -13,6 +13,8 @@ Json = dict[str, Any]
 
 CONFIG_MAP = "configmaps"
 SECRET = "secrets"
+#: Of a service account: its token, made for the pod.
+TOKEN = "serviceaccounts"
 
 
 class SpecError(Exception):
@@ -25,7 +27,7 @@ class SpecError(Exception):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Reference:
-    """A ConfigMap or Secret that a pod names."""
+    """A ConfigMap, Secret or service account that a pod names."""
 
     collection: str
     name: str
@@ -59,7 +61,7 @@ def containers(spec: Json) -> list[Json]:
 
 
 def references(spec: Json) -> set[Reference]:
-    """Every ConfigMap and Secret that must be read before the pod can start."""
+    """Every ConfigMap, Secret and token that must be read before the pod can start."""
     found = set()
     for container in containers(spec):
         for variable in container.get("env", []):
@@ -75,6 +77,16 @@ def references(spec: Json) -> set[Reference]:
             found.add(Reference(CONFIG_MAP, volume["configMap"]["name"]))
         if "secret" in volume:
             found.add(Reference(SECRET, volume["secret"]["secretName"]))
+        for source in volume.get("projected", {}).get("sources", []):
+            found |= _projected_references(source, spec)
+    return found
+
+
+def _projected_references(source: Json, spec: Json) -> set[Reference]:
+    kinds = (("configMap", CONFIG_MAP), ("secret", SECRET))
+    found = {Reference(collection, source[kind]["name"]) for kind, collection in kinds if kind in source}
+    if "serviceAccountToken" in source:
+        found.add(Reference(TOKEN, spec.get("serviceAccountName", "default")))
     return found
 
 
@@ -201,6 +213,10 @@ def volume_files(volume: Json, objects: Objects) -> Iterator[File]:
     name = volume["name"]
     if "emptyDir" in volume:
         return
+    if "projected" in volume:
+        for projected in volume["projected"].get("sources", []):
+            yield from _projected_files(name, projected, objects)
+        return
     if "configMap" in volume:
         source, reference = volume["configMap"], Reference(CONFIG_MAP, volume["configMap"]["name"])
     elif "secret" in volume:
@@ -208,6 +224,27 @@ def volume_files(volume: Json, objects: Objects) -> Iterator[File]:
     else:
         kinds = ", ".join(key for key in volume if key != "name")
         raise SpecError(f"volume {name!r}: the lab's node does not know {kinds}", "FailedMount")
+    yield from _source_files(name, source, reference, objects)
+
+
+def _projected_files(name: str, projected: Json, objects: Objects) -> Iterator[File]:
+    if "serviceAccountToken" in projected:
+        token = next(item for reference, item in objects.items() if reference.collection == TOKEN)
+        if token is None:
+            raise SpecError(f"volume {name!r}: the pod's service account does not exist", "FailedMount")
+        yield File(projected["serviceAccountToken"]["path"], token["status"]["token"].encode(), 0o644)
+        return
+    for kind, collection in (("configMap", CONFIG_MAP), ("secret", SECRET)):
+        if kind in projected:
+            source = projected[kind]
+            yield from _source_files(name, source, Reference(collection, source["name"]), objects)
+            return
+    raise SpecError(
+        f"volume {name!r}: the lab's node does not know projected {', '.join(projected)}", "FailedMount"
+    )
+
+
+def _source_files(name: str, source: Json, reference: Reference, objects: Objects) -> Iterator[File]:
     data = _look_up(objects, reference, source.get("optional", False))
     mode = source.get("defaultMode", 0o644)
     if "items" not in source:

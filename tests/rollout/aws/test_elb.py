@@ -175,3 +175,15 @@ def test_a_secret_that_hangs_holds_nothing_up(world: World, monkeypatch: pytest.
         return found
 
     assert asyncio.run(work()) == {"not_written_back": "no answer within 0.05 s"}
+
+
+def test_a_second_value_that_is_let_in_while_the_secret_is_rotated_is_left() -> None:
+    world = World()
+    both = condition()
+    both["HttpHeaderConfig"]["Values"] = [SECRET, "the value that CloudFront sends next"]
+    world.balancer.rule["Conditions"] = [both]
+    assert world.whole() == {}
+    assert world.balancer.calls == []
+    both["HttpHeaderConfig"]["Values"] = ["neither", "of them"]
+    assert world.whole() == {"written_back": "conditions"}
+    assert world.balancer.rule["Conditions"] == [condition()]

@@ -11,6 +11,7 @@ from simulate.lab.node import images as node_images
 from simulate.lab.node.spec import (
     CONFIG_MAP,
     SECRET,
+    TOKEN,
     Reference,
     SpecError,
     environment,
@@ -225,3 +226,27 @@ def test_commands_follow_kubernetes_rules() -> None:
     assert pgbouncer.command(["pgbouncer"], ["-v"]) == ["pgbouncer", "-v"]
     backend = node_images.IMAGES["simple378/backend"]
     assert backend.command(["uvicorn"], ["app:app"]) == list(backend.entrypoint)
+
+
+PROJECTED: dict[str, Any] = {
+    "name": "account",
+    "projected": {
+        "sources": [
+            {"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}},
+            {"configMap": {"name": "settings", "items": [{"key": "MODE", "path": "mode"}]}},
+        ]
+    },
+}
+
+
+def test_a_projected_volume_holds_the_token_of_the_pods_service_account() -> None:
+    spec = {"serviceAccountName": "guard", "containers": [], "volumes": [PROJECTED]}
+    token = Reference(TOKEN, "guard")
+    assert references(spec) == {token, SETTINGS}
+    files = list(volume_files(PROJECTED, {**OBJECTS, token: {"status": {"token": "t0ken"}}}))
+    assert [(file.path, file.content) for file in files] == [("token", b"t0ken"), ("mode", b"fast")]
+    with pytest.raises(SpecError, match="the pod's service account does not exist"):
+        list(volume_files(PROJECTED, {**OBJECTS, token: None}))
+    other = {"name": "v", "projected": {"sources": [{"downwardAPI": {}}]}}
+    with pytest.raises(SpecError, match="does not know projected downwardAPI"):
+        list(volume_files(other, OBJECTS))
