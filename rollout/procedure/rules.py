@@ -273,10 +273,10 @@ def _waived(waiver: Waiver, rule: Rule, environment: str, resource: Resource) ->
 
 
 def planned(preview: Mapping[str, Any]) -> Iterator[Resource]:
-    """What the engine's preview (`--json`) would have: every resource that is not deleted."""
+    """What the engine's preview (`--show-sames --json`) would have: every resource that is not deleted."""
     for step in preview.get("steps", ()):
         state = step.get("newState")
-        if state and step["op"] not in ("delete", "read"):
+        if state and step["op"] not in ("delete", "read", "refresh"):
             yield Resource(
                 state["type"],
                 state["urn"].rpartition("::")[2],

@@ -172,6 +172,7 @@ def test_pre_flight_holds_the_engines_preview_against_them() -> None:
         "protect": True,
     }
     steps = [
+        {"op": "refresh", "urn": state["urn"], "newState": state},
         {"op": "same", "urn": state["urn"], "newState": state},
         {"op": "read", "urn": "urn::another-stack", "newState": state},
         {"op": "same", "urn": "urn::gone"},
