@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import re
 import sys
 import textwrap
 from contextlib import suppress
@@ -84,6 +85,7 @@ class Program(TyperGroup):
     def _misused(self, error: typer.TyperException) -> NoReturn:
         context = getattr(error, "ctx", None)
         message = " ".join(error.format_message().split()).removesuffix(".")
+        message = re.sub(r"\. Did you mean (.*)\?$", r" (did you mean \1?)", message)
         if message:  # without, only help was asked for and has been printed
             command = context.command_path if context else self._name
             complain(self._name, f"{message[0].lower()}{message[1:]}; see `{command} -h`")

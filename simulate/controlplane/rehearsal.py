@@ -242,7 +242,7 @@ class Rehearsal(Surroundings):
     def look_for_rounds(self) -> None:
         """While something stands, or if ``thorough``, each round is reported; else only those that failed."""
         if self._rounds_matter or self.thorough:
-            done = (self.now - self._first_round) // self._interval  # -1 before the first
+            done = max((self.now - self._first_round) // self._interval, -1)  # -1 before the first
             self._next_round = self._first_round + (done + 1) * self._interval
 
     # --- the policy

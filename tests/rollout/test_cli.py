@@ -130,7 +130,8 @@ def rollout(
             "no such option: --evn (Possible options: --env); see `rollout status -h`",
         ),
         (["explore"], "missing argument 'PLAN'; see `rollout explore -h`"),
-        (["prmote"], "no such command 'prmote'; see `rollout -h`"),
+        (["prmote"], "no such command 'prmote' (did you mean 'rotate'?); see `rollout -h`"),
+        (["xyzzy"], "no such command 'xyzzy'; see `rollout -h`"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -21,6 +21,7 @@ SMALLEST_POOL, LARGEST_POOL = 50, 100  # of a pgbouncer; the guide's Risk 6
 SMALLEST_LIMIT, LARGEST_LIMIT = 10, 2_000_000_000  # requests per window and client; AWS WAF
 SUPERUSERS = 3  # PostgreSQL's superuser_reserved_connections
 COLOURS = 2
+SURGE = 1  # pgbouncers above their number while one colour's are replaced, as infra declares it
 _HOUR = 60  # minutes in which a client is watched
 
 
@@ -66,8 +67,8 @@ class Sizes:
 
     @property
     def max_connections(self) -> int:
-        """As ``rollout`` is: both colours at once, and what no pool may take."""
-        return COLOURS * self.pgbouncers * self.pool_size + int(self.assumptions.values["reserve"])
+        """As infra demands it: both colours at once, one pgbouncer more while they are replaced, and what no pool may take."""
+        return (COLOURS * self.pgbouncers + SURGE) * self.pool_size + int(self.assumptions.values["reserve"])
 
     @property
     def rate_limit(self) -> int:

@@ -16,6 +16,7 @@ from infra.workload.pgbouncer_ini import (
     LARGEST_POOL,
     RESERVED_CONNECTIONS,
     SMALLEST_POOL,
+    SURGE,
     connections_needed,
 )
 from simulate.dataplane import STABLE, Bursty, DataPlane, Model, Poisson, Trace
@@ -99,7 +100,7 @@ def test_max_connections_are_what_both_colours_can_open() -> None:
     given = {"rate_per_minute": 2000, "slots": 60, "pgbouncers": 2}
     found = size(Assumptions.of(given), Runner(1, 2))
     assert found.max_connections == connections_needed(found.pool_size, found.pgbouncers)
-    both = found.max_connections - RESERVED_CONNECTIONS
+    both = found.max_connections - RESERVED_CONNECTIONS - SURGE * found.pool_size  # nothing is being replaced
     backend = replace(found.whole.stable, replicas=10)
 
     def opened(max_connections: int) -> int:
