@@ -110,6 +110,10 @@ Stop = Annotated[
         show_default=False,
     ),
 ]
+Why = Annotated[
+    str,
+    typer.Option("--reason", metavar="TEXT", help="Why; for the journal, the report and whoever is paged."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 JsonReply = Annotated[
     bool,
@@ -206,18 +210,18 @@ def _connector(context: typer.Context) -> Connector:
     return context.obj or Connector()
 
 
-def _station(project_dir: Path, env: str) -> Station:
+def _station(project_dir: Path, env: str, *, store_needed: bool = True) -> Station:
     """The environment's directory of rollouts. Raises :class:`EnvironmentProblem` in a folder that has no such environment."""
     from rollout.journal.station import Station
 
     check_project(project_dir, env)
-    station = Station(project_dir, env, _shared(env))
+    station = Station(project_dir, env, _shared(env, needed=store_needed))
     _fetch(station)
     return station
 
 
-def _shared(env: str) -> Shared | None:
-    """What the store holds of the environment; None without `--store`."""
+def _shared(env: str, *, needed: bool = True) -> Shared | None:
+    """What the store holds of the environment; None without `--store`. What takes traffic back needs none."""
     url = _given["store"]
     if not url:
         return None
@@ -227,7 +231,10 @@ def _shared(env: str) -> Shared | None:
     try:
         return Shared(S3Store(url, env))
     except BadStore as error:
-        fail(str(error))
+        if needed:
+            fail(str(error))
+        warn(f"{error}: going on without the store")
+        return None
 
 
 def _fetch(station: Station) -> None:
@@ -550,6 +557,7 @@ def resume(
 def abort(
     context: typer.Context,
     env: Env = "prod",
+    reason: Why = "",
     stop: Stop = None,
     project_dir: ProjectDir = HERE,
     stable: Annotated[
@@ -573,7 +581,11 @@ def abort(
     store: Store = "",
     as_json: JsonReply = False,
 ) -> None:
-    """Send all traffic to stable, whether or not a controller or Pulumi works. After the promotion: `rollout undo`."""
+    """Send all traffic to stable, whether or not a controller or Pulumi works. After the promotion: `rollout undo`.
+
+    Exit codes: 0 a running controller took the order, 3 aborted and verified,
+    4 traffic is on stable but not verified, 1 traffic was not moved, 2 it is not known where to act.
+    """
     from rollout.journal.station import StationError
 
     if stable not in {"", "blue", "green"}:
@@ -587,7 +599,7 @@ def abort(
                 fail(
                     f"{watched.named('candidate')} is promoted, all traffic is on it: `rollout undo` goes back to {old}"
                 )
-            _ask(station, _abort_order(stop))
+            _ask(station, _abort_order(stop, reason))
             return
         if station and stacks:
             station.take()
@@ -600,7 +612,7 @@ def abort(
             project_dir,
             station,
             env,
-            _abort_order(stop),
+            _abort_order(stop, reason),
             stacks=stacks,
             alone=alone,
             stable=stable,
@@ -622,9 +634,9 @@ def _station_if_any(project_dir: Path, env: str, stable: str, region: str) -> tu
     from rollout.stacks.project import default_region
 
     try:
-        return _station(project_dir, env), True
+        return _station(project_dir, env, store_needed=False), True
     except EnvironmentProblem as error:
-        if shared := _shared(env):
+        if shared := _shared(env, needed=False):
             station = Station(Path(tempfile.mkdtemp(prefix="rollout-")), env, shared)
             _fetch(station)
             return station, False
@@ -642,12 +654,7 @@ def _station_if_any(project_dir: Path, env: str, stable: str, region: str) -> tu
 def undo(
     context: typer.Context,
     env: Env = "prod",
-    reason: Annotated[
-        str,
-        typer.Option(
-            "--reason", metavar="TEXT", help="Why; for the journal, the report and whoever is paged."
-        ),
-    ] = "",
+    reason: Why = "",
     version: Annotated[
         str,
         typer.Option(
@@ -692,7 +699,13 @@ def undo(
     """
     from rollout.journal.station import StationError
 
-    station = _station(project_dir, env)
+    try:
+        station = _station(project_dir, env, store_needed=False)
+    except EnvironmentProblem as error:
+        raise EnvironmentProblem(
+            f"{error}. From any folder, without a look at the old colour: "
+            f"`rollout abort --env {env} --stable OLD --region REGION`"
+        ) from None
     if station.holder() is not None:
         _undo_by_another(_connector(context), project_dir, station, version, _abort_order(stop, reason))
         return

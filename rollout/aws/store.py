@@ -31,7 +31,10 @@ class S3Store:
         """Raises :class:`BadStore`."""
         found = _URL.fullmatch(url)
         if not found:
-            raise BadStore(f"--store {url}: it takes s3://BUCKET or s3://BUCKET/PREFIX")
+            wrong = ""
+            if url.startswith("s3://"):
+                wrong = "; a bucket's name has 3 to 63 lower-case letters, digits, dots and hyphens"
+            raise BadStore(f"--store {url}: it takes s3://BUCKET or s3://BUCKET/PREFIX{wrong}")
         self._bucket, prefix = found[1], found[2].strip("/")
         self._prefix = "/".join(filter(None, (prefix, env))) + "/"
         self.where = f"s3://{self._bucket}/{self._prefix}"

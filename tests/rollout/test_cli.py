@@ -357,7 +357,8 @@ def test_the_store_is_given_before_the_command_or_after_it(rollout: object, comm
     before = rollout("--store", "s3://a/b/../c", command, *yes)  # type: ignore[operator]
     after = rollout(command, *yes, "--store", "s3://a/b/../c")  # type: ignore[operator]
     assert (before.code, before.err) == (after.code, after.err)
-    assert (before.code, "--store s3://a/b/../c: " in before.err) == (2, True)
+    assert "--store s3://a/b/../c: " in before.err
+    assert (before.code == 2) or (command == "abort"), "what takes traffic back goes on without it"
 
 
 def replied(ran: Ran) -> dict[str, Any]:

@@ -550,3 +550,19 @@ def test_a_store_that_cannot_be_reached_stops_no_abort(
     ran = rollout("--store", "s3://nowhere", "resume")
     assert (ran.code, ran.err.count("Traceback")) == (1, 0)
     assert rollout("--store", "nowhere", "status").code == 2
+
+
+def test_a_malformed_store_stops_no_abort(rollout: Run, project: Path, balancer: Balancer) -> None:
+    begin(project, balancer)
+    ran = rollout("--store", "bucket/prefix", "abort", "--reason", "orders are lost")
+    assert (ran.code, balancer.weights) == (4, {"blue": 100, "green": 0}), ran.all
+    assert (
+        "--store bucket/prefix: it takes s3://BUCKET or s3://BUCKET/PREFIX: going on without the store"
+        in ran.err
+    )
+
+
+def test_an_undo_in_the_wrong_folder_names_the_way_from_any(rollout: Run, tmp_path: Path) -> None:
+    ran = rollout("undo", "--project-dir", str(tmp_path))
+    assert ran.code == 2
+    assert "`rollout abort --env prod --stable OLD --region REGION`" in ran.err

@@ -375,7 +375,7 @@ def test_an_undo_does_not_wait_for_the_store(
         create = read = replace = write = names = age = down
 
     promoted(project)
-    monkeypatch.setattr(cli, "_shared", lambda env: Shared(Down()))
+    monkeypatch.setattr(cli, "_shared", lambda env, needed: Shared(Down()))
     ran = rollout("undo", connector=driver.FileConnector())
     assert (ran.code, weight(project)) == (3, 0), ran.err
     assert "the store is down: going on without the store; the journal is on this machine only" in ran.err
