@@ -30,6 +30,7 @@ _FAULTS = """
 An operator's abort, a breach found in the metrics, and an undo of a promoted release, each while the fault stands. Seconds are from the decision
 until the load balancer has no traffic on the candidate, with a stack update of 2.5 s. ELB throttled, credentials wrong and SNS down pass after
 two minutes, the other faults never. "Stack out of line": the load balancer is right, the stack declares another weight, and a page says so.
+With the disk full the journal cannot be written here; on real parts, below, the stack's file cannot be either.
 
 """
 _NIGHTS = """
@@ -83,6 +84,7 @@ In the same lab. Seconds are from typing `rollout abort` or `rollout undo`, or f
 last request or a request failed for the last time. The breach is that no request of users reaches the candidate's targets, so requests fail before
 the front door's rounds or the metrics find it. ModifyRule is throttled until {throttled:g} s after the decision; "disk full": the controller can write no
 file. A stack update gives way to break-glass after 20 s, which it needs on a busy machine without any fault.
+"Exit" is of `rollout abort` or `rollout undo`, after a breach of `rollout run`. Whether people were told is not looked at here, as it is above.
 
 | fault | action | moved by | traffic ends on | seconds | end | requests failed |
 |---|---|---|---|---|---|---|

@@ -69,7 +69,7 @@ class Sum:
             f"{self.faults.total():,} faults of {len(self.faults)} kinds"
         )
         if self.met:
-            yield ", ".join(f"{number:,} {name}" for name, number in sorted(self.met.items()))
+            yield "; ".join(f"{name} ({number:,})" for name, number in sorted(self.met.items()))
         yield f"{len(self.broken)} nights broke an invariant" + (f": {self.broken}" if self.broken else "")
 
 
