@@ -862,15 +862,23 @@ def pool(
 
 
 def _watch(connector: Connector, project_dir: Path, station: Station, seconds: float) -> NoReturn:
+    import asyncio
+
     from rollout import session
     from rollout.journal import read_journal
-    from rollout.journal.resume import promotion
+    from rollout.journal.resume import ended, promotion
 
     path = station.latest()
-    promoted = promotion(read_journal(path)) if path else None
+    records = read_journal(path) if path else ()
+    promoted = promotion(records)
     if promoted is None:
         fail(
             f"nothing to watch: the latest rollout of {station.env} from here was not promoted; `rollout status`"
+        )
+    if path and ended(records) is None and (order := asyncio.run(station.surely_marked(path.stem))):
+        fail(
+            f"`{order}` was left for the {promoted.kind} that is not finished, and a new watch would not hear it: `rollout resume` "
+            f"carries it out, or `rollout undo` goes back to {promoted.named('stable')}"
         )
     engine = connector.engine(project_dir, station.directory)
     screen = _screen(f"watch {station.env}")

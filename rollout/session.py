@@ -423,7 +423,7 @@ async def run_again(
             controller = _controller(adapters, header, journal, clock, screen)
             if left:
                 controller.note(EnginesEnded(left))
-            ordered = await station.marked(path.stem)
+            ordered = await _left_meanwhile(station, path.stem, goes_back=bool(command or header.undo))
             code = await _conduct(
                 controller, station, screen, past, command, asks=header.watch_s is None, ordered=ordered
             )
@@ -431,6 +431,16 @@ async def run_again(
             return code
         finally:
             journal.close()
+
+
+async def _left_meanwhile(station: Station, name: str, *, goes_back: bool) -> str | None:
+    """The abort that was left while nobody was at work. Raises ``StoreError`` if that is not known, unless traffic ``goes_back`` anyway."""
+    try:
+        return await (station.marked(name) if goes_back else station.surely_marked(name))
+    except OSError:
+        if goes_back:
+            return None
+        raise
 
 
 def _turn_card(station: Station, header: Header, code: Exit | None, screen: Screen) -> None:

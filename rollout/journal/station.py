@@ -19,7 +19,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ from rollout.journal.store import (
     LeaseLost,
     Shared,
     StoreError,
+    joined,
+    mark_of,
     newer,
     order_of,
 )
@@ -40,6 +42,7 @@ from rollout.journal.stored import StoredJournal
 POLL = 0.1  # seconds between looks for a command or its answer
 ANSWER_LIMIT = 15.0
 MARK_POLL = 2.0  # seconds between looks for the mark of an abort
+MARK_TRIES = 3  # looks until it counts as not known whether there is one
 
 
 class StationError(Exception):
@@ -149,27 +152,69 @@ class Station:
         """Leaves a mark at a rollout, which its controller hears as the operator's ``order``, an abort. Raises ``OSError``."""
         try:
             self._marks.mkdir(parents=True, exist_ok=True)
-            _write(self._marks / name, {"order": order})
+            fields = mark_of(order, self._mark_here(name))
+            if fields:
+                _write(self._marks / name, fields)
         finally:
             if self.shared:
                 self.shared.mark(name, order)
 
     async def hear_marks(self, name: str, operate: Callable[[str], Awaitable[tuple[bool, str]]]) -> None:
-        """Hands the order of a mark to ``operate``, once."""
-        while (order := await self.marked(name)) is None:  # noqa: ASYNC110 -- another process leaves it
+        """Hands the order of a mark to ``operate``, and again when more was added to it, until cancelled."""
+        heard = None
+        while True:
+            order = None
+            with contextlib.suppress(OSError):  # not known: the next look may tell
+                order = await self.marked(name)
+            if order not in (None, heard):
+                heard = order
+                await operate(order)
             await asyncio.sleep(MARK_POLL)
-        await operate(order)
+
+    async def surely_marked(self, name: str) -> str | None:
+        """As :meth:`marked`, in several looks. Raises :class:`StoreError` when none of them tells."""
+        problem: OSError | None = None
+        for look in range(MARK_TRIES):
+            if look:
+                await asyncio.sleep(MARK_POLL)
+            try:
+                return await self.marked(name)
+            except OSError as error:
+                problem = error
+        raise StoreError(
+            f"it is not known whether an abort or an undo was left for {name}, so nobody goes on with it: `rollout resume` when its "
+            f"mark can be read ({problem})"
+        )
 
     async def marked(self, name: str) -> str | None:
-        """The order of a mark, an abort, if one is seen at a rollout."""
+        """The order of a mark, an abort, if there is one at a rollout. Raises ``OSError`` when nobody knows whether there is."""
         return await asyncio.to_thread(self._marked, name)
 
     def _marked(self, name: str) -> str | None:
-        with contextlib.suppress(OSError):
-            return order_of((self._marks / name).read_bytes())
-        with contextlib.suppress(StoreError):
-            return self.shared.marked(name) if self.shared else None
-        return None
+        orders: list[str] = []
+        unknown: OSError | None = None
+        for read in (self._order_here, self._order_there):
+            try:
+                orders += read(name)
+            except OSError as error:
+                unknown = error
+        if unknown and not orders:
+            raise unknown
+        return reduce(joined, orders) if orders else None
+
+    def _order_here(self, name: str) -> list[str]:
+        found = self._mark_here(name)
+        return [] if found is None else [order_of(found)]
+
+    def _order_there(self, name: str) -> list[str]:
+        order = self.shared.marked(name) if self.shared else None
+        return [order] if order else []
+
+    def _mark_here(self, name: str) -> bytes | None:
+        try:
+            return (self._marks / name).read_bytes()
+        except FileNotFoundError:
+            return None
 
     # --- one controller
 

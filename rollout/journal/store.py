@@ -8,7 +8,7 @@ lease.json                  who is the controller; replaced only in the version 
 card.json                   :class:`rollout.journal.card.Card`
 guardian.json               :class:`rollout.journal.guard.Guard`, what the guardian found last
 aborted/NAME                somebody moved that rollout's traffic to stable without its controller, which hears it as an abort;
-                            flags and reason are in it
+                            flags and reason are in it, and the marks ``before`` that it was added to
 =========================== =============================================================================================
 
 A lease is renewed by replacing it. Whether its holder lives is seen by whether it changes within the seconds that it names,
@@ -37,6 +37,7 @@ LOOK = 0.5  # seconds between looks at another's lease
 _READERS = 32  # records read at once
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 ABORT = "abort"
+_REASON = " --reason "
 LEASE, _CARD = "lease.json", "card.json"
 
 
@@ -261,9 +262,13 @@ class Shared:
             return None
 
     def mark(self, name: str, order: str = ABORT) -> None:
-        """Leaves the mark of an abort, which a controller hears as this order."""
-        who = {"host": socket.gethostname(), "pid": os.getpid(), "at": _utc(), "order": order}
-        self.store.create(f"aborted/{name}", json.dumps(who).encode())
+        """Leaves the mark of an abort, which a controller hears as this order; one that is there is added to."""
+        key = f"aborted/{name}"
+        while not self.store.create(key, json.dumps(mark_of(order)).encode()):
+            if found := self.store.read(key):
+                more = mark_of(order, found[0])
+                if more is None or self.store.replace(key, json.dumps(more).encode(), found[1]):
+                    break
 
     def marked(self, name: str) -> str | None:
         """The order of the mark, if there is one."""
@@ -275,6 +280,25 @@ def order_of(mark: bytes) -> str:
     """What a mark orders: with flags and reason, if it says any, but never anything else than an abort."""
     order = _parsed(mark).get("order")
     return order if isinstance(order, str) and order.partition(" ")[0] == ABORT else ABORT
+
+
+def mark_of(order: str, found: bytes | None = None) -> dict[str, Any] | None:
+    """What is in a mark of this order: beside one that was ``found``, what both say; ``None`` when it adds nothing."""
+    fields = {"host": socket.gethostname(), "pid": os.getpid(), "at": _utc(), "order": order}
+    if found is None:
+        return fields
+    earlier, old = order_of(found), _parsed(found)
+    both = joined(earlier, order)
+    before = old.pop("before", [])
+    return None if both == earlier else fields | {"order": both, "before": [*before, old]}
+
+
+def joined(earlier: str, later: str) -> str:
+    """Two orders as one (:class:`rollout.control.orders.Order`): the later's flag and reason count, else the earlier's."""
+    (old, _, why_before), (new, _, why) = (order.partition(_REASON) for order in (earlier, later))
+    flags = new.split()[1:] or old.split()[1:]
+    reason = why or why_before
+    return " ".join([ABORT, *flags]) + (f"{_REASON}{reason}" if reason else "")
 
 
 def record_name(number: int) -> str:

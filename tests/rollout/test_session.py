@@ -16,9 +16,10 @@ from rollout.aws.cloudwatch import CloudWatchMetrics
 from rollout.aws.probes import HttpProbes
 from rollout.control.controller import Controller
 from rollout.control.exits import Exit
-from rollout.journal import read_journal
+from rollout.journal import read_journal, station
 from rollout.journal.card import Card
 from rollout.journal.station import Station
+from rollout.journal.store import StoreError
 from rollout.plan import plan_text
 from rollout.procedure.preflight import Finding
 from rollout.session import WallClock
@@ -277,6 +278,43 @@ def test_a_rollout_that_is_resumed_hears_what_was_ordered_meanwhile(
     one.station.mark(journal.stem, "abort --reason orders are lost")
     resume()
     assert ordered == [None, None, "abort --reason orders are lost"]
+
+
+def test_a_watch_is_not_resumed_while_nobody_knows_whether_its_undo_was_ordered(
+    one: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ordered: list[str | None] = []
+    answers: list[str | None] = []
+    code = one.run()
+    journal = one.station.latest()
+    assert code is Exit.DONE
+    assert journal
+
+    async def conduct(*_: Any, **named: Any) -> Exit:
+        ordered.append(named.get("ordered"))
+        return Exit.FAILED
+
+    async def marked(self: Station, name: str) -> str | None:
+        if not answers:
+            raise StoreError("the store is down")
+        return answers.pop()
+
+    def resume(command: str | None = None) -> None:
+        engine, screen = (
+            one.connector.engine(one.station.directory, None),
+            Screen(lambda line: None, lambda kind, t, body: None),
+        )
+        records = read_journal(journal)
+        asyncio.run(session.run_again(one.connector, engine, one.station, journal, records, screen, command))
+
+    monkeypatch.setattr(session, "_conduct", conduct)
+    monkeypatch.setattr(station, "MARK_POLL", 0.0)
+    monkeypatch.setattr(Station, "marked", marked)
+    with pytest.raises(StoreError, match="is not known whether"):
+        resume()
+    assert ordered == []
+    resume("abort")  # whatever the mark says, this says it too
+    assert ordered == [None]
 
 
 def test_whose_lease_is_gone_leaves_and_a_store_that_is_down_is_paged(one: Session) -> None:

@@ -20,9 +20,10 @@ from botocore.exceptions import ClientError
 from rollout import cli
 from rollout.journal import Record, read_journal
 from rollout.journal.card import Card
-from rollout.journal.header import Header
+from rollout.journal.header import FORMAT, Header
 from rollout.journal.station import Station, StationError
 from rollout.journal.store import Shared, StoreError
+from rollout.policy import RULES
 from rollout.stacks.engine import EngineMissing
 from rollout.stacks.environment import Environment
 from rollout.terminal import traffic_now
@@ -412,6 +413,23 @@ def test_only_what_was_promoted_is_watched(rollout: Run, project: Path) -> None:
     assert "nothing to watch: the latest rollout of prod from here was not promoted" in ran.err
 
 
+def test_a_new_watch_does_not_leave_an_undo_behind_that_nobody_heard(rollout: Run, project: Path) -> None:
+    journal_of(project, kind="watch", watch_s=3600, format=FORMAT, policy=RULES, **PLACE)
+    (project / "weight").write_text("100")
+    station = Station(project, "prod")
+    before = station.latest()
+    assert before
+    station.mark(before.stem, "abort --reason orders are lost")
+    ran = rollout("watch", connector=driver.FileConnector())
+    assert (ran.code, ran.err.count("\n"), weight(project)) == (2, 1, 100), ran.err
+    assert "`abort --reason orders are lost` was left for the watch that is not finished" in ran.err
+    assert "`rollout resume` carries it out" in ran.err
+    assert "`rollout undo`" in ran.err
+    assert station.latest() == before
+    ran = rollout("resume", connector=driver.FileConnector())
+    assert (ran.code, weight(project)) == (3, 0), ran.err
+
+
 def test_a_watch_needs_a_release_with_all_of_the_traffic(rollout: Run, project: Path) -> None:
     promoted(project)
     (project / "weight").write_text("40")
@@ -499,7 +517,7 @@ def test_who_leaves_a_mark_waits_until_the_load_balancer_shows_it(
     (project / "weight").write_text("100")
     ran = rollout("undo", "--stop", "--reason", "orders are lost", connector=Follows(moves=moves))
     mark = json.loads((project / ".rollout/prod/aborted/journal").read_text())
-    assert mark == {"order": "abort --stop --reason orders are lost"}
+    assert mark["order"] == "abort --stop --reason orders are lost"
     assert "waiting to see it" in ran.out
     if moves:
         assert ran.code == 4, ran.err

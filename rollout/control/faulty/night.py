@@ -46,7 +46,7 @@ from rollout.control.testing import (
 from rollout.journal import Record
 from rollout.journal.header import Header
 from rollout.journal.resume import recall
-from rollout.journal.station import MARK_POLL, keep
+from rollout.journal.station import MARK_POLL, MARK_TRIES, keep
 from rollout.journal.store import Lease, LeaseHeld, LeaseLost, Shared, StoreError, missing_from, newer
 from rollout.journal.stored import CLOSE_LIMIT
 from rollout.plan import plan_text
@@ -320,6 +320,12 @@ class World:
         past = recall(self.plan, records) if len(records) > 1 else None
         self.balancer.end_left_over(machine.name)
         journal = run.journal = self._open(run)
+        try:
+            ordered = await self._left_meanwhile(run, command) if past else None
+        except StoreError:
+            self.played.met["not resumed, the mark unknown"] += 1
+            await self._close(run, died=False)
+            return Exit.FAILED
         raising = partial(self._raising, run)
         traffic = FaultyTraffic(calls, self.balancer, self._update_seconds, raising)
         traffic.refused_at = night.refused_from
@@ -341,10 +347,6 @@ class World:
         helpers = _spawn(run, *self._beside(run, controller))
         if command:
             _spawn(run, controller.operate(command))
-        ordered = None
-        if past and run.store and self.shared:
-            with suppress(StoreError):
-                ordered = await run.store.call(partial(self.shared.marked, self.chapter.name))
         (conducting,) = _spawn(run, controller.run(past, ordered))
         death_of = asyncio.create_task(calls.process.died.wait())
         await asyncio.wait({conducting, death_of}, return_when=asyncio.FIRST_COMPLETED)
@@ -359,6 +361,23 @@ class World:
         await self._close(run, died=ended is None)
         run.last, run.controller = controller.state, None
         return ended
+
+    async def _left_meanwhile(self, run: Run, command: str) -> str | None:
+        """As `rollout.session` has it: a mark that cannot be read is not none, unless traffic goes back anyway."""
+        if not (run.store and self.shared):
+            return None
+        goes_back = bool(command) or self.chapter.kind == "undo"
+        left = 1 if goes_back else MARK_TRIES
+        while True:
+            try:
+                return await run.store.call(partial(self.shared.marked, self.chapter.name))
+            except StoreError:
+                left -= 1
+                if not left and goes_back:
+                    return None
+                if not left:
+                    raise
+            await asyncio.sleep(MARK_POLL)
 
     async def _close(self, run: Run, *, died: bool) -> None:
         """What is left of its journal and its lease."""
@@ -406,12 +425,15 @@ class World:
             run.renewed_at = asyncio.get_running_loop().time()
 
         async def hear_marks() -> None:
+            heard = None
             while True:
+                order = None
                 with suppress(StoreError):
-                    if order := await store.call(partial(shared.marked, name)):
-                        break
+                    order = await store.call(partial(shared.marked, name))
+                if order not in (None, heard):
+                    heard = order
+                    await controller.operate(order)
                 await asyncio.sleep(MARK_POLL)
-            await controller.operate(order)
 
         def lost(who: str) -> None:
             self.played.met["controllers left, their lease lost"] += 1

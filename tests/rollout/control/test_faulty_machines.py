@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,7 @@ from rollout.control.faulty.matrices import quiet_night
 from rollout.control.faulty.night import Played, play, play_night
 from rollout.control.faulty.ports import STORE, STORE_THERE, Fault, Outage
 from rollout.control.faulty.process import Death
-from rollout.journal.store import Lease, Shared
+from rollout.journal.store import Lease, Shared, StoreError
 from rollout.policy.events import DecisionKind
 
 ALWAYS = 4000.0
@@ -91,6 +92,25 @@ def test_an_abort_waits_for_nobody_and_is_heard_by_whoever_resumes() -> None:
     assert played.exit is Exit.ROLLED_BACK
     assert played.history[-1:] == ((60, 0),), "the dead one's lease has not run out, and is not waited for"
     assert played.met == {"aborts from another machine, beside the controller": 1}
+
+
+def test_nobody_goes_on_while_it_is_not_known_whether_an_abort_was_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    marked = Shared.marked
+
+    def unreadable(self: Shared, name: str) -> str | None:
+        if 640 <= asyncio.get_running_loop().time() < 700:
+            raise StoreError("the mark cannot be read")
+        return marked(self, name)
+
+    monkeypatch.setattr(Shared, "marked", unreadable)
+    night = two_machines((60.0, "abort"), deaths=(Death("time", 45.0),), rests=(600.0,), skews=(0.0,))
+    played = play_night(night)
+    assert violations(played) == []
+    assert played.exit is Exit.ROLLED_BACK
+    assert played.met["not resumed, the mark unknown"] > 1
+    assert not [r for r in played.records if 50 < r.t < 690], "until it was known nothing was decided"
 
 
 def test_a_watch_on_one_machine_hears_an_undo_from_another() -> None:

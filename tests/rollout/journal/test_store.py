@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import threading
@@ -366,14 +367,18 @@ def test_a_mark_from_any_machine_is_heard_as_an_abort(shared: Shared, s3: Flaky,
     a, b = machine(tmp_path, "a", shared), machine(tmp_path, "b", shared)
     heard: list[str] = []
 
-    async def operate(command: str) -> tuple[bool, str]:
-        heard.append(command)
-        return True, ""
-
     async def hear(station: Station, name: str, *order: str) -> None:
+        told = asyncio.Event()
+
+        async def operate(command: str) -> tuple[bool, str]:
+            heard.append(command)
+            told.set()
+            return True, ""
+
         hearing = asyncio.create_task(station.hear_marks(name, operate))
         await asyncio.to_thread(b.mark, name, *order)
-        await asyncio.wait_for(hearing, 10)
+        await asyncio.wait_for(told.wait(), 10)
+        hearing.cancel()
 
     asyncio.run(hear(a, "one"))
     asyncio.run(hear(b, "two"))  # on the machine itself also without the store
@@ -381,6 +386,85 @@ def test_a_mark_from_any_machine_is_heard_as_an_abort(shared: Shared, s3: Flaky,
     asyncio.run(hear(a, "three", ordered))
     asyncio.run(hear(b, "four", ordered))
     assert heard == ["abort", "abort", ordered, ordered]
+
+
+def test_a_mark_beside_an_earlier_one_loses_nothing_of_both(shared: Shared, tmp_path: Path) -> None:
+    a, b = machine(tmp_path, "a", shared), machine(tmp_path, "b", shared)
+    shared.mark("one")  # the guardian
+    a.mark("one", "abort --keep --reason slow pages")
+    b.mark("one", "abort --stop")
+    a.mark("one")
+    b.mark("one", "abort --reason orders are lost")
+    seen = [asyncio.run(station.marked("one")) for station in (a, b, machine(tmp_path, "c", shared))]
+    assert seen == ["abort --stop --reason orders are lost"] * 3
+    found = shared.store.read("aborted/one")
+    assert found
+    assert len(json.loads(found[0])["before"]) == 3  # a plain one adds nothing
+
+
+def test_a_mark_in_the_directory_alone_loses_nothing_either(tmp_path: Path) -> None:
+    station = Station(tmp_path, "prod")
+    for order in ("abort", "abort --stop --reason slow pages", "abort", "abort --reason orders are lost"):
+        station.mark("one", order)
+    assert asyncio.run(station.marked("one")) == "abort --stop --reason orders are lost"
+    station.mark("one", "abort --keep")  # as with a controller that lives, the last word counts
+    assert asyncio.run(station.marked("one")) == "abort --keep --reason orders are lost"
+
+
+def test_two_marks_at_one_moment_are_both_heard(
+    shared: Shared, s3: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared.mark("one")
+    replace, others = s3.replace, ["abort --reason orders are lost"]
+
+    def late(key: str, body: bytes, tag: str) -> bool:
+        if others:
+            shared.mark("one", others.pop())
+        return replace(key, body, tag)
+
+    monkeypatch.setattr(s3, "replace", late)
+    shared.mark("one", "abort --stop")
+    assert shared.marked("one") == "abort --stop --reason orders are lost"
+
+
+def test_what_is_added_to_a_mark_is_heard_too(shared: Shared, tmp_path: Path) -> None:
+    a = machine(tmp_path, "a", shared)
+    heard: asyncio.Queue[str] = asyncio.Queue()
+
+    async def operate(command: str) -> tuple[bool, str]:
+        heard.put_nowait(command)
+        return True, ""
+
+    async def hear() -> list[str]:
+        hearing = asyncio.create_task(a.hear_marks("one", operate))
+        found = []
+        async with asyncio.timeout(10):
+            for order in ("abort", "abort --stop"):
+                await asyncio.to_thread(shared.mark, "one", order)
+                found.append(await heard.get())
+        hearing.cancel()
+        return found
+
+    assert asyncio.run(hear()) == ["abort", "abort --stop"]
+
+
+def test_a_mark_that_cannot_be_read_is_not_none(
+    shared: Shared, s3: Flaky, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = machine(tmp_path, "a", shared)
+    assert asyncio.run(a.marked("one")) is None
+    (a.directory / "aborted" / "unreadable").mkdir(parents=True)
+    with pytest.raises(OSError, match="Is a directory"):
+        asyncio.run(a.marked("unreadable"))
+    shared.mark("unreadable", "abort --stop")
+    assert asyncio.run(a.marked("unreadable")) == "abort --stop"
+
+    def down(key: str) -> None:
+        raise StoreError("the store is down")
+
+    monkeypatch.setattr(s3, "read", down)
+    with pytest.raises(StoreError, match=r"is not known whether .* resume.*the store is down"):
+        asyncio.run(a.surely_marked("one"))
 
 
 @pytest.mark.parametrize(
