@@ -121,10 +121,8 @@ def rights(args: GuardianArgs) -> str:
         _allow(["elasticloadbalancing:ModifyRule"], args.rule_arn),
         _allow(["s3:GetObject"], f"{objects}/*"),
         _allow(["s3:PutObject"], f"{objects}/aborted/*", f"{objects}/guardian.json"),
-        {
-            **_allow(["s3:ListBucket"], f"arn:aws:s3:::{args.bucket}"),
-            "Condition": {"StringLike": {"s3:prefix": f"{args.prefix}/*"}},
-        },
+        # The whole bucket: with a condition on the prefix S3 would answer 403, not 404, for a missing key.
+        _allow(["s3:ListBucket"], f"arn:aws:s3:::{args.bucket}"),
         _allow(["sns:Publish"], args.topic_arn),
         _allow(
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],

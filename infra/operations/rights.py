@@ -41,6 +41,9 @@ _DECLARED = (
     "cloudwatch:Get*",
     "cloudwatch:List*",
     "ec2:Describe*",
+    "ec2:GetManagedPrefixListEntries",
+    "eks:DescribePodIdentityAssociation",
+    "eks:ListTagsForResource",
     "elasticloadbalancing:Describe*",
     "iam:GetRole",
     "iam:GetRolePolicy",
@@ -53,9 +56,12 @@ _DECLARED = (
     "rds:ListTagsForResource",
     "route53:Get*",
     "route53:List*",
+    "s3:GetAccelerateConfiguration",
     "s3:GetBucket*",
     "s3:GetEncryptionConfiguration",
     "s3:GetLifecycleConfiguration",
+    "s3:GetReplicationConfiguration",
+    "s3:ListBucket",
     "secretsmanager:DescribeSecret",
     "secretsmanager:GetResourcePolicy",
     "sns:GetSubscriptionAttributes",
@@ -176,11 +182,8 @@ def _objects(place: str) -> tuple[str]:
 
 
 def _list(place: str) -> Document:
-    bucket, _, folder = place.partition("/")
-    return {
-        **_allow(["s3:ListBucket"], f"arn:aws:s3:::{bucket}"),
-        "Condition": {"StringLike": {"s3:prefix": f"{folder}/*" if folder else "*"}},
-    }
+    """The whole bucket: with a condition on the prefix S3 would answer 403, not 404, for a missing key."""
+    return _allow(["s3:ListBucket"], f"arn:aws:s3:::{place.partition('/')[0]}")
 
 
 def _read_store(facts: Facts) -> list[Document]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import ssl
 import sys
 from functools import cache
 from pathlib import Path
@@ -160,6 +161,15 @@ def test_a_disruption_budget_without_room_is_no_failure(capsys: pytest.CaptureFi
     assert metrics["MemoryEvictions"] == 0
     with pytest.raises(memory_guard.ApiError):
         look_round(Api(refuse=500), SETTINGS, Counter())
+
+
+def test_a_clusters_authority_without_a_key_identifier_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = ssl.create_default_context()
+    made.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python 3.13 makes it
+    monkeypatch.setattr(ssl, "create_default_context", lambda cafile: made)
+    context = memory_guard.trust("ca.crt")
+    assert not context.verify_flags & ssl.VERIFY_X509_STRICT
+    assert context.verify_mode is ssl.CERT_REQUIRED and context.check_hostname
 
 
 def test_the_program_needs_nothing_but_the_standard_library() -> None:

@@ -150,6 +150,26 @@ def test_pre_flight_may_read_whatever_the_foundation_declares(
     assert {services.get(each, each) for each in declared} <= readable
 
 
+def test_pre_flight_may_read_what_a_wildcard_does_not_cover(rights: dict[str, dict[str, Any]]) -> None:
+    """What the provider's refresh of Pod Identity associations, the prefix list and the site's bucket calls besides Describe and GetBucket."""
+    granted = {action for each in rights["rollout"]["Statement"] for action in each["Action"]}
+    assert granted >= {
+        "ec2:GetManagedPrefixListEntries",
+        "eks:DescribePodIdentityAssociation",
+        "s3:GetAccelerateConfiguration",
+        "s3:GetReplicationConfiguration",
+        "s3:ListBucket",
+    }
+
+
+def test_a_missing_object_is_told_from_a_forbidden_one(rights: dict[str, dict[str, Any]]) -> None:
+    """S3 answers 403, not 404, for a missing key to whom may not list its bucket; a condition on the prefix never holds there."""
+    made = deploy("prod-guardian", GUARDIAN, {**STACKS, "prod-traffic": TRAFFIC_OUTPUTS})
+    for document in (rights["rollout"], rights["ci"], json.loads(made.one(POLICY).inputs["policy"])):
+        listing = [each for each in document["Statement"] if "s3:ListBucket" in each["Action"]]
+        assert listing and not [each for each in listing if "Condition" in each]
+
+
 def test_who_may_become_them(recording: Recording) -> None:
     trusts = {
         each.inputs["name"].removeprefix("simple378-prod-"): json.loads(each.inputs["assumeRolePolicy"])[
